@@ -1,0 +1,1 @@
+"""Benchmarks that print ratios against a named baseline of the same run."""

@@ -1,0 +1,1 @@
+"""Every trigger of the app."""

@@ -1,0 +1,81 @@
+"""How orchestrators call activities: retry policy, refusals, bounded fan-out.
+
+An activity answers `{"refused": {...Finding...}}` for what a retry cannot mend; `call` turns that into `StageRefused`.
+Whatever an activity raises is transient, and the retry policy repeats it.
+"""
+
+from collections.abc import Callable, Generator, Iterable
+from datetime import timedelta
+from typing import Any
+
+from durabletask import task
+
+from shared.errors import Finding
+
+RETRY = task.RetryPolicy(
+    first_retry_interval=timedelta(seconds=2),
+    max_number_of_attempts=6,
+    backoff_coefficient=2.0,
+    max_retry_interval=timedelta(minutes=2),
+)
+
+Payload = dict[str, Any]
+Steps = Generator[task.Task[Any], Any, Any]
+
+
+class StageRefused(Exception):  # noqa: N818 - a refusal is an outcome, not a fault
+    """An activity refused; `finding` says what, why and what to do."""
+
+    def __init__(self, finding: Finding) -> None:
+        self.finding = finding
+        super().__init__(f"[{finding.code}] {finding.object}: {finding.message}")
+
+
+def opened(result: Payload) -> Payload:
+    """Return an activity's result, or raise `StageRefused` when it is a refusal."""
+    if "refused" in result:
+        raise StageRefused(Finding.model_validate(result["refused"]))
+    return result
+
+
+def call(ctx: task.OrchestrationContext, activity: str, payload: Payload) -> Steps:
+    """Call one activity with the retry policy: `result = yield from call(ctx, "report", {...})`."""
+    result = yield ctx.call_activity(activity, input=payload, retry_policy=RETRY)
+    return opened(result)
+
+
+def fan_out(
+    ctx: task.OrchestrationContext,
+    activity: str,
+    payloads: Iterable[Payload],
+    window: int,
+    on_result: Callable[[Payload], None],
+) -> Steps:
+    """Call an activity once a payload, at most `window` at a time; `on_result` sees every result as it comes.
+
+    A payload that fails for good stops new calls; those already running are waited for, then the failure is raised.
+    Keep it to about 200 payloads an orchestration: history is replayed whole at every turn.
+    """
+    waiting = iter(payloads)
+    running: list[task.Task[Any]] = []
+    failure: Exception | None = None
+    exhausted = False
+    while True:
+        while not exhausted and failure is None and len(running) < window:
+            payload = next(waiting, None)
+            if payload is None:
+                exhausted = True
+                break
+            running.append(ctx.call_activity(activity, input=payload, retry_policy=RETRY))
+        if not running:
+            break
+        yield task.when_any(running)
+        finished = [one for one in running if one.is_complete]
+        running = [one for one in running if not one.is_complete]
+        for one in finished:
+            try:
+                on_result(opened(one.get_result()))
+            except (task.TaskFailedError, StageRefused) as error:
+                failure = failure or error
+    if failure is not None:
+        raise failure

@@ -1,0 +1,1 @@
+"""Blob storage: clients, ranged reads, staging, conditional writes."""

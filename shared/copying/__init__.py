@@ -1,0 +1,1 @@
+"""Exactly-once copying of rows and files."""

@@ -1,0 +1,1 @@
+"""PostgreSQL: connections, the temporary database of a run, its catalogue."""

@@ -1,0 +1,1 @@
+"""Snapshot formats: archive, tar index, pg_dump custom format."""

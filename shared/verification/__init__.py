@@ -1,0 +1,1 @@
+"""Proof that the target equals the source: counts, aggregates, row hashes, samples."""

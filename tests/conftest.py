@@ -1,0 +1,8 @@
+"""Fixtures that start real servers, one module a server; each xdist worker has its own."""
+
+pytest_plugins = [
+    "tests.fixtures.azurite",
+    "tests.fixtures.postgres",
+    "tests.fixtures.sqlserver",
+    "tests.fixtures.sample",
+]
