@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pyodbc
-from azure.identity import DefaultAzureCredential
 
+from shared.credentials import credential as app_identity
 from shared.errors import Refusal
 from shared.settings import SqlServer, settings
 from shared.sqlserver.errors import classified
@@ -131,7 +131,7 @@ def connection_string(profile: SqlServer) -> str:
 
 def access_token(credential: Credential | None = None) -> str:
     """Return an Entra token for Azure SQL, of `credential` or of the app's identity."""
-    return str((credential or _own_identity()).get_token(TOKEN_SCOPE).token)
+    return str((credential or app_identity()).get_token(TOKEN_SCOPE).token)
 
 
 def token_struct(token: str) -> bytes:
@@ -182,11 +182,6 @@ def _distribution() -> str:
     """Name the wheel's folder for this Linux, as mssql-python's own loader does."""
     signs = {"alpine": "/etc/alpine-release", "rhel": "/etc/redhat-release", "suse": "/etc/SUSE-brand"}
     return next((name for name, sign in signs.items() if Path(sign).exists()), "debian_ubuntu")
-
-
-@functools.cache
-def _own_identity() -> DefaultAzureCredential:
-    return DefaultAzureCredential(managed_identity_client_id=settings().azure_client_id)
 
 
 def _braced(value: str) -> str:
