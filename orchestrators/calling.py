@@ -4,6 +4,7 @@ An activity answers `{"refused": {...Finding...}}` for what a retry cannot mend;
 Whatever an activity raises is transient, and the retry policy repeats it.
 """
 
+import functools
 from collections.abc import Callable, Generator, Iterable
 from datetime import timedelta
 from typing import Any
@@ -21,6 +22,7 @@ RETRY = task.RetryPolicy(
 
 Payload = dict[str, Any]
 Steps = Generator[task.Task[Any], Any, Any]
+Orchestrator = Callable[[task.OrchestrationContext, Payload], Steps]
 
 
 class StageRefused(Exception):  # noqa: N818 - a refusal is an outcome, not a fault
@@ -42,6 +44,25 @@ def call(ctx: task.OrchestrationContext, activity: str, payload: Payload) -> Ste
     """Call one activity with the retry policy: `result = yield from call(ctx, "report", {...})`."""
     result = yield ctx.call_activity(activity, input=payload, retry_policy=RETRY)
     return opened(result)
+
+
+def call_sub(ctx: task.OrchestrationContext, orchestrator: str, payload: Payload, instance: str) -> Steps:
+    """Run a sub-orchestration under a deterministic instance id; its refusal is raised here as `StageRefused`."""
+    result = yield ctx.call_sub_orchestrator(orchestrator, input=payload, instance_id=instance)
+    return opened(result)
+
+
+def answering(orchestrator: Orchestrator) -> Orchestrator:
+    """Make a sub-orchestration answer `{"refused": ...}` where a refusal leaves it, so that its remedy is not lost."""
+
+    @functools.wraps(orchestrator)
+    def answer(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
+        try:
+            return (yield from orchestrator(ctx, payload))
+        except StageRefused as refusal:
+            return {"refused": refusal.finding.model_dump(mode="json")}
+
+    return answer
 
 
 def fan_out(

@@ -343,3 +343,61 @@ class Reconciled(Findings):
     size_unknown: int = 0
     first: list[str] = Field(default_factory=list, description="First hundred differences, one sentence each.")
     list_blob: str | None = Field(default=None, description="Full list, NDJSON, in the reports container.")
+
+
+# --- progress ------------------------------------------------------------------------------------------------------
+
+
+class StageState(Strict):
+    """One stage of a run, as the custom status of an orchestration holds it. Kept small: Azure allows 16 KB in all."""
+
+    name: str
+    state: Literal["running", "waiting", "done", "failed", "skipped"] = "running"
+    started_at: datetime
+    ended_at: datetime | None = None
+    done: Counts = Field(default_factory=Counts)
+    total: Counts = Field(default_factory=Counts)
+    instance: str | None = Field(default=None, description="Orchestration whose custom status has the live numbers.")
+    note: str = ""
+
+
+class Gate(Strict):
+    """A decision that the run waits for, or waited for."""
+
+    name: Literal["write", "start", "late"]
+    asked_at: datetime
+    answers_by: datetime
+    decision: Literal["approved", "aborted", "expired"] | None = None
+    decided_by: str | None = None
+    decided_at: datetime | None = None
+    comment: str | None = None
+
+
+class Progress(Strict):
+    """Custom status of `migrate` and of its two sides."""
+
+    stages: list[StageState] = Field(default_factory=list)
+    gate: Gate | None = None
+    target_written_at: datetime | None = Field(
+        default=None, description="The point of no return: before it, an abort leaves the target as it was."
+    )
+
+
+Verdict = Literal["verified", "failed", "refused", "aborted", "planned"]
+
+
+class Summary(Strict):
+    """Output of `migrate`: the verdict, and where to read the rest."""
+
+    id: RunId
+    verdict: Verdict
+    stages: list[StageState]
+    findings: int = 0
+    reason: str = Field(default="", description="Why it is not verified, as a sentence.")
+
+
+class Decision(Strict):
+    """Body of `POST /api/migrations/{id}/approve` and of `.../abort`, and the external event they raise."""
+
+    by: Annotated[str, StringConstraints(min_length=1, max_length=200)] = "unknown"
+    comment: Annotated[str, StringConstraints(max_length=2000)] = ""

@@ -1,0 +1,186 @@
+"""The migration, stage by stage; reads as the runbook does.
+
+preflight → snapshot → restore → plan → inspect → (approval) → { database | files } → reconcile → smoke → report →
+clean-up. Until `database` and `files` start, nothing on the target has been written: everything that can be known
+beforehand is known by then. A failure anywhere goes to report and clean-up with what is known.
+"""
+
+from datetime import timedelta
+from typing import Any
+
+from durabletask import task
+
+from orchestrators.calling import Payload, StageRefused, Steps, call
+from orchestrators.outcome import Outcome
+from orchestrators.stages import Book, StageFailed, child_stage, stage
+from shared.contracts import Decision, Gate, Run
+from shared.errors import Finding
+
+
+def migrate(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
+    """Do one migration. Input: `Run`; output: `Summary`. Never ends without a report and a clean-up."""
+    run = Run.model_validate(payload)
+    book = Book(ctx, run.id)
+    outcome = Outcome(run)
+    try:
+        yield from _wait_for_window(book, run)
+        yield from _prepare(book, run, outcome)
+        if run.request.options.dry_run:
+            outcome.planned()
+        else:
+            yield from _approval(book, run)
+            yield from _move(book, run, outcome)
+            yield from _prove(book, run, outcome)
+    except StageFailed as failed:
+        outcome.failed(failed, written=book.progress.target_written_at is not None)
+    yield from _close(book, run, outcome)
+    return outcome.summary(book).model_dump(mode="json")
+
+
+def _prepare(book: Book, run: Run, outcome: Outcome) -> Steps:
+    """Everything before the point of no return: reads the source, writes only staging and the temporary database."""
+    work = {"run": run.model_dump(mode="json")}
+    yield from _checked(book, run, outcome, "preflight", stage(book, "preflight", call(book.ctx, "preflight", work)))
+    snapshot = yield from child_stage(book, "snapshot", "take_snapshot", work)
+    outcome.snapshot = snapshot
+    restore = yield from child_stage(book, "restore", "restore_database", work | {"snapshot": snapshot})
+    outcome.restore = restore
+    restored = work | {"restore": restore}
+    yield from _checked(book, run, outcome, "plan", stage(book, "plan", call(book.ctx, "plan_database", restored)))
+    yield from _checked(book, run, outcome, "inspect", child_stage(book, "inspect", "inspect_data", restored))
+
+
+def _checked(book: Book, run: Run, outcome: Outcome, name: str, steps: Steps) -> Steps:
+    """Do a checking stage; keep its findings where the API reads them; stop at the first stage with errors."""
+    answer = yield from steps
+    outcome.answered(name, answer)
+    findings = [Finding.model_validate(one) for one in answer.get("findings", [])]
+    if findings:
+        yield from call(book.ctx, "record_findings", outcome.recorded())
+    errors = [one for one in findings if one.severity == "error" and one.chosen is None]
+    if errors:
+        book.fail(name, errors[0].code)
+        raise StageFailed(name, errors[0], listed=True)
+    return answer
+
+
+def _move(book: Book, run: Run, outcome: Outcome) -> Steps:
+    """Database and files side by side; both are waited for, whatever becomes of either."""
+    book.progress.target_written_at = book.now()
+    work = {"run": run.model_dump(mode="json")}
+    sides = {
+        "database": ("migrate_database", work | {"restore": outcome.restore}),
+        "files": ("migrate_files", work | {"snapshot": outcome.snapshot}),
+    }
+    opened = {name: book.open(name, child=True) for name in sides}
+    running: dict[str, task.Task[Any]] = {
+        name: book.ctx.call_sub_orchestrator(orchestrator, input=payload, instance_id=f"{run.id}:{name}")
+        for name, (orchestrator, payload) in sides.items()
+    }
+    failures: list[StageFailed] = []
+    for name, side in running.items():
+        try:
+            answer = yield side
+        except task.TaskFailedError as failed:
+            failures.append(book.crashed(opened[name], failed))
+            continue
+        book.splice(opened[name], answer)
+        failures.extend(outcome.side_ended(name, answer))
+    yield from call(book.ctx, "record_findings", outcome.recorded())
+    if failures:
+        raise failures[0]
+
+
+def _prove(book: Book, run: Run, outcome: Outcome) -> Steps:
+    """Rows against files, then the smoke checks asked for."""
+    work = {"run": run.model_dump(mode="json")}
+    both = work | {"restore": outcome.restore, "snapshot": outcome.snapshot}
+    answer = yield from stage(book, "reconcile", call(book.ctx, "reconcile_files", both))
+    outcome.answered("reconcile", answer)
+    if run.request.smoke.http or run.request.smoke.sql:
+        answer = yield from stage(book, "smoke", call(book.ctx, "smoke_tests", work))
+        outcome.answered("smoke", answer)
+    else:
+        book.skip("smoke", "the request asked for no smoke checks")
+
+
+def _close(book: Book, run: Run, outcome: Outcome) -> Steps:
+    """Report what is known, clean up, and complete the report with what the clean-up did."""
+    outcome.judge()
+    try:
+        yield from stage(book, "report", call(book.ctx, "write_report", outcome.report(book)))
+        cleaned = yield from stage(book, "clean-up", call(book.ctx, "clean_up", outcome.recorded()))
+        outcome.answered("clean-up", cleaned)
+    except StageFailed as failed:
+        outcome.findings.append(failed.finding)
+    try:
+        yield from call(book.ctx, "write_report", outcome.report(book))
+    except (StageRefused, task.TaskFailedError) as error:
+        outcome.reason = outcome.reason or f"The report could not be written: {error}"
+
+
+def _approval(book: Book, run: Run) -> Steps:
+    """Wait for the go before the target is written, if the request asks for it."""
+    if not run.request.approval:
+        return
+    asked = book.now()
+    deadline = asked + timedelta(minutes=run.request.approval_timeout_minutes)
+    gate = Gate(name="write", asked_at=asked, answers_by=deadline)
+    opened = book.wait("approval", gate)
+    gate = yield from _decided(book, gate)
+    book.progress.gate = gate
+    if gate.decision == "approved":
+        book.close(opened, "done", note=f"approved by {gate.decided_by}")
+        return
+    code = "ABORTED" if gate.decision == "aborted" else "APPROVAL_EXPIRED"
+    book.close(opened, "failed", note=code)
+    raise StageFailed("approval", _not_approved(code, gate))
+
+
+def _decided(book: Book, gate: Gate) -> Steps:
+    """Wait for whichever comes first: approval, abort, or the time-out; returns the gate with its decision."""
+    events: dict[str, task.Task[Any]] = {
+        "approved": book.ctx.wait_for_external_event("approve"),
+        "aborted": book.ctx.wait_for_external_event("abort"),
+    }
+    timer = book.ctx.create_timer(gate.answers_by)
+    winner = yield task.when_any([*events.values(), timer])
+    for decision, event in events.items():
+        if winner is event:
+            said = Decision.model_validate(event.get_result() or {})
+            return gate.model_copy(
+                update={"decision": decision, "decided_by": said.by, "decided_at": book.now(), "comment": said.comment}
+            )
+    return gate.model_copy(update={"decision": "expired", "decided_at": book.now()})
+
+
+def _not_approved(code: str, gate: Gate) -> Finding:
+    if code == "ABORTED":
+        return Finding(
+            code=code, severity="error", object="approval",
+            message=f"aborted by {gate.decided_by} before the target was written. {gate.comment or ''}".strip(),
+            remedy="Source and target are as they were. Start a new migration when ready.",
+        )  # fmt: skip
+    return Finding(
+        code=code, severity="error", object="approval",
+        message=f"expected an approval by {gate.answers_by.isoformat()}, found none.",
+        remedy="Source and target are as they were. Start a new migration, and approve it in time.",
+    )  # fmt: skip
+
+
+def _wait_for_window(book: Book, run: Run) -> Steps:
+    """Wait for the start of the migration window, if the request names one."""
+    start = run.request.window.start if run.request.window else None
+    if start is None or start <= book.now():
+        return
+    gate = Gate(name="start", asked_at=book.now(), answers_by=start)
+    opened = book.wait("scheduled", gate)
+    abort = book.ctx.wait_for_external_event("abort")
+    winner = yield task.when_any([abort, book.ctx.create_timer(start)])
+    book.progress.gate = None
+    if winner is abort:
+        said = Decision.model_validate(abort.get_result() or {})
+        gate = gate.model_copy(update={"decided_by": said.by, "comment": said.comment})
+        book.close(opened, "failed", note="ABORTED")
+        raise StageFailed("scheduled", _not_approved("ABORTED", gate))
+    book.close(opened, "done")

@@ -1,0 +1,96 @@
+"""What a run has found and done so far, and the verdict that follows from it. Pure state of the `migrate` orchestrator."""
+
+from orchestrators.calling import Payload
+from orchestrators.stages import Book, StageFailed
+from shared.contracts import Check, Run, Summary, Verdict
+from shared.errors import Finding
+
+
+class Outcome:
+    """Answers by stage, findings in order, checks, and the verdict."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.snapshot: Payload = {}
+        self.restore: Payload = {}
+        self.answers: dict[str, Payload] = {}
+        self.findings: list[Finding] = []
+        self.checks: list[Check] = []
+        self.verdict: Verdict | None = None
+        self.reason = ""
+
+    def answered(self, stage: str, answer: Payload) -> None:
+        """Keep a stage's answer, its findings and its checks."""
+        self.findings.extend(Finding.model_validate(one) for one in answer.get("findings", []))
+        self.checks.extend(Check.model_validate(one) for one in answer.get("checks", []))
+        self.answers[stage] = {name: value for name, value in answer.items() if name not in ("findings", "checks")}
+
+    def side_ended(self, side: str, answer: Payload) -> list[StageFailed]:
+        """Keep what one side (database or files) answered; return its failure, if it failed."""
+        for name, value in answer.items():
+            if name not in ("stages", "failed"):
+                self.answered(name, value)
+        failed = answer.get("failed")
+        if not failed:
+            return []
+        return [StageFailed(failed["stage"], Finding.model_validate(failed["finding"]))]
+
+    def planned(self) -> None:
+        """A dry run ends here."""
+        self.verdict = "planned"
+        self.reason = "Dry run: the target was not written. The report says what would be done."
+
+    def failed(self, failure: StageFailed, *, written: bool) -> None:
+        """A stage failed: before the target was written the run is refused, after it it is failed."""
+        finding = failure.finding
+        if not failure.listed:
+            self.findings.append(finding)
+        self.verdict = "aborted" if finding.code == "ABORTED" else "failed" if written else "refused"
+        self.reason = f"{failure.stage}: [{finding.code}] {finding.object}: {finding.message}"
+
+    def judge(self) -> None:
+        """Settle the verdict: verified only if every check passed and no finding is an open error."""
+        if self.verdict is not None:
+            return
+        failed = [one for one in self.checks if one.outcome == "failed"]
+        errors = [one for one in self.findings if one.severity == "error" and one.chosen is None]
+        if failed:
+            self.verdict, self.reason = (
+                "failed",
+                f"{len(failed)} checks failed, first {failed[0].name}: {failed[0].detail}",
+            )
+        elif errors:
+            self.verdict, self.reason = "failed", f"[{errors[0].code}] {errors[0].object}: {errors[0].message}"
+        elif not any(one.outcome == "passed" for one in self.checks):
+            self.verdict, self.reason = "failed", "Nothing was verified: no check was done."
+        else:
+            self.verdict = "verified"
+
+    def recorded(self) -> Payload:
+        """Input of the activities that keep findings and clean up."""
+        return {
+            "run": self.run.model_dump(mode="json"),
+            "restore": self.restore or None,
+            "verdict": self.verdict,
+            "findings": [one.model_dump(mode="json") for one in self.findings],
+        }
+
+    def report(self, book: Book) -> Payload:
+        """Input of `write_report`."""
+        return self.recorded() | {
+            "reason": self.reason,
+            "stages": [one.model_dump(mode="json") for one in book.progress.stages],
+            "gate": book.progress.gate.model_dump(mode="json") if book.progress.gate else None,
+            "target_written_at": book.progress.target_written_at and book.progress.target_written_at.isoformat(),
+            "snapshot": self.snapshot or None,
+            "answers": self.answers,
+            "checks": [one.model_dump(mode="json") for one in self.checks],
+            "reported_at": book.now().isoformat(),
+        }
+
+    def summary(self, book: Book) -> Summary:
+        """Output of `migrate`."""
+        return Summary(
+            id=self.run.id, verdict=self.verdict or "failed", stages=book.progress.stages,
+            findings=len(self.findings), reason=self.reason,
+        )  # fmt: skip

@@ -1,0 +1,43 @@
+"""The two sides of a migration that run side by side once the target may be written: database and files."""
+
+from durabletask import task
+
+from orchestrators.calling import Payload, Steps, call
+from orchestrators.stages import Book, StageFailed, child_stage, stage
+from shared.contracts import Run
+
+
+def migrate_database(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
+    """schema → copy → finish → verify. Input: `RestoredWork`; output: the answers by stage name."""
+    book = Book(ctx, f"{_run(payload).id}:database")
+    try:
+        schema = yield from stage(book, "schema", call(ctx, "create_schema", payload))
+        copied = yield from child_stage(book, "copy", "copy_rows", payload)
+        finish = yield from child_stage(book, "finish", "finish_schema", payload)
+        verified = yield from child_stage(book, "verify", "verify_rows", payload)
+    except StageFailed as failed:
+        return _ended(book, failed)
+    return _ended(book) | {"schema": schema, "copy": copied, "finish": finish, "verify": verified}
+
+
+def migrate_files(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
+    """files → files-verify. Input: `SnapshotWork`; output: the answers by stage name."""
+    book = Book(ctx, f"{_run(payload).id}:files")
+    try:
+        copied = yield from child_stage(book, "files", "copy_files", payload)
+        verified = yield from child_stage(book, "files-verify", "verify_files", payload)
+    except StageFailed as failed:
+        return _ended(book, failed)
+    return _ended(book) | {"files": copied, "files-verify": verified}
+
+
+def _run(payload: Payload) -> Run:
+    return Run.model_validate(payload["run"])
+
+
+def _ended(book: Book, failed: StageFailed | None = None) -> Payload:
+    stages = [one.model_dump(mode="json") for one in book.progress.stages]
+    answer: Payload = {"stages": stages}
+    if failed is not None:
+        answer["failed"] = {"stage": failed.stage, "finding": failed.finding.model_dump(mode="json")}
+    return answer

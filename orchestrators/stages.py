@@ -1,0 +1,145 @@
+"""The book of a run's stages, kept by the orchestrator in its custom status.
+
+Every stage is opened and closed through `stage`, so that progress, timing and failure are recorded in one place. Time
+comes from the orchestration's own clock, which replays the same.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from durabletask import task
+
+from orchestrators.calling import Payload, StageRefused, Steps, call_sub
+from shared.contracts import Counts, Gate, Progress, StageState
+from shared.errors import Finding
+
+
+class StageFailed(Exception):  # noqa: N818 - an outcome of the stage
+    """A stage ended without success; `finding` says why and what to do."""
+
+    def __init__(self, stage: str, finding: Finding, *, listed: bool = False) -> None:
+        self.stage = stage
+        self.finding = finding
+        self.listed = listed  # the finding is among the stage's own findings already
+        super().__init__(f"{stage}: [{finding.code}] {finding.object}: {finding.message}")
+
+
+class Book:
+    """Stages of one orchestration, published as its custom status after every change."""
+
+    def __init__(self, ctx: task.OrchestrationContext, instance: str) -> None:
+        self.ctx = ctx
+        self.instance = instance
+        self.progress = Progress()
+
+    def now(self) -> datetime:
+        """The orchestration's clock, in UTC."""
+        moment = self.ctx.current_utc_datetime
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+    def publish(self) -> None:
+        """Set the custom status."""
+        self.ctx.set_custom_status(self.progress.model_dump(mode="json", exclude_defaults=True))
+
+    def open(self, name: str, *, child: bool = False) -> StageState:
+        """Start a stage; `child` says that a sub-orchestration of that name has the live numbers."""
+        instance = f"{self.instance}:{name}" if child else None
+        stage = StageState(name=name, started_at=self.now(), instance=instance)
+        self.progress.stages.append(stage)
+        self.publish()
+        return stage
+
+    def close(self, stage: StageState, state: str, result: Payload | None = None, note: str = "") -> None:
+        """End a stage, with what it did."""
+        update: dict[str, Any] = {"state": state, "ended_at": self.now(), "note": note or stage.note}
+        if result is not None:
+            done = counts_of(result)
+            update |= {"done": done, "total": done}
+        closed = stage.model_copy(update=update)
+        self.progress.stages = [closed if one is stage else one for one in self.progress.stages]
+        self.publish()
+
+    def wait(self, name: str, gate: Gate) -> StageState:
+        """Open a stage that waits for a decision."""
+        now = self.now()
+        stage = StageState(name=name, started_at=now, state="waiting")
+        self.progress.stages.append(stage)
+        self.progress.gate = gate
+        self.publish()
+        return stage
+
+    def fail(self, name: str, note: str) -> None:
+        """Mark a stage that has ended as failed: it did its work, and found errors."""
+        self.progress.stages = [
+            one.model_copy(update={"state": "failed", "note": note}) if one.name == name else one
+            for one in self.progress.stages
+        ]
+        self.publish()
+
+    def crashed(self, stage: StageState, failed: task.TaskFailedError) -> StageFailed:
+        """Close a stage whose orchestration failed, and return the failure."""
+        finding = finding_of(stage.name, failed)
+        self.close(stage, "failed", note=finding.code)
+        return StageFailed(stage.name, finding)
+
+    def splice(self, stage: StageState, answer: Payload) -> None:
+        """Put the stages of a side in the place of the stage that stood for it."""
+        stages = [StageState.model_validate(one) for one in answer["stages"]]
+        at = self.progress.stages.index(stage)
+        self.progress.stages[at : at + 1] = stages
+        self.publish()
+
+    def skip(self, name: str, why: str) -> None:
+        """Record a stage that is not done in this run."""
+        now = self.now()
+        self.progress.stages.append(StageState(name=name, state="skipped", started_at=now, ended_at=now, note=why))
+        self.publish()
+
+
+def counts_of(result: Payload) -> Counts:
+    """What a stage's answer says was done: its rows, bytes, files and tables, where it has them."""
+    found = {name: result[name] for name in Counts.model_fields if isinstance(result.get(name), int)}
+    if "file_bytes" in result:
+        found["bytes"] = result["file_bytes"]
+    return Counts(**found)
+
+
+def stage(book: Book, name: str, steps: Steps) -> Steps:
+    """Do the steps of one stage; a refusal or a failure closes it and is raised as `StageFailed`."""
+    opened = book.open(name)
+    return (yield from _watched(book, opened, steps))
+
+
+def child_stage(book: Book, name: str, orchestrator: str, payload: Payload) -> Steps:
+    """Do a stage as a sub-orchestration `<instance>:<name>`, whose custom status has the live numbers."""
+    opened = book.open(name, child=True)
+    return (yield from _watched(book, opened, call_sub(book.ctx, orchestrator, payload, opened.instance or "")))
+
+
+def _watched(book: Book, opened: StageState, steps: Steps) -> Steps:
+    try:
+        result = yield from steps
+    except StageRefused as refused:
+        book.close(opened, "failed", note=refused.finding.code)
+        raise StageFailed(opened.name, refused.finding) from None
+    except task.TaskFailedError as failed:
+        finding = finding_of(opened.name, failed)
+        book.close(opened, "failed", note=finding.code)
+        raise StageFailed(opened.name, finding) from None
+    book.close(opened, "done", result)
+    return result
+
+
+def finding_of(stage_name: str, failed: task.TaskFailedError) -> Finding:
+    """Turn the failure of a task into a finding; our own errors carry `[CODE] about: text`."""
+    text = failed.details.message or str(failed)
+    start = text.find("[")
+    end = text.find("] ", start)
+    code = text[start + 1 : end] if 0 <= start < end else ""
+    if code and code.replace("_", "").isalnum() and code.isupper():
+        about, _, message = text[end + 2 :].partition(": ")
+        return Finding(code=code, severity="error", object=about, message=message)
+    return Finding(
+        code="STAGE_FAILED", severity="error", object=stage_name, message=text,
+        remedy="The retries are used up. The logs of the run have the details; start a new run when it is mended.",
+    )  # fmt: skip

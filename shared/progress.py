@@ -1,0 +1,104 @@
+"""What a person sees of a running migration: stages with numbers, rates and an ETA.
+
+Orchestrations publish small custom statuses: `Progress` (stages) and `StageProgress` (live numbers of one stage, with
+the ids of its children). This module flattens them into one list of stages.
+"""
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from shared.contracts import Counts, Gate, Progress, StageProgress, StageState
+
+Look = Callable[[str], dict[str, Any] | None]
+"""Gives the custom status of an orchestration instance, or None when it has none (yet)."""
+
+
+class StageView(BaseModel):
+    """A stage as the API shows it; times in UTC, durations in seconds."""
+
+    name: str
+    state: str
+    started_at: datetime
+    ended_at: datetime | None
+    seconds: float
+    done: Counts
+    total: Counts
+    eta_seconds: float | None = Field(description="Seconds until the stage ends at the present rate; null if unknown.")
+    note: str = ""
+
+
+class View(BaseModel):
+    """All stages of a run, in the order in which they started."""
+
+    stages: list[StageView] = Field(default_factory=list)
+    gate: Gate | None = None
+    target_written_at: datetime | None = None
+
+    @property
+    def stage(self) -> str | None:
+        """The stage a person would name: the one that waits or fails, else the last one running."""
+        for state in ("waiting", "failed", "running"):
+            found = [one.name for one in self.stages if one.state == state]
+            if found:
+                return found[-1]
+        return self.stages[-1].name if self.stages else None
+
+
+def view(status: dict[str, Any] | None, look: Look, now: datetime) -> View:
+    """Flatten the custom status of `migrate`; `look` is asked only for instances that are still running."""
+    if not status:
+        return View()
+    progress = Progress.model_validate(status)
+    stages = [_stage_view(stage, now) for stage in _flatten(progress.stages, look)]
+    return View(stages=stages, gate=progress.gate, target_written_at=progress.target_written_at)
+
+
+def percent(done: Counts, total: Counts) -> float | None:
+    """Share done, 0 to 1, by the best measure there is: bytes, else rows, files, tables; None without a total."""
+    for name in ("bytes", "rows", "files", "tables"):
+        whole = getattr(total, name)
+        if whole:
+            return float(min(1.0, getattr(done, name) / whole))
+    return None
+
+
+def _flatten(stages: Iterable[StageState], look: Look) -> list[StageState]:
+    flat: list[StageState] = []
+    for stage in stages:
+        child = look(stage.instance) if stage.instance and stage.state == "running" else None
+        if child and "stages" in child:
+            flat.extend(_flatten(Progress.model_validate(child).stages, look))
+        elif child:
+            flat.append(_overlaid(stage, StageProgress.model_validate(child), look))
+        else:
+            flat.append(stage)
+    return flat
+
+
+def _overlaid(stage: StageState, live: StageProgress, look: Look) -> StageState:
+    done = live.done.model_copy()
+    for child in live.children:
+        status = look(child)
+        if status:
+            add(done, StageProgress.model_validate(status).done)
+    return stage.model_copy(update={"done": done, "total": live.total, "note": live.note or stage.note})
+
+
+def add(total: Counts, more: Counts) -> None:
+    """Add `more` to `total`, in place."""
+    for name in Counts.model_fields:
+        setattr(total, name, getattr(total, name) + getattr(more, name))
+
+
+def _stage_view(stage: StageState, now: datetime) -> StageView:
+    seconds = max(0.0, ((stage.ended_at or now) - stage.started_at).total_seconds())
+    share = percent(stage.done, stage.total)
+    eta = seconds * (1 - share) / share if stage.state == "running" and share and seconds > 1 else None
+    return StageView(
+        name=stage.name, state=stage.state, started_at=stage.started_at, ended_at=stage.ended_at,
+        seconds=round(seconds, 3), done=stage.done, total=stage.total,
+        eta_seconds=None if eta is None else round(eta, 1), note=stage.note,
+    )  # fmt: skip
