@@ -2,6 +2,7 @@
 
 `@activity` turns `def copy_chunk(work: CopyChunk) -> ChunkCopied` into the `(ctx, dict) -> dict` that both hosts call.
 A `Refusal` becomes `{"refused": {...}}`, which no retry policy repeats; everything else is raised, and repeated.
+An activity whose run was asked to abort refuses before it works; `@closing_activity` works all the same.
 """
 
 import logging
@@ -11,7 +12,10 @@ from typing import Any, cast, get_type_hints
 
 from pydantic import BaseModel
 
+from shared import runs
+from shared.contracts import Run
 from shared.errors import MxferryError, Refusal, TransientError
+from shared.redaction import redact
 
 log = logging.getLogger("mxferry.activity")
 
@@ -19,7 +23,16 @@ Boundary = Callable[[Any, dict[str, Any]], dict[str, Any]]
 
 
 def activity[I: BaseModel, O: BaseModel](function: Callable[[I], O]) -> Boundary:
-    """Wrap a typed function as an activity of the same name."""
+    """Wrap a typed function as an activity of the same name, which stops when its run is aborted."""
+    return _bounded(function, stops=True)
+
+
+def closing_activity[I: BaseModel, O: BaseModel](function: Callable[[I], O]) -> Boundary:
+    """Wrap a typed function as an activity that ends a run: it works after an abort too."""
+    return _bounded(function, stops=False)
+
+
+def _bounded[I: BaseModel, O: BaseModel](function: Callable[[I], O], *, stops: bool) -> Boundary:
     name = function.__name__
     model = cast("type[I]", next(kind for key, kind in get_type_hints(function).items() if key != "return"))
 
@@ -27,15 +40,19 @@ def activity[I: BaseModel, O: BaseModel](function: Callable[[I], O]) -> Boundary
         work = model.model_validate(payload)
         started = time.monotonic()
         try:
+            if stops:
+                _stop_if_aborted(work)
             result = function(work).model_dump(mode="json")
         except Refusal as refusal:
             log.warning("%s refused: %s", name, refusal)
-            return {"refused": refusal.finding().model_dump(mode="json")}
-        except MxferryError:
-            raise
+            finding = refusal.finding()
+            return {"refused": finding.model_copy(update={"message": redact(finding.message)}).model_dump(mode="json")}
+        except MxferryError as error:
+            raise TransientError(error.code, error.about, redact(error.message), error.remedy) from None
         except Exception as error:
             log.exception("%s failed", name)
-            raise TransientError("UNEXPECTED", name, f"{type(error).__name__}: {error}") from error
+            # `from None`: the cause's text would cross the boundary unredacted with the traceback.
+            raise TransientError("UNEXPECTED", name, redact(f"{type(error).__name__}: {error}")) from None
         log.info("%s done in %.2f s", name, time.monotonic() - started)
         return result
 
@@ -44,3 +61,9 @@ def activity[I: BaseModel, O: BaseModel](function: Callable[[I], O]) -> Boundary
     run.__module__ = function.__module__
     run.typed = function  # type: ignore[attr-defined]  # for tests: the function under the boundary
     return run
+
+
+def _stop_if_aborted(work: BaseModel) -> None:
+    run = getattr(work, "run", None)
+    if isinstance(run, Run):
+        runs.stop_if_aborted(run.id)

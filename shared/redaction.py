@@ -8,6 +8,7 @@ secret values of the settings themselves.
 import logging
 import re
 from collections.abc import Iterator
+from typing import Any
 
 from pydantic import BaseModel, SecretStr
 
@@ -38,17 +39,29 @@ def redact(text: str) -> str:
     return text
 
 
-class RedactingFilter(logging.Filter):
-    """Redacts every record that passes a handler, message, arguments and traceback."""
+def install() -> None:
+    """Redact every log record of this process where it is made, whatever handler the host attaches."""
+    made = logging.getLogRecordFactory()
+    if getattr(made, "redacts", False):
+        return
 
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Rewrite the record in place; always lets it pass."""
-        record.msg = redact(record.getMessage())
-        record.args = None
+    def redacted(*args: Any, **options: Any) -> logging.LogRecord:
+        record = made(*args, **options)
+        record.msg, record.args = redact(_message(record)), None
         if record.exc_info and record.exc_info[1] is not None:
+            # A formatter uses exc_text where it is set, and formats the exception itself only where it is not.
             record.exc_text = redact(logging.Formatter().formatException(record.exc_info))
-            record.exc_info = None
-        return True
+        return record
+
+    redacted.redacts = True  # type: ignore[attr-defined]
+    logging.setLogRecordFactory(redacted)
+
+
+def _message(record: logging.LogRecord) -> str:
+    try:
+        return record.getMessage()
+    except (TypeError, ValueError):  # a library's own mistake in its format string must not end our work
+        return f"{record.msg} {record.args}"
 
 
 def _secrets(value: object) -> Iterator[str]:

@@ -1,0 +1,77 @@
+"""Keeps findings while a run goes on, and writes its report at the end."""
+
+import json
+from datetime import datetime
+from typing import Any
+
+from pydantic import Field
+from shared.reporting.html import page
+
+from activities.boundary import activity
+from shared import runs
+from shared.blobs import clients
+from shared.contracts import Check, Gate, RestoreRef, RunWork, SnapshotRef, StageState, Strict, TableRows, Verdict
+from shared.errors import Finding
+from shared.reporting.build import Known, build
+
+
+class RecordWork(RunWork):
+    """Input of `record_findings` and `clean_up`."""
+
+    restore: RestoreRef | None = None
+    verdict: Verdict | None = None
+    findings: list[Finding] = Field(default_factory=list)
+
+
+class ReportWork(RecordWork):
+    """Input of `write_report`: everything the orchestrator knows."""
+
+    reason: str = ""
+    stages: list[StageState]
+    gate: Gate | None = None
+    target_written_at: datetime | None = None
+    snapshot: SnapshotRef | None = None
+    answers: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    checks: list[Check] = Field(default_factory=list)
+    reported_at: datetime
+
+
+class Recorded(Strict):
+    """Output: where it was written."""
+
+    blob: str
+
+
+@activity
+def record_findings(work: RecordWork) -> Recorded:
+    """Write the findings so far to the reports container, where the API reads them."""
+    runs.save_findings(work.run.id, work.findings)
+    return Recorded(blob=f"runs/{work.run.id}/findings.json")
+
+
+@activity
+def write_report(work: ReportWork) -> Recorded:
+    """Write report.json and report.html. Called again after the clean-up, it keeps what only staging knew."""
+    name = f"runs/{work.run.id}/report.json"
+    runs.save_findings(work.run.id, work.findings)
+    tables = _tables(work)
+    known = Known(
+        run=work.run, verdict=work.verdict or "failed", reason=work.reason, stages=work.stages, gate=work.gate,
+        target_written_at=work.target_written_at, snapshot=work.snapshot, restore=work.restore, answers=work.answers,
+        checks=work.checks, findings=work.findings, reported_at=work.reported_at, tables=tables,
+    )  # fmt: skip
+    report = build(known)
+    runs.write(name, report.model_dump_json(indent=2).encode(), "application/json")
+    runs.write(f"runs/{work.run.id}/report.html", page(report).encode(), "text/html; charset=utf-8")
+    return Recorded(blob=name)
+
+
+def _tables(work: ReportWork) -> list[TableRows]:
+    """Rows by table: from staging while it is there, else from the report written before the clean-up."""
+    for stage in ("verify", "copy"):
+        blob = work.answers.get(stage, {}).get("tables_blob")
+        if blob and clients.staging().get_blob_client(blob).exists():
+            text = clients.staging().download_blob(blob).readall().decode()
+            return [TableRows.model_validate_json(line) for line in text.splitlines() if line]
+    earlier = runs.read(f"runs/{work.run.id}/report.json")
+    return [TableRows.model_validate(one) for one in json.loads(earlier)["tables"]] if earlier else []

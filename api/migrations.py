@@ -1,0 +1,277 @@
+"""Handlers of `/api/migrations`: start, list, watch, approve, abort, report."""
+
+import asyncio
+import functools
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import BaseModel, Field
+from shared.sources.url import checked_url, stow_source_url
+
+from api.http import Answer, Call, Engine, answer, parsed, problem, refusal, with_etag
+from shared import progress, runs
+from shared.contracts import Decision, MigrationRequest, Run, UrlSource
+from shared.errors import Finding, Refusal
+from shared.progress import StageView, View
+from shared.settings import settings
+
+OVER = {"COMPLETED", "FAILED", "TERMINATED", "CANCELED"}
+
+
+class Started(BaseModel):
+    """Answer of `POST /api/migrations`."""
+
+    id: str
+    status: str
+    links: dict[str, str]
+
+
+class MigrationView(BaseModel):
+    """A migration as the API shows it. Times are UTC, durations seconds."""
+
+    id: str
+    status: str = Field(
+        description="pending, running, waiting, or the verdict: verified, failed, refused, aborted, planned"
+    )
+    verdict: str | None = None
+    reason: str = ""
+    target: str
+    purpose: str
+    source: str
+    created_at: datetime
+    stage: str | None = None
+    progress: View
+    findings: list[Finding] = Field(default_factory=list)
+    links: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def stages(self) -> list[StageView]:
+        """The stages, in order."""
+        return self.progress.stages
+
+
+class MigrationItem(BaseModel):
+    """A migration in the list."""
+
+    id: str
+    status: str
+    target: str
+    purpose: str
+    created_at: datetime
+    links: dict[str, str]
+
+
+class MigrationPage(BaseModel):
+    """Answer of `GET /api/migrations`, newest first."""
+
+    items: list[MigrationItem]
+    next: str | None = Field(default=None, description="Value of `before` for the next page; null on the last.")
+
+
+class Accepted(BaseModel):
+    """Answer of approve and abort."""
+
+    id: str
+    accepted: str
+
+
+async def start(call: Call) -> Answer:
+    """Start a migration; 202 with its id, also when the same Idempotency-Key comes again."""
+    request = parsed(MigrationRequest, call.body)
+    if isinstance(request, Answer):
+        return request
+    key = call.headers.get("idempotency-key") or request.idempotency_key
+    try:
+        url = await asyncio.to_thread(_checked, request)
+        run_id, _ = await asyncio.to_thread(runs.reserve, request, key, datetime.now(UTC))
+        busy = await _take_target(call.engine, request.target, run_id)
+    except Refusal as error:
+        return refusal(error, 409 if error.code == "IDEMPOTENCY_KEY_REUSED" else 400)
+    if busy:
+        return refusal(_target_busy(request.target, busy), 409)
+    await _launch(call.engine, run_id, request, url)
+    links = _links(run_id)
+    return answer(Started(id=run_id, status="pending", links=links), 202, {"Location": links["self"]})
+
+
+async def index(call: Call) -> Answer:
+    """List migrations, newest first, a page at a time."""
+    try:
+        limit = max(1, min(100, int(call.query.get("limit", "20"))))
+    except ValueError:
+        return problem(400, "INVALID_REQUEST", "limit: expected a whole number from 1 to 100.")
+    found = await asyncio.to_thread(runs.ids, limit + 1, call.query.get("before"))
+    items = [one for one in await asyncio.gather(*(_item(call.engine, run_id) for run_id in found[:limit])) if one]
+    return with_etag(call, answer(MigrationPage(items=items, next=found[limit - 1] if len(found) > limit else None)))
+
+
+async def show(call: Call) -> Answer:
+    """Show one migration: status, stages with numbers and ETA, findings."""
+    try:
+        return with_etag(call, answer(await look(call.engine, call.params["id"])))
+    except Refusal as error:
+        return refusal(error, 404)
+
+
+async def approve(call: Call) -> Answer:
+    """Say go at the gate that the migration waits at."""
+    return await _decide(call, "approve")
+
+
+async def abort(call: Call) -> Answer:
+    """Stop a migration: running chunks end or roll back, then report and clean-up."""
+    return await _decide(call, "abort")
+
+
+async def report(call: Call) -> Answer:
+    """Return the report: HTML for `Accept: text/html`, JSON otherwise."""
+    run_id = call.params["id"]
+    html = "text/html" in call.headers.get("accept", "")
+    try:
+        await asyncio.to_thread(runs.load, run_id)
+    except Refusal as error:
+        return refusal(error, 404)
+    stored = await asyncio.to_thread(runs.read, f"runs/{run_id}/report.{'html' if html else 'json'}")
+    if stored is None:
+        return problem(
+            404, "REPORT_NOT_READY", "expected a finished migration, found one without a report yet.",
+            object=run_id, remedy=f"GET /api/migrations/{run_id} shows how far it is.",
+        )  # fmt: skip
+    return with_etag(call, Answer(200, stored, "text/html; charset=utf-8" if html else "application/json"))
+
+
+async def look(engine: Engine, run_id: str) -> MigrationView:
+    """Return a migration's view; `Refusal` UNKNOWN_RUN if there is none."""
+    run = await asyncio.to_thread(runs.load, run_id)
+    state = await engine.get_orchestration_state(run_id)
+    seen = await _view(engine, _json(state.serialized_custom_status) if state else None)
+    status, verdict, reason = _status(state, seen)
+    return MigrationView(
+        id=run_id, status=status, verdict=verdict, reason=reason, target=run.request.target,
+        purpose=run.request.options.purpose, source=run.request.source.kind, created_at=run.created_at,
+        stage=seen.stage, progress=seen, findings=await asyncio.to_thread(runs.findings, run_id), links=_links(run_id),
+    )  # fmt: skip
+
+
+def _checked(request: MigrationRequest) -> str | None:
+    """Check what the settings can say about a request; return the source URL, if it has one."""
+    settings().target_profile(request.target)
+    if isinstance(request.source, UrlSource):
+        return str(checked_url(request.source.url or ""))
+    if request.source.kind == "mendix-cloud" or request.source.profile:
+        settings().source_profile(str(request.source.profile))
+    return None
+
+
+async def _take_target(engine: Engine, target: str, run_id: str) -> str | None:
+    """Take the target for the run; return the run that holds it, if that one is not over."""
+    for _ in range(5):
+        holder = await asyncio.to_thread(runs.take_target, target, run_id)
+        if holder is None:
+            return None
+        state = await engine.get_orchestration_state(holder.run, fetch_payloads=False)
+        if state is not None and state.runtime_status.name not in OVER:
+            return holder.run
+        if await asyncio.to_thread(runs.take_over_target, target, run_id, holder):
+            return None
+    return holder.run if holder else None
+
+
+def _target_busy(target: str, run: str) -> Refusal:
+    return Refusal(
+        "TARGET_BUSY", target, f"expected no other migration on this target, found {run} running.",
+        f"Wait for it (GET /api/migrations/{run}), or abort it (POST /api/migrations/{run}/abort).",
+    )  # fmt: skip
+
+
+async def _launch(engine: Engine, run_id: str, request: MigrationRequest, url: str | None) -> None:
+    """Store the run and start its orchestration; doing it again changes nothing."""
+    if url is not None:
+        await asyncio.to_thread(stow_source_url, run_id, url)
+        request = request.model_copy(update={"source": UrlSource(kind="url")})
+    run = Run(id=run_id, request=request, created_at=datetime.now(UTC))
+    await asyncio.to_thread(runs.save, run)
+    run = await asyncio.to_thread(runs.load, run_id)
+    if await engine.get_orchestration_state(run_id, fetch_payloads=False) is None:
+        await engine.schedule_new_orchestration("migrate", input=run.model_dump(mode="json"), instance_id=run_id)
+
+
+async def _decide(call: Call, event: str) -> Answer:
+    run_id = call.params["id"]
+    decision = parsed(Decision, call.body)
+    if isinstance(decision, Answer):
+        return decision
+    try:
+        seen = await look(call.engine, run_id)
+    except Refusal as error:
+        return refusal(error, 404)
+    gate = seen.progress.gate
+    if seen.verdict is not None:
+        return problem(409, "ALREADY_OVER", f"expected a running migration, found it {seen.status}.", object=run_id)
+    if event == "approve" and (gate is None or gate.decision is not None or gate.name == "start"):
+        return problem(
+            409, "NOTHING_TO_APPROVE", f"expected a migration that waits at a gate, found it {seen.status}.",
+            object=run_id, remedy="Approve when the status is `waiting`.",
+        )  # fmt: skip
+    if event == "abort":
+        await asyncio.to_thread(runs.ask_to_abort, run_id, decision)
+    await call.engine.raise_orchestration_event(run_id, event, data=decision.model_dump(mode="json"))
+    return answer(Accepted(id=run_id, accepted=event), 202)
+
+
+async def _item(engine: Engine, run_id: str) -> MigrationItem | None:
+    try:
+        run = await asyncio.to_thread(runs.load, run_id)
+    except Refusal:
+        return None
+    state = await engine.get_orchestration_state(run_id)
+    seen = progress.view(_json(state.serialized_custom_status) if state else None, lambda _: None, datetime.now(UTC))
+    return MigrationItem(
+        id=run_id, status=_status(state, seen)[0], target=run.request.target,
+        purpose=run.request.options.purpose, created_at=run.created_at, links=_links(run_id),
+    )  # fmt: skip
+
+
+async def _view(engine: Engine, status: dict[str, Any] | None) -> View:
+    """Flatten the status, fetching the custom statuses of running children level by level."""
+    known: dict[str, dict[str, Any] | None] = {}
+    while True:
+        asked: list[str] = []
+        seen = progress.view(status, functools.partial(_known, known, asked), datetime.now(UTC))
+        if not asked:
+            return seen
+        states = await asyncio.gather(*(engine.get_orchestration_state(one) for one in asked))
+        for one, state in zip(asked, states, strict=True):
+            known[one] = _json(state.serialized_custom_status) if state else None
+
+
+def _known(known: dict[str, dict[str, Any] | None], asked: list[str], instance: str) -> dict[str, Any] | None:
+    if instance not in known:
+        asked.append(instance)
+    return known.get(instance)
+
+
+def _status(state: Any, seen: View) -> tuple[str, str | None, str]:
+    """Return status, verdict and reason from the state of the orchestration."""
+    if state is None or state.runtime_status.name == "PENDING":
+        return "pending", None, ""
+    name = state.runtime_status.name
+    if name == "COMPLETED":
+        output = _json(state.serialized_output) or {}
+        verdict = str(output.get("verdict", "failed"))
+        return verdict, verdict, str(output.get("reason", ""))
+    if name in OVER:
+        details = state.failure_details.message if state.failure_details else f"the orchestration was {name.lower()}"
+        return "failed", "failed", details
+    waiting = seen.gate is not None and seen.gate.decision is None
+    return ("suspended" if name == "SUSPENDED" else "waiting" if waiting else "running"), None, ""
+
+
+def _json(text: str | None) -> dict[str, Any] | None:
+    return json.loads(text) if text else None
+
+
+def _links(run_id: str) -> dict[str, str]:
+    base = f"/api/migrations/{run_id}"
+    return {"self": base, "report": f"{base}/report", "approve": f"{base}/approve", "abort": f"{base}/abort"}

@@ -1,0 +1,92 @@
+"""Builds the report from what the orchestrator knows."""
+
+import platform
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from shared.contracts import Check, Gate, RestoreRef, Run, SnapshotRef, StageState, TableRows, Verdict
+from shared.errors import Finding
+from shared.reporting.model import FilesReport, ReconciliationReport, Report, stage_report
+from shared.version import VERSION
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a run knows of itself when the report is written; `answers` are the stages' answers by stage name."""
+
+    run: Run
+    verdict: Verdict
+    reason: str
+    stages: list[StageState]
+    gate: Gate | None
+    target_written_at: datetime | None
+    snapshot: SnapshotRef | None
+    restore: RestoreRef | None
+    answers: dict[str, dict[str, Any]]
+    checks: list[Check]
+    findings: list[Finding]
+    reported_at: datetime
+    tables: list[TableRows]
+
+
+def build(known: Known) -> Report:
+    """Return the report."""
+    request = known.run.request
+    started = [stage.started_at for stage in known.stages]
+    ended = [stage.ended_at for stage in known.stages if stage.ended_at]
+    reconciliation = known.answers.get("reconcile")
+    return Report(
+        id=known.run.id, verdict=known.verdict, reason=known.reason, purpose=request.options.purpose,
+        source=_source(known.run), target=request.target, created_at=known.run.created_at,
+        reported_at=known.reported_at, target_written_at=known.target_written_at,
+        seconds=round((max(ended) - min(started)).total_seconds(), 3) if started and ended else 0.0,
+        model_version=known.restore.model_version if known.restore else None,
+        runtime_version=known.restore.runtime_version if known.restore else None,
+        snapshot=_snapshot(known.snapshot), stages=[stage_report(stage) for stage in known.stages],
+        tables=known.tables, rows=sum(one.rows_copied for one in known.tables), files=_files(known),
+        checks=known.checks, findings=known.findings, gate=known.gate,
+        reconciliation=ReconciliationReport.model_validate(reconciliation) if reconciliation else None,
+        smoke=[one for one in known.checks if one.name.startswith("smoke")],
+        cleanup=known.answers.get("clean-up", {}).get("done", []),
+        ddl=known.answers.get("plan", {}).get("ddl_blob"), versions=_versions(known),
+    )  # fmt: skip
+
+
+def _files(known: Known) -> FilesReport:
+    copied = known.answers.get("files", {})
+    return FilesReport(
+        expected=known.snapshot.files if known.snapshot else 0, copied=copied.get("files", 0),
+        bytes=copied.get("bytes", 0), server_side=copied.get("server_side", 0), streamed=copied.get("streamed", 0),
+        existed=copied.get("existed", 0),
+    )  # fmt: skip
+
+
+def _source(run: Run) -> str:
+    source = run.request.source
+    if source.kind == "blob":
+        return f"blob {source.container}/{source.blob}"
+    if source.kind == "mendix-cloud":
+        return f"Mendix Cloud profile {source.profile}, snapshot {source.snapshot}"
+    return "url"
+
+
+def _snapshot(snapshot: SnapshotRef | None) -> dict[str, str]:
+    if snapshot is None:
+        return {}
+    return {
+        "kind": snapshot.kind,
+        "archive bytes": str(snapshot.archive_bytes),
+        "archive MD5": snapshot.archive_md5 or "not known",
+        "dump": f"format {snapshot.dump.format}, {snapshot.dump.compression}, {snapshot.dump.size} bytes",
+        "dump written by": f"pg_dump {snapshot.dump.dump_version} from PostgreSQL {snapshot.dump.server_version}",
+        "files": f"{snapshot.files} files, {snapshot.file_bytes} bytes",
+        "ignored names": str(snapshot.ignored_count),
+    } | {f"metadata {name}": value for name, value in snapshot.metadata.items()}
+
+
+def _versions(known: Known) -> dict[str, str]:
+    found = {"mxferry": VERSION, "Python": platform.python_version()}
+    if known.restore:
+        found["temporary PostgreSQL"] = str(known.restore.server_version)
+    return found

@@ -1,0 +1,100 @@
+"""The report of a run: what was moved, from where, when, how long, at what rate, and what was checked how.
+
+Every number in it was measured in the run. What was not checked is a check with the outcome `skipped`.
+"""
+
+from datetime import datetime
+
+from pydantic import BaseModel, Field
+
+from shared.contracts import Check, Gate, RunId, StageState, TableRows, Verdict
+from shared.errors import Finding
+
+
+class StageReport(BaseModel):
+    """A stage with its duration (seconds) and rates (units a second)."""
+
+    name: str
+    state: str
+    started_at: datetime
+    ended_at: datetime | None
+    seconds: float
+    rows: int = 0
+    bytes: int = 0
+    files: int = 0
+    tables: int = 0
+    rows_per_second: float | None = None
+    bytes_per_second: float | None = None
+    files_per_second: float | None = None
+    note: str = ""
+
+
+class FilesReport(BaseModel):
+    """Files: how many were expected, copied and found, and how many bytes they hold."""
+
+    expected: int = 0
+    copied: int = 0
+    bytes: int = 0
+    server_side: int = 0
+    streamed: int = 0
+    existed: int = 0
+
+
+class ReconciliationReport(BaseModel):
+    """Rows of System.FileDocument against blobs."""
+
+    rows: int = 0
+    rows_with_contents: int = 0
+    blobs: int = 0
+    missing_blobs: int = 0
+    expected_missing: int = 0
+    orphan_blobs: int = 0
+    size_differences: int = 0
+    size_unknown: int = 0
+    first: list[str] = Field(default_factory=list)
+    list_blob: str | None = None
+
+
+class Report(BaseModel):
+    """`report.json`."""
+
+    id: RunId
+    verdict: Verdict
+    reason: str = ""
+    purpose: str
+    source: str = Field(description="Kind and name of the source, never a URL.")
+    target: str
+    created_at: datetime
+    reported_at: datetime
+    target_written_at: datetime | None = None
+    seconds: float = Field(description="From the first stage's start to the last one's end.")
+    model_version: str | None = None
+    runtime_version: str | None = None
+    snapshot: dict[str, str] = Field(default_factory=dict, description="Size, MD5, dump version, as sentences.")
+    stages: list[StageReport]
+    tables: list[TableRows]
+    rows: int
+    files: FilesReport
+    checks: list[Check]
+    findings: list[Finding]
+    gate: Gate | None = None
+    reconciliation: ReconciliationReport | None = None
+    smoke: list[Check] = Field(default_factory=list)
+    cleanup: list[str] = Field(default_factory=list, description="What was deleted, what was kept, and why.")
+    ddl: str | None = Field(default=None, description="Blob of the DDL script in the reports container.")
+    versions: dict[str, str] = Field(default_factory=dict)
+
+
+def stage_report(stage: StageState) -> StageReport:
+    """Return a stage with duration and rates."""
+    seconds = (stage.ended_at - stage.started_at).total_seconds() if stage.ended_at else 0.0
+    done = stage.done
+
+    def rate(amount: int) -> float | None:
+        return round(amount / seconds, 1) if amount and seconds > 0 else None
+
+    return StageReport(
+        name=stage.name, state=stage.state, started_at=stage.started_at, ended_at=stage.ended_at, seconds=round(seconds, 3),
+        rows=done.rows, bytes=done.bytes, files=done.files, tables=done.tables, note=stage.note,
+        rows_per_second=rate(done.rows), bytes_per_second=rate(done.bytes), files_per_second=rate(done.files),
+    )  # fmt: skip

@@ -1,0 +1,176 @@
+"""Records of runs, kept in the reports container: who runs what, on which target, with which findings.
+
+Every write is conditional or idempotent, because requests are repeated and activities are delivered twice:
+`idempotency/<hash>.json` gives a repeated request its first run id, `locks/target-<profile>.json` admits one run a
+target, `runs/<id>/run.json` describes a run, `runs/<id>/abort.json` asks it to stop.
+"""
+
+import hashlib
+import json
+import secrets
+from datetime import datetime
+from typing import Any
+
+from azure.core import MatchConditions
+from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
+from azure.storage.blob import ContainerClient, ContentSettings
+from pydantic import BaseModel, TypeAdapter
+
+from shared.blobs import clients
+from shared.contracts import RUN_ID, Decision, MigrationRequest, Run
+from shared.errors import Finding, Refusal
+
+_JSON = ContentSettings(content_type="application/json")
+_FINDINGS = TypeAdapter(list[Finding])
+
+
+class Holder(BaseModel):
+    """The run that holds a target, and the ETag under which its lock was read."""
+
+    run: str
+    etag: str = ""
+
+
+def new_id(now: datetime) -> str:
+    """Return a run id that sorts by time: `20261128t203000-3f9a1c`."""
+    return f"{now:%Y%m%dt%H%M%S}-{secrets.token_hex(3)}"
+
+
+def reserve(request: MigrationRequest, key: str | None, now: datetime) -> tuple[str, bool]:
+    """Return the run id for a request, and whether it is new.
+
+    The same idempotency key always gives the same id. `Refusal` IDEMPOTENCY_KEY_REUSED when the key came with another
+    body before.
+    """
+    proposed = new_id(now)
+    if key is None:
+        return proposed, True
+    name = f"idempotency/{hashlib.sha256(key.encode()).hexdigest()}.json"
+    body = hashlib.sha256(request.model_dump_json(exclude={"idempotency_key"}).encode()).hexdigest()
+    if _create(name, {"run": proposed, "body": body}):
+        return proposed, True
+    first = _load(name) or {}
+    if first.get("body") != body:
+        raise Refusal(
+            "IDEMPOTENCY_KEY_REUSED", "Idempotency-Key",
+            f"expected the request that first used this key (run {first.get('run')}), found another one.",
+            "Repeat the first request unchanged, or use a new key.",
+        )  # fmt: skip
+    return str(first["run"]), False
+
+
+def take_target(profile: str, run: str) -> Holder | None:
+    """Take the target for a run; return None on success, else who holds it."""
+    name = _lock_name(profile)
+    if _create(name, {"run": run}):
+        return None
+    blob = clients.reports().get_blob_client(name)
+    try:
+        found = blob.download_blob()
+    except ResourceNotFoundError:
+        return take_target(profile, run)
+    holder = Holder(run=json.loads(found.readall())["run"], etag=found.properties.etag)
+    return None if holder.run == run else holder
+
+
+def take_over_target(profile: str, run: str, holder: Holder) -> bool:
+    """Take the target from a run that is over; False when somebody else was faster."""
+    blob = clients.reports().get_blob_client(_lock_name(profile))
+    try:
+        blob.upload_blob(
+            json.dumps({"run": run}), overwrite=True, content_settings=_JSON,
+            etag=holder.etag, match_condition=MatchConditions.IfNotModified,
+        )  # fmt: skip
+    except (ResourceModifiedError, ResourceNotFoundError):
+        return False
+    return True
+
+
+def save(run: Run) -> None:
+    """Write the run's record; a repeated request writes the same."""
+    _create(f"runs/{run.id}/run.json", run.model_dump(mode="json"))
+
+
+def load(run_id: str) -> Run:
+    """Return a run's record; `Refusal` UNKNOWN_RUN if there is none."""
+    record = _load(f"runs/{run_id}/run.json") if RUN_ID.match(run_id) else None
+    if record is None:
+        raise Refusal(
+            "UNKNOWN_RUN", run_id, "expected the id of a migration, found no record of it.",
+            "GET /api/migrations lists the known ones.",
+        )  # fmt: skip
+    return Run.model_validate(record)
+
+
+def ids(limit: int, before: str | None = None) -> list[str]:
+    """Return at most `limit` run ids, newest first, older than `before`."""
+    found = [
+        prefix.name.split("/")[1]
+        for prefix in _container().walk_blobs(name_starts_with="runs/", delimiter="/")
+        if prefix.name.endswith("/")
+    ]
+    known = sorted((one for one in found if RUN_ID.match(one)), reverse=True)
+    return [one for one in known if before is None or one < before][:limit]
+
+
+def ask_to_abort(run_id: str, decision: Decision) -> None:
+    """Ask a run to stop; every activity of it looks at this before it works. The first asker stays."""
+    _create(f"runs/{run_id}/abort.json", decision.model_dump(mode="json"))
+
+
+def stop_if_aborted(run_id: str) -> None:
+    """Raise `Refusal` ABORTED if somebody asked the run to stop."""
+    record = _load(f"runs/{run_id}/abort.json")
+    if record is not None:
+        decision = Decision.model_validate(record)
+        raise Refusal(
+            "ABORTED", run_id, f"aborted by {decision.by}. {decision.comment}".strip(),
+            "What was running ended or was rolled back; the report says what the target holds.",
+        )  # fmt: skip
+
+
+def save_findings(run_id: str, findings: list[Finding]) -> None:
+    """Write the findings so far, for the API and the page."""
+    write(f"runs/{run_id}/findings.json", _FINDINGS.dump_json(findings), "application/json")
+
+
+def findings(run_id: str) -> list[Finding]:
+    """Return the findings so far."""
+    stored = read(f"runs/{run_id}/findings.json")
+    return _FINDINGS.validate_json(stored) if stored else []
+
+
+def write(name: str, body: bytes, content_type: str) -> None:
+    """Write a blob of the reports container."""
+    settings = ContentSettings(content_type=content_type)
+    _container().upload_blob(name, body, overwrite=True, content_settings=settings)
+
+
+def read(name: str) -> bytes | None:
+    """Return a blob of the reports container, or None."""
+    try:
+        return bytes(_container().download_blob(name).readall())
+    except ResourceNotFoundError:
+        return None
+
+
+def _container() -> ContainerClient:
+    return clients.reports()
+
+
+def _lock_name(profile: str) -> str:
+    return f"locks/target-{profile}.json"
+
+
+def _create(name: str, body: dict[str, Any]) -> bool:
+    """Create a JSON blob; False if it exists already."""
+    try:
+        _container().upload_blob(name, json.dumps(body), overwrite=False, content_settings=_JSON)
+    except ResourceExistsError:
+        return False
+    return True
+
+
+def _load(name: str) -> dict[str, Any] | None:
+    stored = read(name)
+    return json.loads(stored) if stored is not None else None
