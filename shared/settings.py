@@ -1,17 +1,22 @@
 """The app's settings, typed: one place that reads the environment.
 
-In Azure they are app settings and Key Vault references; on one machine `local/` writes them. Names are upper case,
-levels are parted by two underscores: `TARGET__PRODUCTION__SQL__SERVER`. Profiles are the entries of `TARGET` and
-`SOURCE`; there may be any number of them.
+In Azure they are app settings and Key Vault references, written by `infra/`; on one machine `local/` writes them. Names
+are upper case, levels are parted by two underscores: `TARGET__PRODUCTION__SQL__SERVER`. Profiles are the entries of
+`TARGET` and `SOURCE`; there may be any number of them. `docs/settings.md` is made from these models.
 """
 
 import functools
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from shared import redaction
 from shared.errors import Refusal
+from shared.settingnames import misspelt
+
+# Where a setting makes sense on one machine only; `infra/` never writes it.
+LOCAL: dict[str, Any] = {"where": "local"}
 
 
 class Section(BaseModel):
@@ -23,9 +28,13 @@ class Section(BaseModel):
 class BlobAccount(Section):
     """How to reach a storage account: by identity (`account_url`) or, on one machine, by connection string."""
 
-    account_url: str | None = Field(default=None, description="https://<account>.blob.core.windows.net")
-    connection_string: SecretStr | None = Field(default=None, description="Only where no identity exists (Azurite).")
-    api_version: str | None = Field(default=None, description="Storage service version; the SDK's own if absent.")
+    account_url: str | None = Field(default=None, description="`https://<account>.blob.core.windows.net`.")
+    connection_string: SecretStr | None = Field(
+        default=None, description="Only where no identity exists (Azurite).", json_schema_extra=LOCAL
+    )
+    api_version: str | None = Field(
+        default=None, description="Storage service version; the SDK's own if absent.", json_schema_extra=LOCAL
+    )
 
     @model_validator(mode="after")
     def _one_way(self) -> "BlobAccount":
@@ -37,49 +46,79 @@ class BlobAccount(Section):
 class Staging(BlobAccount):
     """The staging account: snapshots on their way, run records and reports."""
 
-    container: str = "mxferry-staging"
-    reports_container: str = "mxferry-reports"
+    container: str = Field(default="mxferry-staging", description="Holds `runs/<run>/…`; deleted at clean-up.")
+    reports_container: str = Field(default="mxferry-reports", description="Run records and reports; kept.")
 
 
 class Postgres(Section):
+    """A PostgreSQL server."""
+
+    host: str = Field(description="Host name of the server.")
+    port: int = Field(default=5432, ge=1, le=65535, description="TCP port.")
+    user: str = Field(description="Login. With an Entra token: the identity's display name.")
+    password: SecretStr | None = Field(default=None, description="Absent: an Entra token of the app's identity.")
+    database: str = Field(
+        default="postgres",
+        description="The target's database; on the temporary server, where CREATE DATABASE is issued.",
+    )
+    sslmode: Literal["disable", "require", "verify-ca", "verify-full"] = Field(
+        default="require", description="As libpq's `sslmode`; `disable` also switches Entra tokens off."
+    )
+
+
+class TemporaryPostgres(Postgres):
     """The server that holds the temporary database of a run."""
 
-    host: str
-    port: int = 5432
-    user: str
-    password: SecretStr | None = Field(default=None, description="Absent: an Entra token of the app's identity.")
-    database: str = Field(default="postgres", description="Where CREATE DATABASE is issued.")
-    sslmode: Literal["disable", "require", "verify-ca", "verify-full"] = "require"
+    resource_id: str | None = Field(
+        default=None,
+        description="Azure resource id of the flexible server; absent: never started or stopped by the app.",
+    )
+    stop_when_idle: bool = Field(
+        default=True, description="Stop the server after the last run that needs it (needs `resource_id`)."
+    )
 
 
 class SqlServer(Section):
     """A SQL Server or Azure SQL database."""
 
-    server: str = Field(description="Host, or host,port.")
-    database: str
-    user: str | None = None
+    server: str = Field(description="Host, or `host,port`.")
+    database: str = Field(description="Name of the target database.")
+    user: str | None = Field(default=None, description="SQL login; only together with `password`.")
     password: SecretStr | None = Field(default=None, description="Absent: an Entra token of the app's identity.")
-    encrypt: Literal["yes", "strict", "no"] = "yes"
-    trust_server_certificate: bool = False
+    encrypt: Literal["yes", "strict", "no"] = Field(default="yes", description="`Encrypt` of the ODBC driver.")
+    trust_server_certificate: bool = Field(
+        default=False, description="For a server with a certificate of its own making.", json_schema_extra=LOCAL
+    )
+    resource_id: str | None = Field(
+        default=None, description="Azure resource id of the database; absent: never scaled by the app."
+    )
+    scale_up_to: str | None = Field(
+        default=None,
+        description="SKU name for the time of the load, such as `GP_Gen5_8`; scaled back after (needs `resource_id`).",
+    )
 
 
 class TargetBlob(BlobAccount):
     """The container of the target app's files."""
 
-    container: str
+    container: str = Field(description="Container that the target app reads its files from.")
 
 
 class TargetProfile(Section):
     """A target environment: one database, one container."""
 
-    kind: Literal["sqlserver", "postgres"] = "sqlserver"
-    sql: SqlServer | None = None
-    postgres: Postgres | None = None
-    blob: TargetBlob
+    kind: Literal["sqlserver", "postgres"] = Field(
+        default="sqlserver", description="Which database the target app uses."
+    )
+    sql: SqlServer | None = Field(default=None, description="The database, if `kind` is `sqlserver`.")
+    postgres: Postgres | None = Field(default=None, description="The database, if `kind` is `postgres`.")
+    blob: TargetBlob = Field(description="The files.")
     throw_away: bool = Field(default=False, description="True only for a rehearsal target that may be dropped unasked.")
-    max_parallel_chunks: int = Field(default=4, ge=1, le=64)
-    max_parallel_files: int = Field(default=4, ge=1, le=64)
-    load: Literal["heap-first", "keys-first"] = "heap-first"
+    max_parallel_chunks: int = Field(default=4, ge=1, le=64, description="Chunks of rows loaded at the same time.")
+    max_parallel_files: int = Field(default=4, ge=1, le=64, description="Slices of files copied at the same time.")
+    load: Literal["heap-first", "keys-first"] = Field(
+        default="heap-first", description="Keys after the load, or before it (see docs/sizing.md)."
+    )
 
     @model_validator(mode="after")
     def _has_database(self) -> "TargetProfile":
@@ -93,27 +132,31 @@ class TargetProfile(Section):
 class MendixCloud(Section):
     """An environment in Mendix Cloud, as the Backups API v2 and the Deploy API name it."""
 
-    project_id: str
-    environment_id: str
-    username: str
-    api_key: SecretStr
+    project_id: str = Field(description="ProjectId of the app.")
+    environment_id: str = Field(description="EnvironmentId whose backup is taken.")
+    username: str = Field(description="Mendix user of the API key.")
+    api_key: SecretStr = Field(description="API key with the rights to back up and, if asked for, to stop the app.")
     app_id: str | None = Field(default=None, description="AppId (sub-domain) for the Deploy API v1.")
     mode: str = Field(default="Production", description="Environment mode for the Deploy API v1.")
-    backups_url: str = "https://deploy.mendix.com/api/v2"
-    deploy_url: str = "https://deploy.mendix.com/api/1"
+    backups_url: str = Field(
+        default="https://deploy.mendix.com/api/v2", description="Backups API.", json_schema_extra=LOCAL
+    )
+    deploy_url: str = Field(
+        default="https://deploy.mendix.com/api/1", description="Deploy API.", json_schema_extra=LOCAL
+    )
 
 
 class SourceProfile(Section):
     """Where snapshots come from."""
 
-    mendix_cloud: MendixCloud | None = None
-    blob: BlobAccount | None = None
+    mendix_cloud: MendixCloud | None = Field(default=None, description="A Mendix Cloud environment.")
+    blob: BlobAccount | None = Field(default=None, description="A storage account that holds snapshots.")
 
 
 class Rehearsal(Section):
     """The timer that starts rehearsals; off unless enabled."""
 
-    enabled: bool = False
+    enabled: bool = Field(default=False, description="Start a rehearsal at every tick of the schedule.")
     schedule: str = Field(default="0 0 2 * * 6", description="NCRONTAB, UTC.")
     request: str = Field(default="", description="The JSON body of a MigrationRequest.")
 
@@ -125,14 +168,23 @@ class Settings(BaseSettings):
         env_nested_delimiter="__", extra="ignore", nested_model_default_partial_update=True
     )
 
-    staging: Staging
-    postgres: Postgres
-    target: dict[Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,39}$")], TargetProfile]
-    source: dict[str, SourceProfile] = Field(default_factory=dict)
-    rehearsal: Rehearsal = Field(default_factory=Rehearsal)
+    staging: Staging = Field(description="The staging account.")
+    postgres: TemporaryPostgres = Field(description="The temporary PostgreSQL server.")
+    target: dict[Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,39}$")], TargetProfile] = Field(
+        description="Target profiles by name."
+    )
+    source: dict[str, SourceProfile] = Field(default_factory=dict, description="Source profiles by name.")
+    rehearsal: Rehearsal = Field(default_factory=Rehearsal, description="The rehearsal timer.")
     azure_client_id: str | None = Field(default=None, description="Client id of the user-assigned identity.")
-    allow_http_sources: bool = Field(default=False, description="Let `url` sources use http; for local stands only.")
-    sql_odbc_driver: str | None = Field(default=None, description="ODBC driver name or path; found if absent.")
+    management_url: str = Field(
+        default="https://management.azure.com", description="Azure Resource Manager, for start, stop and scale."
+    )
+    allow_http_sources: bool = Field(
+        default=False, description="Let `url` sources use http; for local stands only.", json_schema_extra=LOCAL
+    )
+    sql_odbc_driver: str | None = Field(
+        default=None, description="ODBC driver name or path; found if absent.", json_schema_extra=LOCAL
+    )
 
     def target_profile(self, name: str) -> TargetProfile:
         """Return the target profile of that name; `Refusal` UNKNOWN_TARGET names the known ones."""
@@ -163,16 +215,24 @@ class Settings(BaseSettings):
 
 @functools.cache
 def settings() -> Settings:
-    """Return the settings of this process; `Refusal` SETTINGS_INVALID says which names are missing or wrong."""
+    """Return the settings of this process; `Refusal` SETTINGS_INVALID says which names are missing, wrong or unknown."""
+    problems = misspelt(list(Settings.model_fields))
+    found: Settings | None = None
     try:
-        return Settings()
+        found = Settings()
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'__'.join(str(part) for part in item['loc']).upper()}: {item['msg']}" for item in error.errors()
-        )
+        problems += [_sentence(item["loc"], item["type"], item["msg"]) for item in error.errors(include_input=False)]
+    if problems or found is None:
         raise Refusal(
             "SETTINGS_INVALID",
             "app settings",
-            f"expected complete and valid settings, found: {problems}.",
+            f"expected complete and valid settings, found: {'; '.join(problems)}.",
             "See docs/settings.md for every name and its form.",
-        ) from None
+        )
+    return found
+
+
+def _sentence(location: tuple[int | str, ...], kind: str, message: str) -> str:
+    name = "__".join(str(part) for part in location).upper()
+    words = {"missing": "missing", "extra_forbidden": "unknown, no setting has this name"}
+    return f"{name}: {words.get(kind, message)}"
