@@ -229,6 +229,7 @@ def settings() -> Settings:
             f"expected complete and valid settings, found: {'; '.join(problems)}.",
             "See docs/settings.md for every name and its form.",
         )
+    redaction.remember(found)
     return found
 
 
