@@ -24,6 +24,7 @@ class PlannedColumn(Frozen):
     source_type: str = Field(description="As PostgreSQL's format_type() says, such as `character varying(200)`.")
     type: str = Field(description="Target type as in the DDL, such as `nvarchar(200)` or `datetime2(3)`.")
     nullable: bool = True
+    collation: str | None = Field(default=None, description="COLLATE of a string column; the database's if absent.")
     expression: str | None = Field(default=None, description="PostgreSQL expression read instead of the column.")
     changed: str | None = Field(
         default=None, description="Why the expression differs (mask, sequence), for the report."
