@@ -1,0 +1,66 @@
+"""Everything that can be known before the snapshot: connectivity, rights, room, emptiness. All findings at once."""
+
+from collections.abc import Callable, Iterable
+
+from activities.boundary import activity
+from shared import runs
+from shared.blobs import checks as blob_checks
+from shared.contracts import Findings, MigrationRequest, RunWork
+from shared.errors import Finding, MxferryError
+from shared.postgres import checks as postgres_checks
+from shared.settings import TargetProfile, settings
+from shared.sources import checks as source_checks
+from shared.sqlserver import checks as sqlserver_checks
+
+NOT_EMPTY = {"TARGET_NOT_EMPTY", "CONTAINER_NOT_EMPTY"}
+
+
+@activity
+def preflight(work: RunWork) -> Findings:
+    """Check source, staging, temporary PostgreSQL and target; nothing is written but a probe blob in staging."""
+    request = work.run.request
+    profile = settings().target_profile(request.target)
+    found = gathered(
+        lambda: _holds_target(work.run.id, request.target),
+        blob_checks.check_staging,
+        lambda: blob_checks.check_target(profile, request.options.blob_prefix),
+        lambda: postgres_checks.check_server(settings().postgres),
+        lambda: _database(profile),
+        lambda: source_checks.check_source(request.source, request.expected_model_version),
+    )
+    return Findings(findings=[_decided(finding, request) for finding in found])
+
+
+def gathered(*checks: Callable[[], Iterable[Finding]]) -> list[Finding]:
+    """Do every check; one that cannot be done is a finding too, so that one run of preflight says everything."""
+    found: list[Finding] = []
+    for check in checks:
+        try:
+            found.extend(check())
+        except MxferryError as error:
+            found.append(error.finding())
+    return found
+
+
+def _holds_target(run: str, target: str) -> list[Finding]:
+    holder = runs.take_target(target, run)
+    if holder is None:
+        return []
+    return [
+        Finding(
+            code="TARGET_BUSY", severity="error", object=target,
+            message=f"expected this run to hold the target, found {holder.run} holding it.",
+            remedy=f"Wait for {holder.run} to end, then start again.",
+        )
+    ]  # fmt: skip
+
+
+def _database(profile: TargetProfile) -> list[Finding]:
+    return sqlserver_checks.check_target(profile) if profile.kind == "sqlserver" else []
+
+
+def _decided(finding: Finding, request: MigrationRequest) -> Finding:
+    """A target that is not empty is an error, unless the request says by name that it may be dropped."""
+    if finding.code in NOT_EMPTY and request.target_not_empty == "drop":
+        return finding.model_copy(update={"severity": "warning", "chosen": "drop"})
+    return finding

@@ -1,0 +1,232 @@
+"""The migration orchestrator, driven by durabletask's own worker and in-memory back end.
+
+The activities and stage orchestrators here are doubles that answer what the test says; the real ones have tests of
+their own. The back end is durabletask's test double of an engine.
+"""
+
+from datetime import UTC, datetime
+
+import pytest
+from durabletask.client import TaskHubGrpcClient
+from durabletask.testing import create_test_backend
+from durabletask.worker import TaskHubGrpcWorker
+
+from orchestrators.calling import answering
+from orchestrators.migration import migrate
+from orchestrators.sides import migrate_database, migrate_files
+from shared.contracts import MigrationRequest, Run
+
+RUN_ID = "20261128t200000-abc123"
+SNAPSHOT = {"kind": "full", "archive_blob": "a", "archive_bytes": 1, "files": 2, "file_bytes": 20,
+            "dump": {"blob": "t", "offset": 0, "size": 1, "format": "1.14", "compression": "gzip",
+                     "server_version": "15.1", "dump_version": "15.1"}}  # fmt: skip
+PASSED = {"checks": [{"name": "rows", "outcome": "passed", "how": "counted"}], "findings": []}
+
+
+def finding(code="BAD", severity="error", **more):
+    return {"code": code, "severity": severity, "object": "x", "message": "expected a, found b.", **more}
+
+
+class Doubles:
+    """Answers of activities and stage orchestrators by name, and what was called in which order."""
+
+    def __init__(self):
+        self.calls = []
+        self.reports = []
+        self.answers = {
+            "preflight": {"findings": []}, "record_findings": {"blob": "b"},
+            "take_snapshot": SNAPSHOT,
+            "restore_database": {"database": "run_x", "tables": 1, "rows": 5, "bytes": 50, "server_version": 150000},
+            "plan_database": {"findings": [], "tables": 1, "rows": 5, "bytes": 50, "ddl_blob": "d"},
+            "inspect_data": {"findings": []}, "create_schema": {"findings": []},
+            "copy_rows": {"tables": 1, "chunks": 1, "rows": 5, "bytes": 50, "tables_blob": "t"},
+            "finish_schema": {"findings": []}, "verify_rows": PASSED,
+            "copy_files": {"files": 2, "bytes": 20}, "verify_files": PASSED,
+            "reconcile_files": {"findings": []}, "smoke_tests": {"findings": [], "checks": []},
+            "write_report": {"blob": "r"}, "clean_up": {"done": ["staging deleted"], "findings": []},
+        }  # fmt: skip
+
+    def answer(self, name, payload):
+        self.calls.append(name)
+        if name == "write_report":
+            self.reports.append(payload)
+        found = self.answers[name]
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+
+STAGES = ("take_snapshot", "restore_database", "inspect_data", "copy_rows", "finish_schema", "verify_rows",
+          "copy_files", "verify_files")  # fmt: skip
+
+
+def named(name, function):
+    function.__name__ = name
+    return function
+
+
+@pytest.fixture
+def doubles():
+    return Doubles()
+
+
+@pytest.fixture
+def hub(doubles):
+    backend = create_test_backend(port=_free_port())
+    address = f"localhost:{backend._port}"
+    with TaskHubGrpcWorker(host_address=address) as worker:
+        worker.add_orchestrator(migrate)
+        worker.add_orchestrator(answering(migrate_database))
+        worker.add_orchestrator(answering(migrate_files))
+        for name in doubles.answers:
+            if name in STAGES:
+                worker.add_activity(named(f"do_{name}", lambda _c, p, name=name: doubles.answer(name, p)))
+                worker.add_orchestrator(answering(named(name, _stage(f"do_{name}"))))
+            else:
+                worker.add_activity(named(name, lambda _c, p, name=name: doubles.answer(name, p)))
+        worker.start()
+        client = TaskHubGrpcClient(host_address=address)
+        yield client
+        client.close()
+    backend.stop()
+
+
+def _stage(activity):
+    def orchestrate(ctx, payload):
+        return (yield ctx.call_activity(activity, input=payload))
+
+    return orchestrate
+
+
+def _free_port():
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def started(hub, **more):
+    request = MigrationRequest.model_validate(
+        {"source": {"kind": "blob", "container": "uploads", "blob": "s.tar.gz"}, "target": "demo", **more}
+    )
+    run = Run(id=RUN_ID, request=request, created_at=datetime(2026, 11, 28, 20, 0, tzinfo=UTC))
+    hub.schedule_new_orchestration("migrate", input=run.model_dump(mode="json"), instance_id=RUN_ID)
+
+
+def ended(hub):
+    state = hub.wait_for_orchestration_completion(RUN_ID, timeout=60)
+    assert state.runtime_status.name == "COMPLETED", state.failure_details
+    return state.get_output()
+
+
+def test_a_run_without_trouble_ends_verified_with_every_stage_done(hub, doubles):
+    started(hub)
+    summary = ended(hub)
+    assert summary["verdict"] == "verified", summary
+    names = [(one["name"], one["state"]) for one in summary["stages"]]
+    assert names == [
+        ("preflight", "done"), ("snapshot", "done"), ("restore", "done"), ("plan", "done"), ("inspect", "done"),
+        ("schema", "done"), ("copy", "done"), ("finish", "done"), ("verify", "done"),
+        ("files", "done"), ("files-verify", "done"), ("reconcile", "done"), ("smoke", "skipped"),
+        ("report", "done"), ("clean-up", "done"),
+    ]  # fmt: skip
+    assert doubles.calls[-1] == "write_report"
+    assert doubles.reports[-1]["answers"]["clean-up"]["done"] == ["staging deleted"]
+
+
+def test_findings_of_preflight_stop_the_run_before_the_snapshot_is_taken(hub, doubles):
+    doubles.answers["preflight"] = {"findings": [finding("TARGET_NOT_EMPTY"), finding("NO_RIGHTS")]}
+    started(hub)
+    summary = ended(hub)
+    assert summary["verdict"] == "refused"
+    assert summary["findings"] == 2
+    assert "take_snapshot" not in doubles.calls
+    assert doubles.calls[-3:] == ["write_report", "clean_up", "write_report"]
+
+
+def test_a_finding_whose_remedy_was_chosen_does_not_stop_the_run(hub, doubles):
+    doubles.answers["inspect_data"] = {"findings": [finding("UNIQUE_NULLS", chosen="filtered-index")]}
+    started(hub)
+    assert ended(hub)["verdict"] == "verified"
+
+
+def test_a_dry_run_never_writes_the_target(hub, doubles):
+    started(hub, options={"dry_run": True})
+    assert ended(hub)["verdict"] == "planned"
+    assert not {"create_schema", "copy_rows", "copy_files"} & set(doubles.calls)
+    assert doubles.reports[-1]["target_written_at"] is None
+
+
+def test_a_refusal_deep_in_a_stage_keeps_its_remedy(hub, doubles):
+    doubles.answers["copy_rows"] = {"refused": finding("ROW_REFUSED", remedy="Widen the column.")}
+    doubles.answers["take_snapshot"] = SNAPSHOT
+    started(hub)
+    summary = ended(hub)
+    assert summary["verdict"] == "failed"
+    assert [one["remedy"] for one in doubles.reports[-1]["findings"]] == ["Widen the column."]
+    assert "verify_files" in doubles.calls, "the other side ends before the report is written"
+    assert "reconcile_files" not in doubles.calls
+
+
+def test_a_failed_check_makes_the_verdict_failed(hub, doubles):
+    doubles.answers["verify_rows"] = {
+        "findings": [], "checks": [{"name": "row hash", "outcome": "failed", "how": "hashed", "detail": "2 rows differ"}]
+    }  # fmt: skip
+    started(hub)
+    summary = ended(hub)
+    assert summary["verdict"] == "failed"
+    assert "2 rows differ" in summary["reason"]
+
+
+def test_without_any_check_nothing_is_called_verified(hub, doubles):
+    doubles.answers["verify_rows"] = doubles.answers["verify_files"] = {"findings": [], "checks": []}
+    started(hub)
+    assert ended(hub)["verdict"] == "failed"
+
+
+def test_the_target_is_written_only_after_the_approval(hub, doubles):
+    started(hub, approval=True)
+    _wait_until_waiting(hub)
+    assert "create_schema" not in doubles.calls
+    hub.raise_orchestration_event(RUN_ID, "approve", data={"by": "kim"})
+    summary = ended(hub)
+    assert summary["verdict"] == "verified"
+    assert doubles.reports[-1]["gate"]["decided_by"] == "kim"
+
+
+def test_an_abort_at_the_gate_leaves_the_target_as_it_was(hub, doubles):
+    started(hub, approval=True)
+    _wait_until_waiting(hub)
+    hub.raise_orchestration_event(RUN_ID, "abort", data={"by": "kim", "comment": "not tonight"})
+    summary = ended(hub)
+    assert summary["verdict"] == "aborted"
+    assert not {"create_schema", "copy_files"} & set(doubles.calls)
+    assert doubles.reports[-1]["target_written_at"] is None
+
+
+def test_an_abort_during_the_copy_ends_in_report_and_clean_up(hub, doubles):
+    doubles.answers["copy_rows"] = {"refused": finding("ABORTED")}
+    doubles.answers["copy_files"] = {"refused": finding("ABORTED")}
+    started(hub)
+    assert ended(hub)["verdict"] == "aborted"
+    assert doubles.calls[-3:] == ["write_report", "clean_up", "write_report"]
+
+
+def test_a_stage_that_crashes_is_reported_with_its_code(hub, doubles):
+    doubles.answers["restore_database"] = RuntimeError("[DUMP_CORRUPT] db.backup: expected a block, found the end.")
+    started(hub)
+    summary = ended(hub)
+    assert summary["verdict"] == "refused"
+    assert "DUMP_CORRUPT" in summary["reason"]
+
+
+def _wait_until_waiting(hub):
+    import time
+
+    for _ in range(300):
+        state = hub.get_orchestration_state(RUN_ID)
+        if state and state.serialized_custom_status and '"waiting"' in state.serialized_custom_status:
+            return
+        time.sleep(0.05)
+    raise AssertionError("the run never waited")
