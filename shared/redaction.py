@@ -15,7 +15,7 @@ from pydantic import BaseModel, SecretStr
 MASK = "***"
 
 _FORMS = (
-    (re.compile(r"(?i)\b(password|pwd|accountkey|sharedaccesssignature|api[_-]?key|access[_-]?token)(\s*[=:]\s*)(\{[^}]*\}|'[^']*'|\"[^\"]*\"|[^\s;,&]+)"), rf"\1\2{MASK}"),
+    (re.compile(r"(?i)\b(password|pwd|accountkey|sharedaccesssignature|api[_-]?key|access[_-]?token)(\"?\s*[=:]\s*)(\{[^}]*\}|'[^']*'|\"[^\"]*\"|[^\s;,&]+)"), rf"\1\2{MASK}"),
     (re.compile(r"(?i)([?&;](?:sig|code|x-amz-signature|x-amz-credential|x-amz-security-token|token)=)[^&\s\"']+"), rf"\1{MASK}"),
     (re.compile(r"(?i)(\b[a-z][a-z0-9+.-]*://)[^\s/@:]+:[^\s/@]+@"), rf"\1{MASK}@"),
     (re.compile(r"(?i)\b(bearer|mxtoken|sharedkey)\s+[A-Za-z0-9._~+/=:-]{8,}"), rf"\1 {MASK}"),
