@@ -35,7 +35,7 @@ for route in ROUTES:
     app.route(route=route.path, methods=[route.method], auth_level=level)(trigger)
 
 
-@app.timer_trigger(schedule="%REHEARSAL__SCHEDULE%", arg_name="timer", run_on_startup=False)
+@app.timer_trigger(schedule="%REHEARSAL_SCHEDULE%", arg_name="timer", run_on_startup=False)
 @app.durable_client_input(client_name="client")
 async def rehearse(timer: func.TimerRequest, client: df.DurableFunctionsClient) -> None:
     """Start a rehearsal from the settings; does nothing unless REHEARSAL__ENABLED is true."""

@@ -157,7 +157,6 @@ class Rehearsal(Section):
     """The timer that starts rehearsals; off unless enabled."""
 
     enabled: bool = Field(default=False, description="Start a rehearsal at every tick of the schedule.")
-    schedule: str = Field(default="0 0 2 * * 6", description="NCRONTAB, UTC.")
     request: str = Field(default="", description="The JSON body of a MigrationRequest.")
 
 
@@ -174,6 +173,9 @@ class Settings(BaseSettings):
         description="Target profiles by name."
     )
     source: dict[str, SourceProfile] = Field(default_factory=dict, description="Source profiles by name.")
+    # Not a part of `rehearsal`: the host resolves it as %REHEARSAL_SCHEDULE% in the timer's binding, and .NET reads a
+    # double underscore in a setting's name as a level (https://learn.microsoft.com/azure/azure-functions/functions-app-settings).
+    rehearsal_schedule: str = Field(default="0 0 2 * * 6", description="NCRONTAB of the rehearsal timer, UTC.")
     rehearsal: Rehearsal = Field(default_factory=Rehearsal, description="The rehearsal timer.")
     azure_client_id: str | None = Field(default=None, description="Client id of the user-assigned identity.")
     management_url: str = Field(
