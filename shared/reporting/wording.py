@@ -1,0 +1,95 @@
+"""How numbers, times and verdicts are put into words; the same in the report, the runbook and the page's texts."""
+
+from datetime import UTC, datetime
+
+from shared.contracts import Verdict
+
+UNITS = ("B", "kB", "MB", "GB", "TB")
+
+VERDICT_WORDS: dict[Verdict, str] = {
+    "verified": "Verified",
+    "failed": "Failed",
+    "refused": "Refused",
+    "aborted": "Aborted",
+    "planned": "Planned only",
+}
+
+STAGE_WORDS = {
+    "scheduled": "Waiting for the window",
+    "preflight": "Preflight",
+    "snapshot": "Snapshot to staging",
+    "restore": "Restore to the temporary database",
+    "plan": "Plan of the target schema",
+    "inspect": "Inspection of the data",
+    "approval": "Approval",
+    "database": "Database",
+    "schema": "Create the target schema",
+    "copy": "Copy rows",
+    "finish": "Keys, indexes, sequences",
+    "verify": "Verify rows",
+    "files": "Copy files",
+    "files-verify": "Verify files",
+    "reconcile": "Reconcile rows and files",
+    "smoke": "Smoke tests",
+    "report": "Report",
+    "clean-up": "Clean-up",
+}
+
+
+def stage_words(name: str) -> str:
+    """Return a stage's name for people; an unknown stage keeps its own name."""
+    return STAGE_WORDS.get(name, name)
+
+
+def count(value: float | None) -> str:
+    """Return a whole number with thin separators a person can read: `1,234,567`; a dash for None."""
+    return "–" if value is None else f"{round(value):,}"
+
+
+def size(value: float | None) -> str:
+    """Return bytes in decimal units with three significant digits: `1.23 GB`."""
+    if value is None:
+        return "–"
+    amount = float(value)
+    for unit in UNITS:
+        if abs(amount) < 999.5 or unit == UNITS[-1]:
+            break
+        amount /= 1000
+    digits = 0 if unit == "B" or abs(amount) >= 99.95 else 1 if abs(amount) >= 9.995 else 2
+    return f"{amount:.{digits}f} {unit}"
+
+
+def duration(seconds: float | None) -> str:
+    """Return seconds as a person says them: `0.42 s`, `12.3 s`, `4 min 07 s`, `2 h 05 min`."""
+    if seconds is None:
+        return "–"
+    if seconds < 59.95:
+        return f"{seconds:.2f} s" if seconds < 1 else f"{seconds:.1f} s"
+    whole = round(seconds)
+    hours, minutes, rest = whole // 3600, whole % 3600 // 60, whole % 60
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+
+
+def moment(value: datetime | None) -> str:
+    """Return a time in UTC to the second: `2026-11-28 20:30:00 UTC`."""
+    return "–" if value is None else f"{utc(value):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def clock(value: datetime | None) -> str:
+    """Return the time of day in UTC: `20:30:00`."""
+    return "–" if value is None else f"{utc(value):%H:%M:%S}"
+
+
+def utc(value: datetime) -> datetime:
+    """Return a time in UTC; one without a zone is taken for UTC."""
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def plural(number: int, one: str, many: str | None = None) -> str:
+    """Return a number with its noun: `1 table`, `2 tables`."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def sentence(text: str) -> str:
+    """Return a text that begins with a capital letter; our errors begin with `expected ...`."""
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,117 @@
+"""The HTML report: verdict first, every value escaped, nothing loaded from outside."""
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from shared.contracts import Check, TableRows
+from shared.errors import Finding
+from shared.reporting import wording
+from shared.reporting.html import page
+from tests.fixtures import reports
+
+HOSTILE = """</td><script>alert(1)</script><img src=x onerror="alert(2)">&'"""
+
+
+class Seen(HTMLParser):
+    """Collects tags, attributes and text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.text: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes.extend(attrs)
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+def test_a_verified_run_says_so_before_anything_else() -> None:
+    text = " ".join(" ".join(Seen(page(reports.verified())).text).split())
+    body = text[text.index("mxferry report of") :]
+    assert body.index("Verified") < body.index("Duration") < body.index("What was moved")
+    assert "5 checks passed, 0 failed, 1 not done." in body
+
+
+def test_a_failed_run_says_why_and_warns_of_the_half_written_target() -> None:
+    text = " ".join(Seen(page(reports.failed())).text)
+    assert "found 2 rows with the key of another" in text
+    assert "Do not start the app on it" in text
+    assert text.index("DUPLICATE_KEYS") < text.index("What was moved")
+
+
+def test_a_refused_run_says_that_the_target_is_untouched() -> None:
+    text = " ".join(Seen(page(reports.refused())).text)
+    assert "The target was not written in this run" in text
+    assert "No table was copied." in text
+    assert "were not reconciled" in text
+
+
+@pytest.mark.parametrize("place", ["table", "finding", "check", "source", "snapshot", "gate", "cleanup"])
+def test_hostile_values_from_a_database_stay_text(place: str) -> None:
+    report = reports.verified()
+    changed = {
+        "table": {"tables": [TableRows(name=HOSTILE, rows_source=1, rows_copied=1)]},
+        "finding": {"findings": [Finding(code="X", severity="info", object=HOSTILE, message=HOSTILE, examples=[HOSTILE])]},
+        "check": {"checks": [Check(name=HOSTILE, outcome="failed", how=HOSTILE, detail=HOSTILE)]},
+        "source": {"source": HOSTILE},
+        "snapshot": {"snapshot": {HOSTILE: HOSTILE}},
+        "gate": {"gate": report.gate.model_copy(update={"comment": HOSTILE}) if report.gate else None},
+        "cleanup": {"cleanup": [HOSTILE]},
+    }[place]  # fmt: skip
+    seen = Seen(page(report.model_copy(update=changed)))
+    assert "script" not in seen.tags
+    assert "img" not in seen.tags
+    assert not [name for name, _ in seen.attributes if name.startswith("on")]
+    assert HOSTILE in "".join(seen.text)
+
+
+def test_the_page_loads_nothing_from_outside() -> None:
+    text = page(reports.verified())
+    seen = Seen(text)
+    assert not [value for name, value in seen.attributes if name in ("src", "href")]
+    assert "url(" not in text
+    assert "@import" not in text
+    assert "default-src 'none'" in text
+
+
+def test_a_table_that_differs_comes_first_and_is_marked() -> None:
+    text = page(reports.failed())
+    rows = re.findall(r'<tr( class="differs")?><th scope="row" class="name">([^<]+)', text)
+    assert rows[0] == (' class="differs"', "orders$order")
+    assert [name for mark, name in rows if mark] == ["orders$order"]
+
+
+def test_tables_emptied_on_purpose_do_not_count_as_a_difference() -> None:
+    text = page(reports.verified())
+    assert 'class="differs"' not in text
+    assert "Left empty on purpose" in text
+
+
+def test_a_running_stage_reaches_to_the_time_of_the_report() -> None:
+    report = reports.verified()
+    running = report.stages[0].model_copy(update={"ended_at": None, "state": "running"})
+    text = page(report.model_copy(update={"stages": [running, *report.stages[1:]]}))
+    assert '<rect class="bar running" x="0.0%" width="100.0%"' in text
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [(0, "0 B"), (999, "999 B"), (1000, "1.00 kB"), (12_345, "12.3 kB"), (999_499, "999 kB"), (999_600, "1.00 MB"), (5e15, "5000 TB")],
+)  # fmt: skip
+def test_sizes_have_three_digits(value: float, words: str) -> None:
+    assert wording.size(value) == words
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.004, "0.00 s"), (0.42, "0.42 s"), (12.34, "12.3 s"), (59.96, "1 min 00 s"), (247, "4 min 07 s"), (7512, "2 h 05 min")],
+)  # fmt: skip
+def test_durations_read_as_people_say_them(seconds: float, words: str) -> None:
+    assert wording.duration(seconds) == words
