@@ -310,6 +310,9 @@ class Copied(Strict):
     rows: int
     bytes: int
     rejected: int = 0
+    rounded: int = Field(
+        default=0, description="Timestamps that lost their microseconds, which datetime2(3) cannot keep."
+    )
     tables_blob: str = Field(description="NDJSON of TableRows in staging.")
 
 

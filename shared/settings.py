@@ -184,6 +184,10 @@ class Settings(BaseSettings):
     allow_http_sources: bool = Field(
         default=False, description="Let `url` sources use http; for local stands only.", json_schema_extra=LOCAL
     )
+    copy_chunk_bytes: int = Field(
+        default=64 * 1024 * 1024, ge=64 * 1024, description="Size of a chunk in PostgreSQL, TOAST included."
+    )
+    copy_stall_seconds: float = Field(default=180.0, gt=0, description="A load without progress is ended after this.")
     sql_odbc_driver: str | None = Field(
         default=None, description="ODBC driver name or path; found if absent.", json_schema_extra=LOCAL
     )
