@@ -1,0 +1,193 @@
+"""Copying rows: cut the tables into chunks, load the chunks, count what the ledger says."""
+
+from collections import defaultdict
+
+import pyodbc
+from azure.storage.blob import ContainerClient
+
+from activities.boundary import activity
+from shared.blobs import clients
+from shared.contracts import Copied, RestoredWork, TableRows
+from shared.copying.job import Ends, JobDone, Policy, run_job
+from shared.copying.model import Job
+from shared.copying.plan import make_jobs, plan_chunks
+from shared.copying.stage import database_plan, group_blob, grouped, read_lines, write_lines
+from shared.databaseplan import DatabasePlan, PlannedTable
+from shared.errors import Refusal, TransientError
+from shared.postgres.connection import adbc_uri, connect
+from shared.rowcontracts import CopyJob, CopyPlan, FinishCopy, JobCopied, JobGroup
+from shared.settings import SqlServer, settings
+from shared.sqlserver.connection import session
+from shared.sqlserver.ledger import LedgerRow, loaded_chunks
+
+AZURE_SQL_DATABASE = 5  # SERVERPROPERTY('EngineEdition')
+
+
+@activity
+def plan_copy(work: RestoredWork) -> CopyPlan:
+    """Cut the planned tables into chunks and jobs, write them to staging, say how many may run at a time."""
+    run, staging = work.run, clients.staging()
+    plan = database_plan(staging, run.id)
+    profile = settings().target_profile(run.request.target)
+    with connect(settings().postgres, work.restore.database, read_only=True) as connection:
+        chunks = plan_chunks(connection, plan.tables, settings().copy_chunk_bytes)
+    jobs = make_jobs(chunks, settings().copy_chunk_bytes)
+    copied = [table for table in plan.tables if table.content == "copy"]
+    return CopyPlan(
+        groups=_write_groups(staging, run.id, jobs),
+        tables=len(copied),
+        chunks=len(chunks),
+        rows=sum(table.rows for table in copied),
+        bytes=sum(chunk.bytes for chunk in chunks),
+        limit=profile.max_parallel_chunks,
+        table_lock=plan.mode == "create" and profile.load == "heap-first",
+        log_stats=_tells_log_rate(_target(work)),
+    )
+
+
+@activity
+def copy_chunks(work: CopyJob) -> JobCopied:
+    """Load the chunks of one job, each exactly once; answers `stopped` when the target wants fewer at a time."""
+    staging = clients.staging()
+    plan = database_plan(staging, work.run.id)
+    job = read_lines(staging, work.blob, Job)[work.job]
+    postgres = settings().postgres
+    ends = Ends(adbc_uri(postgres, work.restore.database), postgres.port, _target(work), staging)
+    policy = Policy(
+        table_lock=work.table_lock,
+        max_rejects=work.run.request.options.max_rejects,
+        stall_seconds=settings().copy_stall_seconds,
+    )
+    done = run_job(job, plan, ends, policy)
+    answer = _answer(job, done)
+    if work.log_stats:
+        answer = answer.model_copy(update={"log_write_percent": _log_write_percent(ends.target)})
+    return answer
+
+
+@activity
+def finish_copy(work: FinishCopy) -> Copied:
+    """Compare the ledger with the plan, table by table; Refusal ROWS_NOT_COPIED names a table that lacks rows."""
+    run, staging = work.run, clients.staging()
+    plan = database_plan(staging, run.id)
+    with session(_target(work)) as connection:
+        ledger = loaded_chunks(connection, run.id)
+    if len(ledger) != work.chunks:
+        raise Refusal(
+            "ROWS_NOT_COPIED",
+            "ledger",
+            f"expected {work.chunks} loaded chunks in the ledger, found {len(ledger)}.",
+            "Start the migration again; what was loaded is removed with the target's tables.",
+        )
+    allowed = run.request.options.max_rejects
+    if work.rejected > allowed:
+        raise Refusal(
+            "TOO_MANY_REJECTS",
+            "copy",
+            f"expected at most {allowed} refused rows, found {work.rejected}.",
+            f"Look at runs/{run.id}/rejects/ in the staging container.",
+        )
+    tables = _table_rows(plan, ledger, staging)
+    name = f"runs/{run.id}/copy/tables.ndjson"
+    write_lines(staging, name, tables)
+    return Copied(
+        tables=sum(table.content == "copy" for table in tables),
+        chunks=work.chunks,
+        rows=sum(table.rows_copied for table in tables),
+        bytes=sum(table.bytes for table in tables),
+        rejected=work.rejected,
+        rounded=work.rounded,
+        tables_blob=name,
+    )
+
+
+def _write_groups(staging: ContainerClient, run: str, jobs: list[Job]) -> list[JobGroup]:
+    groups: list[JobGroup] = []
+    for number, some in enumerate(grouped(jobs)):
+        name = group_blob(run, "copy", number)
+        write_lines(staging, name, some)
+        rows = sum(chunk.rows for job in some for chunk in job.chunks)
+        size = sum(chunk.bytes for job in some for chunk in job.chunks)
+        groups.append(JobGroup(blob=name, jobs=len(some), rows=rows, bytes=size))
+    return groups
+
+
+def _answer(job: Job, done: JobDone) -> JobCopied:
+    if done.stopped is not None:
+        return JobCopied(stopped="throttled" if done.stopped == "throttled" else "busy")
+    return JobCopied(
+        chunks=len(done.loaded),
+        rows=sum(loaded.rows for loaded in done.loaded),
+        bytes=sum(chunk.bytes for chunk in job.chunks),
+        rejected=sum(loaded.rejected for loaded in done.loaded),
+        rounded=sum(loaded.rounded for loaded in done.loaded),
+    )
+
+
+def _table_rows(plan: DatabasePlan, ledger: list[LedgerRow], staging: ContainerClient) -> list[TableRows]:
+    rows: dict[str, int] = defaultdict(int)
+    size: dict[str, int] = defaultdict(int)
+    for entry in ledger:
+        rows[entry.table] += entry.rows
+        size[entry.table] += entry.bytes
+    rejected = _rejected(staging, plan.run)
+    tables = [
+        TableRows(
+            name=table.name,
+            rows_source=table.rows,
+            rows_copied=rows[table.name],
+            bytes=size[table.name],
+            rejected=rejected[table.name],
+            content=table.content,
+            reason=table.reason,
+        )
+        for table in plan.tables
+    ]
+    for counted, table in zip(tables, plan.tables, strict=True):
+        _check_rows(counted, table)
+    return tables
+
+
+def _check_rows(counted: TableRows, table: PlannedTable) -> None:
+    expected = table.rows if table.content == "copy" else 0
+    if counted.rows_copied + counted.rejected != expected:
+        raise Refusal(
+            "ROWS_NOT_COPIED",
+            table.name,
+            f"expected {expected} rows, found {counted.rows_copied} loaded and {counted.rejected} refused.",
+            "The temporary database changed after it was planned from: start the migration again.",
+        )
+
+
+def _rejected(staging: ContainerClient, run: str) -> dict[str, int]:
+    counts: dict[str, int] = defaultdict(int)
+    prefix = f"runs/{run}/rejects/"
+    for name in staging.list_blob_names(name_starts_with=prefix):
+        table = name.removeprefix(prefix).rsplit("/", 1)[0]
+        counts[table] += len(staging.download_blob(name).readall().splitlines())
+    return counts
+
+
+def _target(work: RestoredWork) -> SqlServer:
+    profile = settings().target_profile(work.run.request.target)
+    if profile.sql is None:
+        raise Refusal("NOT_SQL_SERVER", work.run.request.target, "expected a SQL Server target, found PostgreSQL.")
+    return profile.sql
+
+
+def _tells_log_rate(target: SqlServer) -> bool:
+    with session(target) as connection:
+        row = connection.execute("SELECT CAST(SERVERPROPERTY('EngineEdition') AS int)").fetchone()
+    return bool(row and row[0] == AZURE_SQL_DATABASE)
+
+
+def _log_write_percent(target: SqlServer) -> float | None:
+    """Return the log rate of the last 15 seconds in percent of its limit; None where the login may not see it."""
+    try:
+        with session(target, timeout=5) as connection:
+            row = connection.execute(
+                "SELECT TOP (1) [avg_log_write_percent] FROM sys.dm_db_resource_stats ORDER BY [end_time] DESC"
+            ).fetchone()
+    except (Refusal, TransientError, pyodbc.Error):
+        return None  # a hint only: without the right VIEW DATABASE STATE the copy goes on without it
+    return float(row[0]) if row else None

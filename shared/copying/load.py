@@ -1,0 +1,163 @@
+"""Loading one chunk, exactly once.
+
+One session, one transaction: the ledger row first, then the rows by bulk load, then the counts, then COMMIT. Whatever
+goes wrong before COMMIT leaves nothing; whatever is unclear after it is answered by the ledger at the next delivery.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from shared.copying.arrow import Conversion, ValueOutOfRange
+from shared.copying.model import Chunk, Loaded
+from shared.copying.reading import count_sql, range_sql, select_sql, where_sql, without_sql
+from shared.copying.source import SOURCE_ERRORS, Snapshot, Source, Stream, source_error
+from shared.copying.watchdog import Heartbeat
+from shared.databaseplan import PlannedTable
+from shared.errors import MxferryError, Refusal, TransientError
+from shared.sqlserver.bulk import CORE_ERRORS, BulkSession
+from shared.sqlserver.errors import DUPLICATE_KEY, LOCK_TIMEOUT, classified, is_transient, number_of, text_of
+from shared.sqlserver.ledger import chunk_statement, claim_statement, settle_statement
+
+# Azure SQL says so when the database or its pool has had enough: fewer at a time helps, not only waiting.
+# https://learn.microsoft.com/azure/azure-sql/database/troubleshoot-common-errors-issues#resource-governance-errors
+THROTTLED = frozenset({40501, 10928, 10929, 10936, 49918, 49919, 49920})
+
+
+class RowRefused(Exception):  # noqa: N818 - an outcome, handled by looking for the row
+    """The driver or the server refused the rows for a reason that trying again does not mend."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkWork:
+    """What is needed to load chunks of one table."""
+
+    run: str
+    table: PlannedTable
+    table_lock: bool
+    conversion: Conversion
+
+    def where(self, chunk: Chunk, without: Sequence[str] = ()) -> str:
+        """Return the WHERE of a chunk's rows, less the rejected ones."""
+        return where_sql(range_sql(chunk), self.table.where, without_sql(without))
+
+
+def load_chunk(
+    session: BulkSession,
+    source: Source,
+    work: ChunkWork,
+    chunk: Chunk,
+    heartbeat: Heartbeat,
+    without: Sequence[str] = (),
+) -> Loaded:
+    """Load a chunk unless the ledger has it; rows whose ctid is in `without` stay out.
+
+    Raises `RowRefused` with nothing loaded; TransientError SQL_THROTTLED, CHUNK_BUSY (another delivery is loading it),
+    SQL_TRANSIENT, SOURCE_FAILED, ROWS_DIFFER_IN_FLIGHT; Refusal DUPLICATE_ROW and what the server will not mend.
+    """
+    try:
+        heartbeat.beat(f"claiming {chunk.about}")
+        session.execute("BEGIN TRANSACTION")
+        done = _claim(session, work, chunk)
+        if done is not None:
+            session.rollback()
+            return done
+        with source.snapshot() as snapshot:
+            loaded = _fill(session, snapshot, work, chunk, heartbeat, without)
+        heartbeat.beat(f"committing {chunk.about}")
+        session.execute(settle_statement(work.run, chunk.table, chunk.number, loaded.rows, loaded.bytes))
+        session.execute("COMMIT TRANSACTION")
+        return loaded
+    except RowRefused:
+        session.rollback()
+        raise
+    except MxferryError:
+        raise
+    except SOURCE_ERRORS as error:
+        raise source_error(error, chunk.about) from None
+    except CORE_ERRORS as error:
+        raise explained(error, chunk.about) from None
+
+
+def _claim(session: BulkSession, work: ChunkWork, chunk: Chunk) -> Loaded | None:
+    """Write the ledger row; return what the ledger says when the chunk is there already."""
+    try:
+        session.execute(claim_statement(work.run, chunk.table, chunk.number, chunk.rows))
+    except CORE_ERRORS as error:
+        if number_of(error) not in DUPLICATE_KEY:
+            raise
+        session.rollback()
+        rows = session.query(chunk_statement(work.run, chunk.table, chunk.number))
+        return Loaded(rows=int(rows[0][0]), bytes=int(rows[0][1]), repeated=True)
+    return None
+
+
+def _fill(
+    session: BulkSession,
+    snapshot: Snapshot,
+    work: ChunkWork,
+    chunk: Chunk,
+    heartbeat: Heartbeat,
+    without: Sequence[str],
+) -> Loaded:
+    where = work.where(chunk, without)
+    heartbeat.beat(f"counting {chunk.about}")
+    expected = snapshot.count(count_sql(work.table, where))
+    if expected == 0:
+        return Loaded(rows=0, bytes=0)
+    stream = Stream(snapshot.batches(select_sql(work.table, where)), work.conversion, heartbeat)
+    try:
+        reader = pa.RecordBatchReader.from_batches(work.conversion.schema, iter(stream))
+        sent = session.load(chunk.table, reader, work.conversion.schema.names, table_lock=work.table_lock)
+    except (*CORE_ERRORS, *SOURCE_ERRORS) as error:
+        raise _load_error(error, stream.failure, chunk) from None
+    finally:
+        stream.close()
+    if not sent == stream.rows == expected:
+        raise TransientError(
+            "ROWS_DIFFER_IN_FLIGHT",
+            chunk.about,
+            f"expected {expected} rows by count, found {stream.rows} read and {sent} sent; nothing was committed.",
+        )
+    return Loaded(rows=sent, bytes=stream.bytes, rounded=stream.rounded)
+
+
+def _load_error(error: Exception, failure: BaseException | None, chunk: Chunk) -> Exception:
+    """Tell a failing source from a failing target, and a refused row from both."""
+    if isinstance(failure, ValueOutOfRange):
+        return RowRefused(str(failure))
+    if failure is not None:
+        return source_error(failure, chunk.about)
+    number = number_of(error)
+    if number in DUPLICATE_KEY:
+        return Refusal(
+            "DUPLICATE_ROW",
+            chunk.about,
+            f"expected keys that the table does not hold yet, found: SQL Server error {number}: {text_of(error)}",
+            "The table was not empty, or something else writes to it: empty it and start the migration again.",
+        )
+    if is_transient(error) or lost(error):
+        return explained(error, chunk.about)
+    return RowRefused(text_of(error))
+
+
+def lost(error: BaseException) -> bool:
+    """Say whether the core's message speaks of a connection that is gone, for which it has no number."""
+    text = str(error).lower()
+    return number_of(error) is None and any(
+        word in text for word in ("io error", "broken pipe", "connection", "end of file", "eof", "reset by peer")
+    )
+
+
+def explained(error: BaseException, about: str) -> MxferryError:
+    """Return what the core raised as our error about a chunk: transient or a refusal, throttling told apart."""
+    number = number_of(error)
+    said = f"SQL Server error {number}: {text_of(error)}"
+    if number in THROTTLED:
+        return TransientError("SQL_THROTTLED", about, said)
+    if number == LOCK_TIMEOUT:
+        return TransientError("CHUNK_BUSY", about, f"another session is loading it: {said}")
+    if lost(error):
+        return TransientError("SQL_TRANSIENT", about, f"the session was lost: {text_of(error)}")
+    return classified(error, about)

@@ -1,0 +1,108 @@
+"""Finding the rows that the driver or the server refuses: by halving, in transactions that are rolled back.
+
+Neither the core nor the server names the row. A batch that is refused is halved until single rows are left; a batch
+that is taken is not looked at further, so a few bad rows cost a few loads of a shrinking part of one batch.
+"""
+
+from collections.abc import Callable, Iterator
+from itertools import islice
+
+import pyarrow as pa
+
+from shared.copying.arrow import ValueOutOfRange
+from shared.copying.load import ChunkWork, explained, lost
+from shared.copying.model import Chunk, Reject
+from shared.copying.reading import CTID, select_sql
+from shared.copying.source import SOURCE_ERRORS, Source, source_error
+from shared.copying.watchdog import Heartbeat
+from shared.errors import Refusal
+from shared.sqlserver.bulk import CORE_ERRORS, BulkSession
+from shared.sqlserver.errors import is_transient, text_of
+
+SHOWN = 1000  # characters of a value in a reject file
+
+Trial = Callable[[pa.RecordBatch], str | None]
+"""Loads a batch and rolls it back; returns why it was refused, or None."""
+
+
+def find_rejects(
+    session: BulkSession, source: Source, work: ChunkWork, chunk: Chunk, heartbeat: Heartbeat, limit: int
+) -> list[Reject]:
+    """Return the refused rows of a chunk, at most `limit`; Refusal LOAD_REFUSED if not one row is to blame."""
+
+    def trial(batch: pa.RecordBatch) -> str | None:
+        heartbeat.beat(f"looking for refused rows of {chunk.about}")
+        return _try(session, work, chunk, batch)
+
+    try:
+        with source.snapshot() as snapshot:
+            batches = snapshot.batches(select_sql(work.table, work.where(chunk), ctid=True))
+            found = list(islice(_rejects(batches, trial, work, chunk), limit))
+    except SOURCE_ERRORS as error:
+        raise source_error(error, chunk.about) from None
+    return found
+
+
+def _rejects(batches: Iterator[pa.RecordBatch], trial: Trial, work: ChunkWork, chunk: Chunk) -> Iterator[Reject]:
+    for batch in batches:
+        why = trial(batch.slice(0, 0))
+        if why is not None:
+            raise Refusal(
+                "LOAD_REFUSED",
+                chunk.about,
+                f"expected the table to take rows, found that it refuses even none: {why}",
+                "Compare the table on the target with the DDL script of this run.",
+            )
+        for index, error in refused_rows(batch, trial):
+            yield _reject(batch.slice(index, 1).to_pylist()[0], error, work, chunk)
+
+
+def refused_rows(batch: pa.RecordBatch, trial: Trial, offset: int = 0) -> Iterator[tuple[int, str]]:
+    """Yield index and reason of every refused row of a batch, in order."""
+    why = trial(batch) if batch.num_rows else None
+    if why is None:
+        return
+    if batch.num_rows == 1:
+        yield offset, why
+        return
+    half = batch.num_rows // 2
+    yield from refused_rows(batch.slice(0, half), trial, offset)
+    yield from refused_rows(batch.slice(half), trial, offset + half)
+
+
+def _try(session: BulkSession, work: ChunkWork, chunk: Chunk, batch: pa.RecordBatch) -> str | None:
+    try:
+        converted = work.conversion(batch).batch
+    except ValueOutOfRange as error:
+        return str(error)
+    reader = pa.RecordBatchReader.from_batches(work.conversion.schema, iter([converted]))
+    try:
+        session.execute("BEGIN TRANSACTION")
+        session.load(chunk.table, reader, work.conversion.schema.names, table_lock=work.table_lock)
+    except CORE_ERRORS as error:
+        if is_transient(error) or lost(error):
+            raise explained(error, chunk.about) from None
+        session.rollback()
+        return text_of(error)
+    session.rollback()
+    return None
+
+
+def _reject(row: dict[str, object], error: str, work: ChunkWork, chunk: Chunk) -> Reject:
+    ctid = str(row.pop(CTID))
+    keys = [column.name for column in work.table.primary_key.columns] if work.table.primary_key else []
+    return Reject(
+        table=chunk.table,
+        chunk=chunk.number,
+        ctid=ctid,
+        key={name: str(row[name]) for name in keys if name in row},
+        error=error,
+        row={name: _shown(value) for name, value in row.items()},
+    )
+
+
+def _shown(value: object) -> str | None:
+    if value is None:
+        return None
+    text = value[: SHOWN // 2].hex() if isinstance(value, bytes) else str(value)
+    return text[:SHOWN]

@@ -1,0 +1,137 @@
+"""A watchdog above the drivers' time-outs: work that makes no progress is really ended.
+
+`bulkcopy_arrow`'s own timeout is looked at only between batches (measured: with a server that stopped reading, 5 s had
+not fired after 58 s), and libpq waits for ever for rows. So the work runs on a thread of its own, beats at every step,
+and when the beats stop its sockets are shut down: a blocked send or receive then returns with an error, and the server,
+seeing the connection gone, rolls the transaction back. If even that does not wake the thread it is left behind as a
+daemon, and the caller goes on with a `TransientError`.
+"""
+
+import contextlib
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from shared.errors import TransientError
+
+GRACE = 15.0  # seconds between cutting the sockets and leaving the thread behind
+_DESCRIPTORS = Path("/proc/self/fd")
+_connecting = threading.Lock()
+
+
+class Heartbeat:
+    """When the work last made progress, and what it was doing."""
+
+    def __init__(self) -> None:
+        self._at = time.monotonic()
+        self.doing = "starting"
+
+    def beat(self, doing: str) -> None:
+        """Note progress; `doing` names what comes next, for the error."""
+        self.doing = doing
+        self._at = time.monotonic()
+
+    @property
+    def silence(self) -> float:
+        """Seconds since the last beat."""
+        return time.monotonic() - self._at
+
+
+@dataclass(frozen=True, slots=True)
+class Sockets:
+    """The TCP sockets that a driver opened, by inode: a descriptor's number may be used again, an inode is the socket."""
+
+    inodes: frozenset[int] = frozenset()
+
+    def cut(self) -> int:
+        """Shut those sockets down that are still open; return how many."""
+        return sum(_shut(descriptor, inode) for inode, descriptor in _open_sockets().items() if inode in self.inodes)
+
+
+def opened_by[T](connect: Callable[[], T], is_peer: Callable[[int], bool]) -> tuple[T, Sockets]:
+    """Connect, and find out which sockets that opened: those to a port for which `is_peer` is true.
+
+    Neither the Rust core nor libpq under ADBC gives out its socket, so the process's descriptors are compared before
+    and after, one connect at a time. Another thread that connects to the same server in that moment may be counted in;
+    it would then share this session's end, and be retried.
+    """
+    with _connecting:
+        before = _open_sockets()
+        result = connect()
+        new = {inode: fd for inode, fd in _open_sockets().items() if inode not in before}
+    return result, Sockets(frozenset(inode for inode, fd in new.items() if _peer_port_is(fd, is_peer)))
+
+
+def run_watched[T](
+    work: Callable[[], T], heartbeat: Heartbeat, limit: float, cut: Callable[[], object], about: str
+) -> T:
+    """Run `work` on a thread and return its result or raise its error; end it after `limit` seconds without a beat.
+
+    Raises TransientError STALLED about `about` when the watchdog ended it.
+    """
+    outcome: list[T] = []
+    failure: list[BaseException] = []
+
+    def body() -> None:
+        try:
+            outcome.append(work())
+        except BaseException as error:  # noqa: BLE001 - handed to the caller's thread
+            failure.append(error)
+
+    heartbeat.beat(heartbeat.doing)
+    thread = threading.Thread(target=body, name=f"watched {about}", daemon=True)
+    thread.start()
+    stalled: str | None = None
+    while thread.is_alive():
+        thread.join(min(1.0, limit / 5))
+        if thread.is_alive() and heartbeat.silence > limit:
+            stalled = heartbeat.doing
+            cut()
+            thread.join(GRACE)
+            break
+    if stalled is not None and not outcome:
+        message = f"expected progress within {limit:.0f} s, found none while {stalled}; the session was ended."
+        raise TransientError("STALLED", about, message) from (failure[0] if failure else None)
+    if failure and not isinstance(failure[0], Exception):
+        # A panic in a driver's Rust code is a BaseException, which would take the worker's thread with it.
+        raise TransientError("DRIVER_PANIC", about, f"a driver gave up while {heartbeat.doing}: {failure[0]}")
+    if failure:
+        raise failure[0]
+    return outcome[0]
+
+
+def _open_sockets() -> dict[int, int]:
+    """Return inode → descriptor of this process's sockets; empty where there is no /proc (not Linux)."""
+    found: dict[int, int] = {}
+    if not _DESCRIPTORS.exists():
+        return found
+    for name in os.listdir(_DESCRIPTORS):  # noqa: PTH208 - the descriptor of the listing itself is in the list
+        with contextlib.suppress(OSError):
+            target = str((_DESCRIPTORS / name).readlink())
+            if target.startswith("socket:["):
+                found[int(target[8:-1])] = int(name)
+    return found
+
+
+def _peer_port_is(descriptor: int, is_peer: Callable[[int], bool]) -> bool:
+    with contextlib.suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as copy:
+        if copy.family in (socket.AF_INET, socket.AF_INET6) and copy.type == socket.SOCK_STREAM:
+            return is_peer(int(copy.getpeername()[1]))
+    return False
+
+
+def _shut(descriptor: int, inode: int) -> int:
+    """Shut a socket down through a copy of its descriptor, checked to be that very socket."""
+    with contextlib.suppress(OSError):
+        copy = os.dup(descriptor)
+        if os.fstat(copy).st_ino != inode:
+            os.close(copy)
+            return 0
+        with socket.socket(fileno=copy) as own:
+            own.shutdown(socket.SHUT_RDWR)
+            return 1
+    return 0

@@ -1,0 +1,69 @@
+"""The ledger of loaded chunks: its row is written first in the transaction that loads the chunk.
+
+Durable activities are delivered at least once, sometimes twice at the same time. The ledger's primary key decides: a
+second delivery waits for the first one's lock (error 1222 when that takes too long) or is told that the chunk is there
+(error 2627). A COMMIT whose answer was lost is found out the same way by the retry.
+"""
+
+from dataclasses import dataclass
+
+import pyodbc
+
+from shared.sqlserver.connection import literal
+from shared.sqlserver.ledger_table import LEDGER_TABLE
+
+_TABLE = f"[dbo].[{LEDGER_TABLE}]"
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerRow:
+    """A chunk that is in the target: `bytes` are bytes of its rows in Arrow."""
+
+    table: str
+    chunk: int
+    rows: int
+    bytes: int
+
+
+def claim_statement(run: str, table: str, chunk: int, rows: int) -> str:
+    """Return the INSERT that claims a chunk. Literals, because the loading session takes no parameters."""
+    return (
+        f"INSERT INTO {_TABLE} ([run_id], [table_name], [chunk], [rows_loaded], [bytes], [loaded_at]) "  # noqa: S608
+        f"VALUES ({literal(run)}, {literal(table)}, {chunk:d}, {rows:d}, 0, SYSUTCDATETIME())"
+    )
+
+
+def settle_statement(run: str, table: str, chunk: int, rows: int, size: int) -> str:
+    """Return the UPDATE that notes what the load brought, in rows and bytes."""
+    return (
+        f"UPDATE {_TABLE} SET [rows_loaded] = {rows:d}, [bytes] = {size:d} "  # noqa: S608
+        f"WHERE [run_id] = {literal(run)} AND [table_name] = {literal(table)} AND [chunk] = {chunk:d}"
+    )
+
+
+def chunk_statement(run: str, table: str, chunk: int) -> str:
+    """Return the SELECT of a chunk's rows and bytes."""
+    return (
+        f"SELECT [rows_loaded], [bytes] FROM {_TABLE} "  # noqa: S608
+        f"WHERE [run_id] = {literal(run)} AND [table_name] = {literal(table)} AND [chunk] = {chunk:d}"
+    )
+
+
+def loaded_chunks(connection: pyodbc.Connection, run: str) -> list[LedgerRow]:
+    """Return every chunk of a run that was committed, by table and chunk number."""
+    rows = connection.execute(
+        f"SELECT [table_name], [chunk], [rows_loaded], [bytes] FROM {_TABLE} "  # noqa: S608
+        f"WHERE [run_id] = ? ORDER BY [table_name], [chunk]",
+        run,
+    ).fetchall()
+    return [LedgerRow(str(table), int(chunk), int(count), int(size)) for table, chunk, count, size in rows]
+
+
+def forget_run(connection: pyodbc.Connection, run: str) -> None:
+    """Delete a run's rows: after it the run's chunks could be loaded again, so only for a run that is over."""
+    connection.execute(f"DELETE FROM {_TABLE} WHERE [run_id] = ?", run)  # noqa: S608
+
+
+def drop_ledger(connection: pyodbc.Connection) -> None:
+    """Drop the ledger table if it is there: the last step of a migration's clean-up."""
+    connection.execute(f"DROP TABLE IF EXISTS {_TABLE}")
