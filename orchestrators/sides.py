@@ -21,14 +21,27 @@ def migrate_database(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
 
 
 def migrate_files(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
-    """files → files-verify. Input: `SnapshotWork`; output: the answers by stage name."""
-    book = Book(ctx, f"{_run(payload).id}:files")
+    """(empty) → files → files-verify. Input: `SnapshotWork`; output: the answers by stage name."""
+    run = _run(payload)
+    book = Book(ctx, f"{run.id}:files")
     try:
+        if run.request.target_not_empty == "drop":
+            yield from stage(book, "empty", _emptied(ctx, {"run": payload["run"]}))
         copied = yield from child_stage(book, "files", "copy_files", payload)
         verified = yield from child_stage(book, "files-verify", "verify_files", payload)
     except StageFailed as failed:
         return _ended(book, failed)
     return _ended(book) | {"files": copied, "files-verify": verified}
+
+
+def _emptied(ctx: task.OrchestrationContext, work: Payload) -> Steps:
+    """Empty the target container, a batch an activity."""
+    files = 0
+    while True:
+        answer = yield from call(ctx, "empty_container", work)
+        files += answer["files"]
+        if not answer["more"]:
+            return {"files": files}
 
 
 def _run(payload: Payload) -> Run:

@@ -41,6 +41,7 @@ class Doubles:
             "inspect_data": {"findings": []}, "create_schema": {"findings": []},
             "copy_rows": {"tables": 1, "chunks": 1, "rows": 5, "bytes": 50, "tables_blob": "t"},
             "finish_schema": {"findings": []}, "verify_rows": PASSED,
+            "empty_container": {"files": 3, "more": False},
             "copy_files": {"files": 2, "bytes": 20}, "verify_files": PASSED,
             "reconcile_files": {"findings": []}, "smoke_tests": {"findings": [], "checks": []},
             "write_report": {"blob": "r"}, "clean_up": {"done": ["staging deleted"], "findings": []},
@@ -156,6 +157,18 @@ def test_a_dry_run_never_writes_the_target(hub, doubles):
     assert ended(hub)["verdict"] == "planned"
     assert not {"create_schema", "copy_rows", "copy_files"} & set(doubles.calls)
     assert doubles.reports[-1]["target_written_at"] is None
+
+
+def test_the_container_is_emptied_before_files_come_only_when_the_request_says_drop(hub, doubles):
+    started(hub, target_not_empty="drop", confirm="demo")
+    assert ended(hub)["verdict"] == "verified"
+    assert doubles.calls.index("empty_container") < doubles.calls.index("copy_files")
+
+
+def test_nothing_is_emptied_unasked(hub, doubles):
+    started(hub)
+    ended(hub)
+    assert "empty_container" not in doubles.calls
 
 
 def test_a_refusal_deep_in_a_stage_keeps_its_remedy(hub, doubles):

@@ -1,0 +1,80 @@
+"""Before and after: empties a target container that may be dropped, and deletes what a run left in staging."""
+
+from collections.abc import Callable
+
+from activities.boundary import activity, closing_activity
+from activities.report import RecordWork
+from shared.blobs import cleanup, clients, emptying
+from shared.contracts import Findings, RunWork, Strict
+from shared.errors import Finding, MxferryError
+from shared.postgres import temporary
+from shared.postgres.connection import database_name
+from shared.settings import settings
+from shared.sqlserver import marker
+
+
+class Emptied(Strict):
+    """Output of `empty_container`."""
+
+    files: int
+    more: bool
+
+
+class Cleaned(Findings):
+    """Output of `clean_up`: what was done, as sentences; what could not be done, as findings."""
+
+    done: list[str]
+
+
+@activity
+def empty_container(work: RunWork) -> Emptied:
+    """Delete a batch of the blobs that lay in the target container before this run; only when the request says drop."""
+    request = work.run.request
+    if request.target_not_empty != "drop":
+        return Emptied(files=0, more=False)
+    before = emptying.cut_off(clients.reports(), work.run.id)
+    container = clients.target(settings().target_profile(request.target))
+    deleted, more = emptying.empty(container, request.options.blob_prefix, before)
+    return Emptied(files=deleted, more=more)
+
+
+@closing_activity
+def clean_up(work: RecordWork) -> Cleaned:
+    """Delete the run's staging blobs, its temporary database and its tables on the target, as the policy says."""
+    policy = work.run.request.options.cleanup
+    if policy == "keep" or (policy == "on-success" and work.verdict not in ("verified", "planned")):
+        kept = (
+            f"Kept, as the request says ({policy}): staging runs/{work.run.id}/, database {database_name(work.run.id)}."
+        )
+        return Cleaned(done=[kept])
+    done: list[str] = []
+    findings: list[Finding] = []
+    for step in (_staging, _database, _target):
+        try:
+            done.extend(step(work))
+        except MxferryError as error:
+            findings.append(_left_over(step, error))
+    return Cleaned(done=done, findings=findings)
+
+
+def _staging(work: RecordWork) -> list[str]:
+    return cleanup.delete_staging(work.run.id)
+
+
+def _database(work: RecordWork) -> list[str]:
+    return temporary.drop(settings().postgres, database_name(work.run.id))
+
+
+def _target(work: RecordWork) -> list[str]:
+    profile = settings().target_profile(work.run.request.target)
+    if profile.sql is None:
+        return []
+    return marker.remove(profile.sql, work.run.id)
+
+
+def _left_over(step: Callable[[RecordWork], list[str]], error: MxferryError) -> Finding:
+    return Finding(
+        code="NOT_CLEANED_UP", severity="warning", object=step.__name__.strip("_"),
+        message=f"expected to delete what the run left, found: {error.message}",
+        remedy="The clean-up timer tries again every hour; see docs/operations.md.",
+    )  # fmt: skip

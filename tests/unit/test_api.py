@@ -1,0 +1,258 @@
+"""The handlers of the API, with a double of the durable client; records lie in a real Azurite."""
+
+import asyncio
+import json
+import uuid
+from types import SimpleNamespace
+
+import pytest
+
+from api import migrations
+from api.functions import served
+from api.http import Call
+from api.routes import ROUTES
+from shared import runs, settings
+
+BODY = {"source": {"kind": "blob", "container": "uploads", "blob": "s.tar.gz"}, "target": "demo"}
+
+
+class FakeEngine:
+    """A double of the durable client: remembers what was scheduled and raised."""
+
+    def __init__(self):
+        self.states = {}
+        self.scheduled = []
+        self.events = []
+
+    async def schedule_new_orchestration(self, orchestrator, *, input, instance_id):
+        self.scheduled.append((orchestrator, instance_id, input))
+        self.set(instance_id, "RUNNING")
+        return instance_id
+
+    async def get_orchestration_state(self, instance_id, *, fetch_payloads=True):
+        return self.states.get(instance_id)
+
+    async def raise_orchestration_event(self, instance_id, event_name, *, data=None):
+        self.events.append((instance_id, event_name, data))
+
+    def set(self, instance_id, status, *, custom=None, output=None):
+        self.states[instance_id] = SimpleNamespace(
+            runtime_status=SimpleNamespace(name=status), failure_details=None,
+            serialized_custom_status=json.dumps(custom) if custom else None,
+            serialized_output=json.dumps(output) if output else None,
+        )  # fmt: skip
+
+
+@pytest.fixture
+def engine(azurite, monkeypatch):
+    from azure.storage.blob import BlobServiceClient
+
+    suffix = uuid.uuid4().hex[:8]
+    for name, value in {
+        "STAGING__CONNECTION_STRING": azurite, "STAGING__CONTAINER": f"staging-{suffix}",
+        "STAGING__REPORTS_CONTAINER": f"reports-{suffix}", "POSTGRES__HOST": "127.0.0.1", "POSTGRES__USER": "app",
+        "TARGET__DEMO__SQL__SERVER": "127.0.0.1,1", "TARGET__DEMO__SQL__DATABASE": "app",
+        "TARGET__DEMO__BLOB__CONNECTION_STRING": azurite, "TARGET__DEMO__BLOB__CONTAINER": f"target-{suffix}",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+    service = BlobServiceClient.from_connection_string(azurite, api_version="2026-06-06")
+    service.create_container(f"staging-{suffix}")
+    service.create_container(f"reports-{suffix}")
+    settings.settings.cache_clear()
+    yield FakeEngine()
+    settings.settings.cache_clear()
+
+
+def ask(engine, method, path, body=None, headers=None, query=None):
+    """Call a route as the triggers do."""
+    for route in ROUTES:
+        want, got = route.path.split("/"), path.split("/")
+        if route.method == method and len(want) == len(got) and all(
+            w == g or w[0] == "{" for w, g in zip(want, got, strict=True)
+        ):  # fmt: skip
+            params = {w.strip("{}"): g for w, g in zip(want, got, strict=True) if w[0] == "{"}
+            raw = body if isinstance(body, bytes) else json.dumps(body).encode() if body is not None else b""
+            call = Call(engine=engine, params=params, query=query or {}, headers=headers or {}, body=raw)
+            found = asyncio.run(served(route, call))
+            return found.status, json.loads(found.body) if found.body else None, found.headers
+    raise LookupError(path)
+
+
+def test_a_start_answers_202_with_the_place_to_look(engine):
+    status, body, headers = ask(engine, "POST", "migrations", BODY)
+    assert status == 202
+    assert headers["Location"] == f"/api/migrations/{body['id']}"
+    [(orchestrator, instance, run)] = engine.scheduled
+    assert (orchestrator, instance, run["request"]["target"]) == ("migrate", body["id"], "demo")
+
+
+def test_a_doubled_click_starts_one_migration(engine):
+    headers = {"idempotency-key": "click-1"}
+    first = ask(engine, "POST", "migrations", BODY, headers)
+    second = ask(engine, "POST", "migrations", BODY, headers)
+    assert first[0] == second[0] == 202
+    assert first[1]["id"] == second[1]["id"]
+    assert len(engine.scheduled) == 1
+
+
+def test_an_idempotency_key_with_another_body_is_refused(engine):
+    headers = {"idempotency-key": "click-1"}
+    ask(engine, "POST", "migrations", BODY, headers)
+    status, body, _ = ask(engine, "POST", "migrations", BODY | {"approval": True}, headers)
+    assert (status, body["code"]) == (409, "IDEMPOTENCY_KEY_REUSED")
+
+
+def test_one_migration_at_a_time_per_target(engine):
+    _, first, _ = ask(engine, "POST", "migrations", BODY)
+    status, body, _ = ask(engine, "POST", "migrations", BODY)
+    assert (status, body["code"]) == (409, "TARGET_BUSY")
+    assert first["id"] in body["detail"]
+    engine.set(first["id"], "COMPLETED", output={"verdict": "verified"})
+    assert ask(engine, "POST", "migrations", BODY)[0] == 202
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "text"),
+    [
+        ({"target": None}, "target", "valid string"),
+        ({"traget": "demo"}, "traget", "Extra inputs are not permitted"),
+        ({"source": {"kind": "ftp"}}, "source", "does not match any of the expected tags"),
+        ({"source": {"kind": "blob", "container": "../x", "blob": "b"}}, "source.blob.container", "should match pattern"),
+        ({"target_not_empty": "drop"}, "(body)", 'needs "confirm": "demo"'),
+        ({"window": {"end": "2026-11-28T20:00:00"}}, "window", "time zone"),
+        ({"options": {"max_rejects": -1}}, "options.max_rejects", "greater than or equal to 0"),
+    ],
+)  # fmt: skip
+def test_a_wrong_body_gets_a_400_that_names_the_field(engine, change, field, text):
+    status, body, _ = ask(engine, "POST", "migrations", BODY | change)
+    assert (status, body["code"]) == (400, "INVALID_REQUEST")
+    [error] = body["errors"]
+    assert error["field"] == field
+    assert text in error["message"]
+
+
+def test_an_error_never_echoes_what_was_sent(engine):
+    secret = "https://user:hunter2@host/?sig=abc"
+    _, body, _ = ask(engine, "POST", "migrations", BODY | {"target": secret})
+    assert "hunter2" not in json.dumps(body)
+
+
+def test_what_is_not_json_gets_a_400(engine):
+    status, body, _ = ask(engine, "POST", "migrations", b"{nope")
+    assert (status, body["code"]) == (400, "INVALID_REQUEST")
+
+
+def test_a_body_over_the_limit_is_refused(engine):
+    assert ask(engine, "POST", "migrations", b" " * (1024 * 1024 + 1))[0] == 413
+
+
+def test_an_unknown_target_names_the_known_ones(engine):
+    status, body, _ = ask(engine, "POST", "migrations", BODY | {"target": "prod"})
+    assert (status, body["code"], body["object"]) == (400, "UNKNOWN_TARGET", "prod")
+    assert "demo" in body["detail"]
+    assert "TARGET__PROD__" in body["remedy"]
+
+
+def test_a_source_url_never_reaches_the_engine(engine):
+    url = "https://backups.example.com/x.tar.gz?sig=secret-signature"
+    status, body, _ = ask(engine, "POST", "migrations", BODY | {"source": {"kind": "url", "url": url}})
+    assert status == 202, body
+    assert "secret-signature" not in json.dumps(engine.scheduled)
+    assert "secret-signature" not in runs.read(f"runs/{body['id']}/run.json").decode()
+
+
+@pytest.mark.parametrize("url", ["", "ftp://x/y", "http://x/y", "https://", "file:///etc/passwd"])
+def test_a_source_url_that_is_not_https_is_refused(engine, url):
+    status, body, _ = ask(engine, "POST", "migrations", BODY | {"source": {"kind": "url", "url": url}})
+    assert status == 400
+    assert body["remedy"]
+
+
+def test_a_migration_shows_its_stages_and_findings(engine):
+    _, body, _ = ask(engine, "POST", "migrations", BODY)
+    stage = {"name": "restore", "started_at": "2026-11-28T20:00:00Z", "instance": f"{body['id']}:restore"}
+    engine.set(body["id"], "RUNNING", custom={"stages": [stage]})
+    child = {"stage": "restore", "done": {"rows": 5, "bytes": 50}, "total": {"rows": 10, "bytes": 100}}
+    engine.set(f"{body['id']}:restore", "RUNNING", custom=child)
+    status, seen, headers = ask(engine, "GET", f"migrations/{body['id']}")
+    assert (status, seen["status"], seen["stage"]) == (200, "running", "restore")
+    assert seen["progress"]["stages"][0]["done"]["rows"] == 5
+    assert headers["ETag"]
+
+
+def test_a_list_is_newest_first_and_paged(engine):
+    made = []
+    for _ in range(3):
+        made.append(ask(engine, "POST", "migrations", BODY)[1]["id"])
+        engine.set(made[-1], "COMPLETED", output={"verdict": "verified"})
+    _, page, _ = ask(engine, "GET", "migrations", query={"limit": "2"})
+    rest = ask(engine, "GET", "migrations", query={"limit": "2", "before": page["next"]})[1]
+    assert [one["id"] for one in page["items"] + rest["items"]] == sorted(made, reverse=True)
+    assert rest["next"] is None
+    assert ask(engine, "GET", "migrations", query={"limit": "x"})[0] == 400
+
+
+def test_the_same_answer_again_is_a_304(engine):
+    _, body, _ = ask(engine, "POST", "migrations", BODY)
+    engine.set(body["id"], "COMPLETED", output={"verdict": "verified"})
+    _, _, headers = ask(engine, "GET", f"migrations/{body['id']}")
+    status, nothing, _ = ask(engine, "GET", f"migrations/{body['id']}", headers={"if-none-match": headers["ETag"]})
+    assert (status, nothing) == (304, None)
+
+
+@pytest.mark.parametrize("path", ["migrations/20261128t200000-abc123", "migrations/nope", "migrations/..%2f"])
+def test_an_unknown_migration_is_a_404(engine, path):
+    for method, suffix in (("GET", ""), ("GET", "/report"), ("POST", "/approve"), ("POST", "/abort")):
+        status, body, _ = ask(engine, method, path + suffix, {} if method == "POST" else None)
+        assert (status, body["code"]) == (404, "UNKNOWN_RUN")
+
+
+def test_only_a_waiting_migration_can_be_approved(engine):
+    _, body, _ = ask(engine, "POST", "migrations", BODY)
+    status, refused, _ = ask(engine, "POST", f"migrations/{body['id']}/approve", {"by": "kim"})
+    assert (status, refused["code"]) == (409, "NOTHING_TO_APPROVE")
+    gate = {"name": "write", "asked_at": "2026-11-28T20:00:00Z", "answers_by": "2026-11-29T20:00:00Z"}
+    engine.set(body["id"], "RUNNING", custom={"stages": [], "gate": gate})
+    assert ask(engine, "GET", f"migrations/{body['id']}")[1]["status"] == "waiting"
+    assert ask(engine, "POST", f"migrations/{body['id']}/approve", {"by": "kim"})[0] == 202
+    assert engine.events == [(body["id"], "approve", {"by": "kim", "comment": ""})]
+
+
+def test_an_abort_stops_activities_and_wakes_gates(engine):
+    _, body, _ = ask(engine, "POST", "migrations", BODY)
+    assert ask(engine, "POST", f"migrations/{body['id']}/abort", {"by": "kim", "comment": "no"})[0] == 202
+    assert engine.events[0][1] == "abort"
+    with pytest.raises(Exception, match="ABORTED.*aborted by kim"):
+        runs.stop_if_aborted(body["id"])
+
+
+def test_a_finished_migration_can_not_be_aborted(engine):
+    _, body, _ = ask(engine, "POST", "migrations", BODY)
+    engine.set(body["id"], "COMPLETED", output={"verdict": "verified"})
+    status, refused, _ = ask(engine, "POST", f"migrations/{body['id']}/abort", {})
+    assert (status, refused["code"]) == (409, "ALREADY_OVER")
+
+
+def test_the_report_comes_as_html_or_json_by_accept(engine):
+    _, body, _ = ask(engine, "POST", "migrations", BODY)
+    path = f"migrations/{body['id']}/report"
+    assert ask(engine, "GET", path)[1]["code"] == "REPORT_NOT_READY"
+    runs.write(f"runs/{body['id']}/report.json", b'{"verdict": "verified"}', "application/json")
+    assert ask(engine, "GET", path)[1] == {"verdict": "verified"}
+
+
+def test_health_is_open_and_says_little(engine, monkeypatch):
+    [route] = [one for one in ROUTES if one.name == "health"]
+    assert route.auth == "anonymous"
+    assert {one.auth for one in ROUTES if one is not route} == {"function"}
+    assert ask(engine, "GET", "health")[:2] == (200, {"status": "ok", "version": "0.1.0"})
+    monkeypatch.delenv("POSTGRES__HOST")
+    settings.settings.cache_clear()
+    assert ask(engine, "GET", "health")[0] == 503
+
+
+def test_what_a_handler_did_not_foresee_is_a_500_without_details(engine, monkeypatch):
+    monkeypatch.setattr(migrations.runs, "ids", lambda *_: 1 / 0)
+    status, body, _ = ask(engine, "GET", "migrations")
+    assert (status, body["code"]) == (500, "INTERNAL_ERROR")
+    assert "division" not in json.dumps(body)
