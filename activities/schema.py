@@ -1,0 +1,65 @@
+"""The stages `plan` and `schema`: what the target will be, and making it."""
+
+import functools
+from typing import Any
+
+import psycopg
+
+from activities.boundary import activity
+from shared.blobs import clients
+from shared.blobs.documents import write
+from shared.contracts import Findings, Planned, RestoredWork
+from shared.copying.stage import database_plan
+from shared.databaseplan import DatabasePlan, blob_name
+from shared.errors import Refusal
+from shared.mendix.planning import plan_database as make_plan
+from shared.postgres.connection import connect as connect_postgres
+from shared.settings import TargetProfile, settings
+from shared.sqlserver.creation import create
+from shared.sqlserver.ddl import script
+
+
+@activity
+def plan_database(work: RestoredWork) -> Planned:
+    """Plan the target from the temporary database; writes the plan to staging and its DDL to the reports."""
+    planning = make_plan(temporary_database(work), work.run.id, work.run.request.options)
+    plan = planning.plan
+    ddl = save_plan(plan, settings().target_profile(work.run.request.target))
+    return Planned(
+        findings=planning.findings,
+        tables=len(plan.tables),
+        rows=sum(table.rows for table in plan.tables if table.content == "copy"),
+        bytes=sum(table.source_bytes for table in plan.tables if table.content == "copy"),
+        ddl_blob=ddl,
+    )
+
+
+@activity
+def create_schema(work: RestoredWork) -> Findings:
+    """Make the tables of the plan on the target; drops what is there only if the request says so, and only once."""
+    request = work.run.request
+    profile = settings().target_profile(request.target)
+    plan = database_plan(clients.staging(), work.run.id)
+    if profile.sql is None:
+        raise Refusal(
+            "TARGET_KIND", request.target, "expected a SQL Server target, found a profile without one.",
+            "Add TARGET__<NAME>__SQL__SERVER and ...__SQL__DATABASE to the settings.",
+        )  # fmt: skip
+    drop = request.target_not_empty == "drop"
+    return Findings(findings=create(profile.sql, plan, drop=drop, keys_first=profile.load == "keys-first"))
+
+
+def temporary_database(work: RestoredWork) -> "functools.partial[psycopg.Connection[Any]]":
+    """Return what opens a read-only session on the run's temporary database."""
+    return functools.partial(
+        connect_postgres, settings().postgres, work.restore.database, autocommit=True, read_only=True
+    )
+
+
+def save_plan(plan: DatabasePlan, profile: TargetProfile) -> str:
+    """Write the plan to staging and its DDL to the reports container; return the name of the DDL's blob."""
+    ddl = f"runs/{plan.run}/schema.sql"
+    write(clients.staging().get_blob_client(blob_name(plan.run)), plan)
+    text = script(plan, keys_first=profile.load == "keys-first")
+    clients.reports().upload_blob(ddl, text.encode(), overwrite=True)
+    return ddl

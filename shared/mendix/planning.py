@@ -1,0 +1,105 @@
+"""Makes the plan of the target database from the restored temporary database."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from shared.contracts import Options
+from shared.databaseplan import DatabasePlan
+from shared.errors import Finding
+from shared.mendix.catalogue import read_database
+from shared.mendix.conversion import Conversion, convert
+from shared.mendix.metadata import read_metadata
+from shared.mendix.remedies import decide
+from shared.mendix.sequences import AutoNumber, read_auto_numbers
+
+COUNTING = 4
+"""Connections that count rows at the same time."""
+
+Connect = Callable[[], psycopg.Connection[Any]]
+
+
+@dataclass(frozen=True)
+class Planning:
+    """A plan, and what was found while it was made."""
+
+    plan: DatabasePlan
+    findings: list[Finding]
+
+
+def plan_database(connect: Connect, run: str, options: Options) -> Planning:
+    """Read the temporary database and plan the target. The plan holds no remedies that depend on the data."""
+    with closing(connect()) as connection:
+        database = read_database(connection)
+        metadata = read_metadata(connection)
+        numbers = read_auto_numbers(connection, database, metadata)
+    conversion = Conversion(database, metadata, options, run, numbers)
+    plan = _counted(connect, convert(conversion))
+    conversion.findings.extend(_auto_number_findings(numbers))
+    return Planning(plan, decide(conversion.findings, options.remedies))
+
+
+def _counted(connect: Connect, plan: DatabasePlan) -> DatabasePlan:
+    """Return the plan with the rows of each table counted."""
+    statements = {
+        table.name: sql.SQL("SELECT count(*) FROM public.{}").format(sql.Identifier(table.source_name))
+        + sql.SQL(f" WHERE {table.where}" if table.where else "")
+        for table in plan.tables
+    }
+    parts = [list(statements.items())[part::COUNTING] for part in range(COUNTING)]
+
+    def count(part: list[tuple[str, sql.Composed]]) -> dict[str, int]:
+        with closing(connect()) as connection:
+            return {name: _number(connection, statement) for name, statement in part}
+
+    with ThreadPoolExecutor(COUNTING) as pool:
+        counts = {
+            name: rows for part in pool.map(count, [part for part in parts if part]) for name, rows in part.items()
+        }
+    tables = [table.model_copy(update={"rows": counts[table.name]}) for table in plan.tables]
+    return plan.model_copy(update={"tables": tables})
+
+
+def _number(connection: psycopg.Connection[Any], statement: sql.Composed) -> int:
+    row = connection.execute(statement).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _auto_number_findings(numbers: list[AutoNumber]) -> list[Finding]:
+    return [finding for number in numbers for finding in _of_number(number)]
+
+
+def _of_number(number: AutoNumber) -> list[Finding]:
+    found = []
+    if number.native is None:
+        found.append(
+            Finding(
+                code="SEQUENCE_MISSING", severity="warning", object=number.about,
+                message=f"expected the native sequence {number.sequence.name}, found none; the AutoNumber goes on "
+                f"after {number.current_value}, by its rows and mendixsystem$sequence.",
+                remedy="Check that the AutoNumber goes on where it should.",
+            )
+        )  # fmt: skip
+    elif number.largest is not None and number.largest > number.native:
+        found.append(
+            Finding(
+                code="SEQUENCE_BEHIND", severity="info", object=number.about,
+                message=f"the native sequence gave out {number.native}, but a row has {number.largest}; "
+                f"the target goes on after {number.current_value}.",
+                count=number.largest - number.native,
+            )
+        )  # fmt: skip
+    if number.sequence.current_value != number.current_value:
+        found.append(
+            Finding(
+                code="AUTONUMBER_STALE", severity="info", object=number.about,
+                message=f"mendixsystem$sequence.current_value is {number.sequence.current_value}, as PostgreSQL leaves "
+                f"it; SQL Server needs the last number used, so the target gets {number.current_value}.",
+            )
+        )  # fmt: skip
+    return found

@@ -1,0 +1,49 @@
+"""Remedies: what the request may choose for a finding, and how a choice changes the plan.
+
+A choice is given as `{"CODE": choice}` for every finding of that code, or `{"CODE:table.column": choice}` for one.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from shared.errors import Finding
+
+COLLATION = "collation:"
+
+
+def decide(findings: Iterable[Finding], remedies: Mapping[str, str]) -> list[Finding]:
+    """Return the findings with `chosen` set where the request chose a remedy that the finding knows."""
+    return [_decided(finding, remedies) for finding in findings]
+
+
+def unused(findings: Iterable[Finding], remedies: Mapping[str, str]) -> list[Finding]:
+    """Return a warning for each remedy of the request that belongs to no finding: most likely a typing mistake."""
+    keys = {key for finding in findings for key in (finding.code, f"{finding.code}:{finding.object}")}
+    return [
+        Finding(
+            code="REMEDY_UNUSED",
+            severity="warning",
+            object=key,
+            message=f"the request chose `{choice}` for it, but nothing of that code and name was found.",
+            remedy="Take it out of options.remedies, or correct its spelling.",
+        )
+        for key, choice in remedies.items()
+        if key not in keys
+    ]
+
+
+def _decided(finding: Finding, remedies: Mapping[str, str]) -> Finding:
+    wanted = remedies.get(f"{finding.code}:{finding.object}", remedies.get(finding.code))
+    if wanted is None or finding.chosen is not None:
+        return finding
+    if _is_offered(wanted, finding.choices):
+        return finding.model_copy(update={"chosen": wanted})
+    offered = ", ".join(f"`{choice}`" for choice in finding.choices) or "none"
+    return finding.model_copy(
+        update={"message": f"{finding.message} The request chose `{wanted}`, but the remedies are: {offered}."}
+    )
+
+
+def _is_offered(wanted: str, choices: list[str]) -> bool:
+    if wanted.startswith(COLLATION):
+        return any(choice.startswith(COLLATION) for choice in choices)
+    return wanted in choices

@@ -1,0 +1,54 @@
+"""Application locks: one delivery of an activity at a time does what the catalogue alone cannot make atomic."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import pyodbc
+
+from shared.errors import TransientError
+from shared.sqlserver.connection import literal
+
+LOCK_SECONDS = 60
+
+
+@contextmanager
+def locked_transaction(
+    connection: pyodbc.Connection, resource: str, seconds: int = LOCK_SECONDS
+) -> Generator[pyodbc.Connection]:
+    """Run a transaction that holds the application lock `mxferry:<resource>` of this database.
+
+    The lock belongs to the transaction, so a lost connection gives both back. Raises TransientError TARGET_LOCKED when
+    another delivery has held it for `seconds`. The connection is in autocommit mode.
+    """
+    connection.execute("SET XACT_ABORT ON")
+    connection.execute("BEGIN TRANSACTION")
+    try:
+        _lock(connection, f"mxferry:{resource}", seconds)
+        yield connection
+        connection.execute("COMMIT TRANSACTION")
+    except BaseException:
+        _roll_back(connection)
+        raise
+
+
+def _lock(connection: pyodbc.Connection, resource: str, seconds: int) -> None:
+    row = connection.execute(
+        "SET NOCOUNT ON; DECLARE @result int; "
+        f"EXEC @result = sp_getapplock @Resource = {literal(resource[:255])}, @LockMode = N'Exclusive', "
+        f"@LockOwner = N'Transaction', @LockTimeout = {seconds * 1000}; SELECT @result"
+    ).fetchone()
+    if row is None or int(row[0]) < 0:
+        raise TransientError(
+            "TARGET_LOCKED",
+            resource,
+            f"expected the application lock within {seconds} s, found another session holding it.",
+            "Wait for the other delivery of this activity to end.",
+        )
+
+
+def _roll_back(connection: pyodbc.Connection) -> None:
+    try:
+        connection.execute("IF @@TRANCOUNT > 0 ROLLBACK TRANSACTION")
+    except pyodbc.Error:
+        # The connection is gone, and with it the transaction; the first error says more.
+        return

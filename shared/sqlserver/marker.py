@@ -1,0 +1,41 @@
+"""The run's marker in the target: what has been made there, by which run, and how far it is.
+
+It is written in the transaction that makes the tables. A second delivery of `create_schema` that finds it does nothing:
+what is dropped once must never be dropped again, when rows may already be there.
+"""
+
+from typing import Literal
+
+import pyodbc
+
+from shared.sqlserver.catalogue import table_exists
+from shared.sqlserver.ledger import drop_ledger
+from shared.sqlserver.ledger_table import CREATE_MARKER, MARKER_TABLE
+
+State = Literal["created", "finished"]
+
+READ = f"SELECT [state] FROM [dbo].[{MARKER_TABLE}] WHERE [run_id] = ?"  # noqa: S608
+DELETE = f"DELETE FROM [dbo].[{MARKER_TABLE}] WHERE [run_id] = ?"  # noqa: S608
+INSERT = f"INSERT INTO [dbo].[{MARKER_TABLE}] ([run_id], [state], [changed_at]) VALUES (?, ?, SYSUTCDATETIME())"  # noqa: S608
+
+
+def state_of(connection: pyodbc.Connection, run: str) -> State | None:
+    """Return how far a run is on this target; None when it has made nothing there."""
+    if not table_exists(connection, MARKER_TABLE):
+        return None
+    row = connection.execute(READ, run).fetchone()
+    return None if row is None else row[0]
+
+
+def set_state(connection: pyodbc.Connection, run: str, state: State) -> None:
+    """Write the marker; the table is made if it is missing."""
+    if not table_exists(connection, MARKER_TABLE):
+        connection.execute(CREATE_MARKER)
+    connection.execute(DELETE, run)
+    connection.execute(INSERT, run, state)
+
+
+def remove(connection: pyodbc.Connection) -> None:
+    """Take marker and ledger off the target: the last thing a migration does there. May be done twice."""
+    drop_ledger(connection)
+    connection.execute(f"DROP TABLE IF EXISTS [dbo].[{MARKER_TABLE}]")
