@@ -1,0 +1,192 @@
+"""Copying rows: plan, groups of jobs one after another, the count at the end.
+
+`copy_rows` hands each group to `copy_group`, which keeps a window of `copy_chunks` activities busy. The window follows
+what the activities answer (`orchestrators.pace`); a job that was throttled or found its chunk being loaded is called
+again after a pause, and finds what it had loaded in the ledger.
+"""
+
+from collections import deque
+from datetime import datetime, timedelta
+from typing import Any
+
+from durabletask import task
+
+from orchestrators.calling import RETRY, Payload, StageRefused, Steps, call, call_sub, opened
+from orchestrators.pace import Pace
+from shared.contracts import Counts, RestoredWork, StageProgress
+from shared.errors import Finding
+from shared.rowcontracts import CopyGroup, CopyJob, CopyPlan, FinishCopy, GroupCopied, JobCopied
+
+PAUSE = timedelta(seconds=10)
+CALLS_A_JOB = 60  # ten minutes of pauses for one job; the activity's own retries come on top
+
+
+def copy_rows(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
+    """Copy every planned table. Input: `RestoredWork`; output: `Copied`."""
+    plan = CopyPlan.model_validate((yield from call(ctx, "plan_copy", payload)))
+    progress = StageProgress(
+        stage="copy", started_at=ctx.current_utc_datetime, total=Counts(rows=plan.rows, bytes=plan.bytes)
+    )
+    done = GroupCopied(window=(plan.limit + 1) // 2)
+    for number, group in enumerate(plan.groups):
+        instance = f"{ctx.instance_id}:{number}"
+        progress.children = [instance]
+        ctx.set_custom_status(progress.model_dump(mode="json"))
+        work = CopyGroup(
+            **RestoredWork.model_validate(payload).model_dump(),
+            group=group.model_dump(),
+            limit=plan.limit,
+            window=done.window,
+            table_lock=plan.table_lock,
+            log_stats=plan.log_stats,
+        )
+        answer = yield from call_sub(ctx, "copy_group", work.model_dump(mode="json"), instance)
+        done = _plus(done, GroupCopied.model_validate(answer))
+        progress.done = Counts(rows=done.rows, bytes=done.bytes)
+        progress.children = []
+    finish = FinishCopy(
+        **RestoredWork.model_validate(payload).model_dump(),
+        chunks=plan.chunks,
+        rejected=done.rejected,
+        rounded=done.rounded,
+    )
+    return (yield from call(ctx, "finish_copy", finish.model_dump(mode="json")))
+
+
+def copy_group(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
+    """Copy the jobs of one group. Input: `CopyGroup`; output: `GroupCopied`."""
+    work = CopyGroup.model_validate(payload)
+    desk = _Desk(ctx, work)
+    while desk.busy:
+        desk.start_jobs()
+        yield task.when_any(desk.awaited)
+        desk.collect()
+    return desk.result()
+
+
+class _Desk:
+    """The jobs of a group: waiting, running, done."""
+
+    def __init__(self, ctx: task.OrchestrationContext, work: CopyGroup) -> None:
+        self._ctx = ctx
+        self._work = work
+        self._waiting = deque(range(work.group.jobs))
+        self._running: dict[int, task.Task[Any]] = {}
+        self._calls = [0] * work.group.jobs
+        self._pause: task.Task[Any] | None = None
+        self._failure: Exception | None = None
+        self._pace = Pace(work.limit, work.window, ctx.current_utc_datetime)
+        self._sum = JobCopied()
+        self._started: datetime = ctx.current_utc_datetime
+        self._tell()
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything is running, or may still be started."""
+        return bool(self._running) or (self._failure is None and bool(self._waiting))
+
+    @property
+    def awaited(self) -> list[task.Task[Any]]:
+        """What the orchestration waits for next."""
+        pause = [self._pause] if self._pause is not None else []
+        return [*self._running.values(), *pause]
+
+    def start_jobs(self) -> None:
+        """Fill the window, unless the target asked for a pause."""
+        while self._failure is None and self._pause is None and self._waiting:
+            if len(self._running) >= self._pace.window:
+                return
+            number = self._waiting.popleft()
+            self._calls[number] += 1
+            job = CopyJob(
+                run=self._work.run,
+                restore=self._work.restore,
+                blob=self._work.group.blob,
+                job=number,
+                table_lock=self._work.table_lock,
+                log_stats=self._work.log_stats,
+            )
+            self._running[number] = self._ctx.call_activity(
+                "copy_chunks", input=job.model_dump(mode="json"), retry_policy=RETRY
+            )
+
+    def collect(self) -> None:
+        """Take the answers of finished jobs, and end a pause that is over."""
+        if self._pause is not None and self._pause.is_complete:
+            self._pause = None
+        finished = [number for number, one in self._running.items() if one.is_complete]
+        for number in finished:
+            one = self._running.pop(number)
+            try:
+                self._take(number, JobCopied.model_validate(opened(one.get_result())))
+            except (task.TaskFailedError, StageRefused) as error:
+                self._failure = self._failure or error
+        if finished:
+            self._tell()
+
+    def result(self) -> Payload:
+        """Return the group's sums, or raise what made it fail."""
+        if self._failure is not None:
+            raise self._failure
+        total = self._sum
+        return GroupCopied(
+            rows=total.rows,
+            bytes=total.bytes,
+            rejected=total.rejected,
+            rounded=total.rounded,
+            window=self._pace.window,
+        ).model_dump(mode="json")
+
+    def _take(self, number: int, answer: JobCopied) -> None:
+        now = self._ctx.current_utc_datetime
+        if answer.stopped is None:
+            self._pace.finished(now, answer.bytes, answer.log_write_percent)
+            self._sum = _added(self._sum, answer)
+            return
+        if answer.stopped == "throttled":
+            self._pace.throttled(now)
+        if self._calls[number] >= CALLS_A_JOB:
+            raise StageRefused(_gave_up(self._work, number, answer.stopped))
+        self._waiting.append(number)
+        if self._pause is None:
+            self._pause = self._ctx.create_timer(now + PAUSE)
+
+    def _tell(self) -> None:
+        group = self._work.group
+        progress = StageProgress(
+            stage="copy",
+            started_at=self._started,
+            done=Counts(rows=self._sum.rows, bytes=self._sum.bytes),
+            total=Counts(rows=group.rows, bytes=group.bytes),
+            note=f"{self._pace.window} at a time",
+        )
+        self._ctx.set_custom_status(progress.model_dump(mode="json"))
+
+
+def _added(total: JobCopied, more: JobCopied) -> JobCopied:
+    return JobCopied(
+        rows=total.rows + more.rows,
+        bytes=total.bytes + more.bytes,
+        rejected=total.rejected + more.rejected,
+        rounded=total.rounded + more.rounded,
+    )
+
+
+def _plus(total: GroupCopied, more: GroupCopied) -> GroupCopied:
+    return GroupCopied(
+        rows=total.rows + more.rows,
+        bytes=total.bytes + more.bytes,
+        rejected=total.rejected + more.rejected,
+        rounded=total.rounded + more.rounded,
+        window=more.window,
+    )
+
+
+def _gave_up(work: CopyGroup, number: int, why: str) -> Finding:
+    return Finding(
+        code="TARGET_TOO_BUSY" if why == "throttled" else "CHUNK_NEVER_FREE",
+        severity="error",
+        object=f"{work.group.blob} job {number}",
+        message=f"expected the job to end within {CALLS_A_JOB} calls, found it {why} each time.",
+        remedy="Scale the target up for the migration window, or lower the profile's MAX_PARALLEL_CHUNKS.",
+    )
