@@ -85,6 +85,10 @@ class PostgresServer:
         """Return the libpq URI of a database, password included."""
         return f"postgresql://{self.user}:{self.password}@{self.host}:{self.port}/{database}"
 
+    def dsn_without_password(self, database: str = "postgres") -> str:
+        """Return the libpq URI of a database for a program that takes the password from its environment."""
+        return f"postgresql://{self.user}@{self.host}:{self.port}/{database}"
+
     def start(self, timeout: float = 60) -> "PostgresServer":
         """Make the data folder if there is none, start, and wait until it takes connections; else `ProcessError`."""
         home = _Home.of(self.folder, self.binaries)
