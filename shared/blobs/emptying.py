@@ -5,6 +5,7 @@ marker are deleted, by the storage service's own clock: the marker is a blob who
 every delete carries `If-Unmodified-Since` with it.
 """
 
+import contextlib
 from datetime import datetime, timedelta
 
 from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
@@ -17,11 +18,10 @@ A_BATCH = 5000
 def cut_off(reports: ContainerClient, run: str) -> datetime:
     """Return the moment before which a blob may be deleted: when this run first asked, by the service's clock."""
     marker = reports.get_blob_client(f"runs/{run}/container-emptied-from.json")
-    try:
+    with contextlib.suppress(ResourceExistsError):
         marker.upload_blob(b"{}", overwrite=False)
-    except ResourceExistsError:
-        pass
-    return datetime.fromisoformat(marker.get_blob_properties().last_modified.isoformat())
+    moment: datetime = marker.get_blob_properties().last_modified
+    return moment
 
 
 def empty(container: ContainerClient, prefix: str, before: datetime, limit: int = A_BATCH) -> tuple[int, bool]:

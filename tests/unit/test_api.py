@@ -24,7 +24,7 @@ class FakeEngine:
         self.scheduled = []
         self.events = []
 
-    async def schedule_new_orchestration(self, orchestrator, *, input, instance_id):
+    async def schedule_new_orchestration(self, orchestrator, *, input, instance_id):  # noqa: A002
         self.scheduled.append((orchestrator, instance_id, input))
         self.set(instance_id, "RUNNING")
         return instance_id
@@ -222,7 +222,7 @@ def test_an_abort_stops_activities_and_wakes_gates(engine):
     _, body, _ = ask(engine, "POST", "migrations", BODY)
     assert ask(engine, "POST", f"migrations/{body['id']}/abort", {"by": "kim", "comment": "no"})[0] == 202
     assert engine.events[0][1] == "abort"
-    with pytest.raises(Exception, match="ABORTED.*aborted by kim"):
+    with pytest.raises(Exception, match=r"ABORTED.*aborted by kim"):
         runs.stop_if_aborted(body["id"])
 
 
