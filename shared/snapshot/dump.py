@@ -75,7 +75,7 @@ def unreadable(found: str) -> Refusal:
     )
 
 
-def read_dump(file: BinaryIO, with_entries: bool = True) -> Dump:
+def read_dump(file: BinaryIO | io.RawIOBase, with_entries: bool = True) -> Dump:
     """Read header and table of contents from a file positioned at the dump's start.
 
     Raises `Refusal` DUMP_UNREADABLE when it is not a whole dump, DUMP_VERSION when it is of a version we do not know.
@@ -151,7 +151,7 @@ def _entry(reader: "_Reader", version: tuple[int, int]) -> Entry:
 class _Reader:
     """Reads the format's numbers and strings, never past its limit."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO | io.RawIOBase) -> None:
         self._file = io.BufferedReader(file, 1 << 18) if isinstance(file, io.RawIOBase) else file
         self.at = 0
 

@@ -1,0 +1,210 @@
+"""One pass over the staged archive: inflate it, stage the tar as blocks, and index its members.
+
+The pass is as long as the archive is large, so it is done by several activities: every `CHECKPOINT` blocks the state of
+the tar parser is kept in staging, and the next activity, or the successor of a dead one, goes on from there. Deflate's
+own state cannot be kept with the libraries at hand; the successor inflates the archive's beginning again and throws it
+away, which reads and inflates but neither writes nor parses. All that is written is a function of the archive alone
+(block numbers, index parts, checkpoint positions), so two deliveries at once write the same bytes to the same places.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from azure.storage.blob import BlobClient
+from pydantic import BaseModel, ConfigDict, Field
+
+from shared.blobs import documents
+from shared.blobs.blocks import MAX_BLOCKS, BlockWriter, commit
+from shared.blobs.ranges import read_ahead
+from shared.errors import Refusal
+from shared.snapshot import places
+from shared.snapshot.gz import inflate
+from shared.snapshot.index import Row, duplicate, write_part
+from shared.snapshot.layout import Layout
+from shared.snapshot.members import role, shown
+from shared.snapshot.staging import BLOCK
+from shared.snapshot.tar import Member, TarIndexer
+
+CHECKPOINT = 64  # blocks of 16 MiB: 1 GiB of tar
+ROWS_OF_PART = 50_000
+MAX_FILES = 10_000_000
+SHOWN = 100
+
+
+class Checkpoint(BaseModel):
+    """How far the pass has come."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    blocks: int = Field(default=0, description="Blocks of the inflated archive that are staged and parsed.")
+    bytes: int = Field(default=0, description="Inflated bytes so far.")
+    tar: dict[str, Any] | None = Field(default=None, description="State of the tar parser.")
+    parts: int = Field(default=0, description="Parts of the index written so far.")
+    files: int = 0
+    file_bytes: int = 0
+    dump: tuple[int, int] | None = Field(default=None, description="Offset and size of db/db.backup.")
+    metadata: tuple[int, int] | None = Field(default=None, description="Offset and size of .metadata.")
+    ignored: list[str] = Field(default_factory=list)
+    ignored_count: int = 0
+    finished: bool = False
+
+
+class InflatePass:
+    """The pass over one run's archive. `md5` (hex) is checked at the end where the source told one."""
+
+    def __init__(self, run: str, layout: Layout, size: int, md5: str | None = None) -> None:
+        self._run = run
+        self._layout = layout
+        self._size = size
+        self._archive = places.staged(run, places.ARCHIVE)
+        self._inflated = places.staged(run, places.DUMP if layout == "dump.gz" else places.TAR)
+        self._checkpoint = places.staged(run, places.INFLATE_CHECKPOINT)
+        self._md5 = md5
+        self._digest = hashlib.md5(usedforsecurity=False) if md5 else None
+        self._rows: list[Row] = []
+        self._seen: Any = None  # MD5 object of the member under way at the checkpoint
+        self._state = Checkpoint()
+
+    def advance(self, enough: Callable[[], bool]) -> Checkpoint:
+        """Go on from the last checkpoint until `enough()` holds at a checkpoint, or to the end.
+
+        Raises `Refusal` ARCHIVE_CORRUPT, ARCHIVE_BOMB, ARCHIVE_HOSTILE, ARCHIVE_DUPLICATE, ARCHIVE_NO_DATABASE or
+        ARCHIVE_TOO_LARGE.
+        """
+        state, etag = documents.read_version(self._checkpoint, Checkpoint)
+        self._state = state or Checkpoint()
+        if self._state.finished:
+            return self._state
+        if self._layout == "dump":
+            self._state = Checkpoint(bytes=self._size, dump=(0, self._size), finished=True)
+            documents.write(self._checkpoint, self._state)
+            return self._state
+        with BlockWriter(self._inflated) as writer:
+            indexer: TarIndexer | None = None
+            for number, block in self._blocks():
+                indexer = indexer or self._indexer()  # after `_blocks` has seen again what was under way
+                self._refuse_too_large(number)
+                if self._layout != "tar":
+                    writer.put(number, block)
+                if indexer is not None:
+                    indexer.feed(block)
+                self._state.bytes += len(block)
+                self._state.blocks = number + 1
+                if (number + 1) % CHECKPOINT == 0:
+                    writer.drain()
+                    etag = self._keep(indexer, etag)
+                    if etag is None or enough():
+                        return self._state
+            writer.drain()
+            self._finish(indexer or self._indexer(), etag)
+        return self._state
+
+    def _blocks(self) -> Iterator[tuple[int, bytes]]:
+        """Yield the inflated blocks that are not parsed yet, with their numbers."""
+        done = self._state.blocks
+        if self._layout == "tar":
+            pieces = read_ahead(self._archive, done * BLOCK, self._size, size=BLOCK, ahead=2)
+            yield from enumerate(pieces, done)
+            return
+        for number, block in enumerate(inflate(self._hashed(read_ahead(self._archive, 0, self._size)), BLOCK)):
+            if number >= done:
+                yield number, block
+            else:
+                self._passed(number, block)
+
+    def _hashed(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        for piece in pieces:
+            if self._digest is not None:
+                self._digest.update(piece)
+            yield piece
+
+    def _passed(self, number: int, block: bytes) -> None:
+        """Take up the checksum of the member that was under way at the checkpoint, in bytes seen again."""
+        tar = self._state.tar
+        if not tar or not tar["current"]:
+            return
+        start = tar["current"][2] - number * BLOCK
+        if start < len(block):
+            if start >= 0:
+                self._seen = hashlib.md5(usedforsecurity=False)
+            self._seen.update(memoryview(block)[max(0, start) :])
+
+    def _indexer(self) -> TarIndexer | None:
+        if self._layout == "dump.gz":
+            return None
+        if self._state.tar is None:
+            return TarIndexer(self._member)
+        return TarIndexer.resume(self._state.tar, self._member, seen=self._seen)
+
+    def _member(self, member: Member) -> None:
+        what, uuid = role(member)
+        state = self._state
+        if what == "ignored":
+            state.ignored_count += 1
+            if len(state.ignored) < SHOWN:
+                state.ignored.append(shown(member.name))
+            return
+        if what == "directory":
+            return
+        if what == "file":
+            state.files += 1
+            state.file_bytes += member.size
+        elif getattr(state, what) is not None:
+            raise duplicate(member.name)
+        else:
+            setattr(state, what, (member.offset, member.size))
+        self._rows.append(Row(what, uuid, member.offset, member.size, member.md5))
+        if len(self._rows) >= ROWS_OF_PART:
+            self._write_rows()
+
+    def _write_rows(self) -> None:
+        if self._state.files > MAX_FILES:
+            raise too_large(f"more than {MAX_FILES:,} files")
+        if self._rows:
+            write_part(places.staged(self._run, places.index_part(self._state.parts)), self._rows)
+            self._state.parts += 1
+            self._rows = []
+
+    def _keep(self, indexer: TarIndexer | None, etag: str | None) -> str | None:
+        """Write a checkpoint; None when another delivery has written one meanwhile, which then leads."""
+        self._write_rows()
+        self._state.tar = indexer.state() if indexer else None
+        return documents.replace(self._checkpoint, self._state, etag)
+
+    def _finish(self, indexer: TarIndexer | None, etag: str | None) -> None:
+        if indexer is not None:
+            indexer.close()
+        elif self._layout == "dump.gz":
+            self._state.dump = (0, self._state.bytes)
+        if self._digest is not None and self._layout != "tar" and self._digest.hexdigest() != self._md5:
+            raise Refusal(
+                "ARCHIVE_MD5",
+                "snapshot archive",
+                f"expected MD5 {self._md5} as at the source, found {self._digest.hexdigest()} in staging.",
+                "Start the migration again; if it happens again, the source's checksum is not that of its bytes.",
+            )
+        if self._layout != "tar":
+            commit(self._inflated, self._state.blocks)
+        self._state.finished = True
+        self._keep(None, etag)
+
+    def _refuse_too_large(self, number: int) -> None:
+        if number >= MAX_BLOCKS:
+            raise too_large(f"more than {MAX_BLOCKS * BLOCK:,} inflated bytes")
+
+
+def too_large(found: str) -> Refusal:
+    """Return the refusal of an archive beyond what staging can hold."""
+    return Refusal(
+        "ARCHIVE_TOO_LARGE",
+        "snapshot archive",
+        f"expected at most {MAX_BLOCKS * BLOCK:,} inflated bytes and {MAX_FILES:,} files, found {found}.",
+        "This is not what a Mendix backup looks like; check where the archive comes from.",
+    )
+
+
+def tar_place(run: str, layout: Layout) -> BlobClient:
+    """Return the blob in which the members lie: the staged tar, or the archive itself when it is not compressed."""
+    names = {"tar.gz": places.TAR, "dump.gz": places.DUMP, "tar": places.ARCHIVE, "dump": places.ARCHIVE}
+    return places.staged(run, names[layout])

@@ -1,0 +1,72 @@
+"""The end of the snapshot stage: one index, the archive's metadata, and where the dump lies."""
+
+import json
+
+from azure.storage.blob import BlobClient
+
+from shared.blobs.ranges import BlobFile, read_range
+from shared.contracts import DumpRef, SnapshotRef
+from shared.errors import Refusal
+from shared.snapshot import places
+from shared.snapshot.dump import read_dump
+from shared.snapshot.index import seal
+from shared.snapshot.inflating import Checkpoint, tar_place
+from shared.snapshot.layout import Layout
+
+MAX_METADATA = 1 << 20
+
+
+def seal_snapshot(run: str, layout: Layout, archive_bytes: int, md5: str | None, end: Checkpoint) -> SnapshotRef:
+    """Return what the run's archive holds. Raises `Refusal` ARCHIVE_NO_DATABASE, DUMP_UNREADABLE, ARCHIVE_DUPLICATE."""
+    members = tar_place(run, layout)
+    if end.dump is None:
+        raise Refusal(
+            "ARCHIVE_NO_DATABASE",
+            "snapshot archive",
+            f"expected db/db.backup in the archive, found {end.files:,} files and no database.",
+            "Take a full backup (`files_and_database`); a files-only archive cannot be migrated.",
+        )
+    full = layout in ("tar", "tar.gz")
+    index = places.staged(run, places.INDEX)
+    if full:
+        seal((places.staged(run, places.index_part(number)) for number in range(end.parts)), index)
+    return SnapshotRef(
+        kind="full" if full else "database",
+        archive_blob=places.staged(run, places.ARCHIVE).blob_name,
+        archive_bytes=archive_bytes,
+        archive_md5=md5,
+        tar_blob=members.blob_name if full else None,
+        tar_bytes=end.bytes if full else 0,
+        index_blob=index.blob_name if full else None,
+        dump=dump_ref(members, *end.dump),
+        metadata=_metadata(members, *end.metadata) if end.metadata else {},
+        files=end.files,
+        file_bytes=end.file_bytes,
+        ignored=end.ignored,
+        ignored_count=end.ignored_count,
+    )
+
+
+def dump_ref(blob: BlobClient, offset: int, size: int) -> DumpRef:
+    """Return where the dump lies and how it was written. Raises `Refusal` DUMP_UNREADABLE or DUMP_VERSION."""
+    head = read_dump(BlobFile(blob, size, offset), with_entries=False)
+    return DumpRef(
+        blob=blob.blob_name,
+        offset=offset,
+        size=size,
+        format=f"{head.version[0]}.{head.version[1]}",
+        compression=head.compression,
+        server_version=head.server_version,
+        dump_version=head.dump_version,
+    )
+
+
+def _metadata(blob: BlobClient, offset: int, size: int) -> dict[str, str]:
+    """Return the archive's .metadata; what is no JSON object of a sensible size is none."""
+    if size > MAX_METADATA:
+        return {}
+    try:
+        found = json.loads(read_range(blob, offset, size))
+    except ValueError:
+        return {}
+    return {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else {}

@@ -1,0 +1,153 @@
+"""Bringing the archive into the staging container, block by block, by the storage service where it can.
+
+Put Block From URL copies a range of the source without a byte passing through here. Where the service cannot follow the
+source (a private network, an emulator), or the source refuses, the same blocks are read and put by us. Blocks already
+there are left alone, so a successor goes on where a dead delivery stopped.
+"""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from azure.core.exceptions import HttpResponseError
+from azure.storage.blob import BlobClient
+
+from shared.blobs.blocks import MAX_BLOCKS, BlockWriter, block_id, commit, staged_blocks
+from shared.errors import Refusal, TransientError
+from shared.sources.origin import Origin, OriginFacts
+
+BLOCK = 16 * 1024 * 1024  # bytes; 50,000 of them are 781 GiB
+AT_ONCE = 4  # server-side copies under way in one activity
+PARALLEL_READS = 3  # ranges under way when the bytes pass through us
+
+
+@dataclass
+class Staged:
+    """How many blocks came which way in one call."""
+
+    server_side: int = 0
+    through_us: int = 0
+    existed: int = 0
+
+
+def blocks_of(size: int) -> int:
+    """Return how many blocks an archive of that many bytes has. Raises `Refusal` ARCHIVE_TOO_LARGE."""
+    blocks = -(-size // BLOCK)
+    if blocks > MAX_BLOCKS:
+        raise Refusal(
+            "ARCHIVE_TOO_LARGE",
+            "snapshot archive",
+            f"expected at most {MAX_BLOCKS * BLOCK:,} bytes, found {size:,}.",
+            "A blob holds 50,000 blocks; an archive of this size needs larger ones.",
+        )
+    return blocks
+
+
+def stage_blocks(origin: Origin, facts: OriginFacts, archive: BlobClient, first: int, stop: int) -> Staged:
+    """Bring the blocks [first, stop) of the archive into the blob's uncommitted blocks.
+
+    Raises `Refusal` SOURCE_CHANGED when the source is no longer the version of `facts`, and what `origin.read` raises.
+    """
+    size = facts.size or 0
+    there = staged_blocks(archive)
+    wanted = [n for n in range(first, stop) if there.get(block_id(n)) != _length(n, size)]
+    staged = Staged(existed=stop - first - len(wanted))
+    if wanted and _copy_block(origin, facts, archive, wanted[0]):
+        staged.server_side = _copy_blocks(origin, facts, archive, wanted[1:]) + 1
+        return staged
+    with BlockWriter(archive) as writer, ThreadPoolExecutor(PARALLEL_READS) as pool:
+        for start in range(0, len(wanted), PARALLEL_READS):
+            numbers = wanted[start : start + PARALLEL_READS]
+            reads = pool.map(lambda n: origin.read(n * BLOCK, _length(n, size), facts.etag), numbers)
+            for number, data in zip(numbers, reads, strict=True):
+                writer.put(number, data)
+    staged.through_us = len(wanted)
+    return staged
+
+
+def stage_stream(origin: Origin, facts: OriginFacts, archive: BlobClient) -> int:
+    """Bring the whole archive through us in one go, for sources that serve no ranges; return its bytes."""
+    there = staged_blocks(archive)
+    number = size = 0
+    with BlockWriter(archive) as writer:
+        for data in _reblocked(origin.stream(facts.etag)):
+            if there.get(block_id(number)) != len(data):
+                writer.put(number, data)
+            number, size = number + 1, size + len(data)
+    if facts.size is not None and size != facts.size:
+        raise TransientError(
+            "SOURCE_DROPPED", origin.label, f"expected {facts.size:,} bytes, found {size:,} and an end."
+        )
+    blocks_of(size)
+    return size
+
+
+def commit_archive(archive: BlobClient, size: int) -> None:
+    """Make the archive of its blocks and check its size; doing it twice is harmless."""
+    if archive.exists() and archive.get_blob_properties().size == size:
+        return
+    blocks = blocks_of(size)
+    there = staged_blocks(archive)
+    wrong = [n for n in range(blocks) if there.get(block_id(n)) != _length(n, size)]
+    if wrong:
+        raise TransientError(
+            "STAGING_INCOMPLETE",
+            archive.blob_name,
+            f"expected {blocks:,} blocks, found {len(wrong):,} missing or short.",
+        )
+    commit(archive, blocks)
+    found = archive.get_blob_properties().size
+    if found != size:
+        raise TransientError("STAGING_INCOMPLETE", archive.blob_name, f"expected {size:,} bytes, found {found:,}.")
+
+
+def _length(number: int, size: int) -> int:
+    return min(BLOCK, size - number * BLOCK)
+
+
+def _copy_blocks(origin: Origin, facts: OriginFacts, archive: BlobClient, numbers: list[int]) -> int:
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="copy-block") as pool:
+        copied = list(pool.map(lambda number: _copy_block(origin, facts, archive, number), numbers))
+    if not all(copied):  # the first block was copied, so this one failed for a reason of its own
+        raise TransientError(
+            "STAGING_REFUSED", archive.blob_name, "expected every block like the first, found a refusal."
+        )
+    return len(copied)
+
+
+def _copy_block(origin: Origin, facts: OriginFacts, archive: BlobClient, number: int) -> bool:
+    """Let the service copy one block; return False when it or the source refuses that way of copying."""
+    length = _length(number, facts.size or 0)
+    try:
+        archive.stage_block_from_url(
+            block_id(number),
+            origin.copy_url(),
+            source_offset=number * BLOCK,
+            source_length=length,
+            headers={"x-ms-source-if-match": facts.etag} if facts.etag else {},
+        )
+    except HttpResponseError as error:
+        if error.status_code == 412:
+            raise Refusal(
+                "SOURCE_CHANGED",
+                origin.label,
+                f"expected version {facts.etag} throughout the run, found another.",
+                "Leave the archive alone while it is being copied, and start the migration again.",
+            ) from None
+        # 501: an emulator without the call. 4xx: the source cannot be verified or reached by the service. Its message
+        # may quote the source's URL, so it goes nowhere.
+        if error.status_code == 501 or 400 <= (error.status_code or 0) < 500:
+            return False
+        raise TransientError("STAGING_BUSY", archive.blob_name, f"expected a copied block: {error.reason}.") from None
+    return True
+
+
+def _reblocked(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    buffer = bytearray()
+    for piece in pieces:
+        buffer += piece
+        while len(buffer) >= BLOCK:
+            yield bytes(buffer[:BLOCK])
+            del buffer[:BLOCK]
+    if buffer:
+        yield bytes(buffer)

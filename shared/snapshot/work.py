@@ -1,0 +1,57 @@
+"""What crosses the durable boundary between the activities of snapshot, restore and files."""
+
+from pydantic import Field
+
+from shared.contracts import RestoreRef, RunWork, SnapshotWork, Strict
+from shared.sources.origin import OriginFacts
+
+
+class Described(Strict):
+    """Output of `describe_source`."""
+
+    facts: OriginFacts
+    label: str
+    ranges: list[tuple[int, int]] = Field(description="Block numbers [first, stop) of each `stage_range`; empty: none.")
+
+
+class StageRange(RunWork):
+    """Input of `stage_range`: bring some blocks of the archive."""
+
+    facts: OriginFacts
+    first: int
+    stop: int
+
+
+class StagedRange(Strict):
+    """Output of `stage_range` and `stage_whole`."""
+
+    bytes: int
+    server_side: int = Field(default=0, description="Blocks the storage service copied itself.")
+    through_us: int = 0
+
+
+class ArchiveWork(RunWork):
+    """Input of the activities that read the staged archive."""
+
+    facts: OriginFacts
+    size: int = Field(description="Bytes of the staged archive.")
+
+
+class Inflated(Strict):
+    """Output of `inflate_archive`: how far the pass has come."""
+
+    bytes: int
+    files: int
+    finished: bool
+
+
+class Done(Strict):
+    """Output of an activity that has nothing to tell but that it is done."""
+
+    done: bool = True
+
+
+class ReconcileWork(SnapshotWork):
+    """Input of `reconcile_files`."""
+
+    restore: RestoreRef
