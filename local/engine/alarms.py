@@ -52,5 +52,5 @@ class Alarms:
                 ring = heapq.heappop(self._heap)[2]
             try:
                 ring()
-            except Exception:  # noqa: BLE001 - one alarm must not silence the others
+            except Exception:  # one alarm must not silence the others
                 log.exception("an alarm failed")

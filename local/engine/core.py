@@ -250,7 +250,14 @@ class Core:
         mail.sort(key=lambda row: row[1] != "executionStarted")
         started = events.happened(orchestratorStarted=pb.OrchestratorStartedEvent())
         new_events = [started, *(pb.HistoryEvent.FromString(event) for _, _, event in mail)]
-        turn = Turn(f"turn:{uuid.uuid4().hex}", instance.key, [seq for seq, _, _ in mail], new_events, worker.number, events.now())
+        turn = Turn(
+            f"turn:{uuid.uuid4().hex}",
+            instance.key,
+            [seq for seq, _, _ in mail],
+            new_events,
+            worker.number,
+            events.now(),
+        )
         request = events.past(self.store.history(instance.key))
         request.instanceId = instance.id
         request.executionId.value = instance.execution

@@ -124,7 +124,9 @@ def make_room(store: Store, effects: Effects, instance_id: str, replaceable: fro
     allowed = existing.is_terminal if replaceable is None else existing.status in replaceable
     if not allowed:
         state = pb.OrchestrationStatus.Name(existing.status).removeprefix("ORCHESTRATION_STATUS_")  # type: ignore[arg-type]
-        raise InstanceExistsError(f"expected no instance '{instance_id}' or a replaceable one, found one that is {state}")
+        raise InstanceExistsError(
+            f"expected no instance '{instance_id}' or a replaceable one, found one that is {state}"
+        )
     remove(store, effects, existing)
 
 
@@ -180,7 +182,12 @@ def terminate(store: Store, effects: Effects, instance: Instance, output: str | 
 
 
 def tell_parent(
-    store: Store, effects: Effects, child: Instance, status: int, output: str | None, failure: pb.TaskFailureDetails | None
+    store: Store,
+    effects: Effects,
+    child: Instance,
+    status: int,
+    output: str | None,
+    failure: pb.TaskFailureDetails | None,
 ) -> None:
     """Deliver the outcome of a sub-orchestration to the execution that waits for it, if it still does."""
     parent = store.execution(child.parent_key) if child.parent_key is not None else None

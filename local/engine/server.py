@@ -50,9 +50,7 @@ class Engine:
         self._lock.acquire()
         try:
             self._core = Core(Store(self._state))
-            self._server = grpc.server(
-                ThreadPoolExecutor(THREADS, thread_name_prefix="engine"), options=SERVER_OPTIONS
-            )
+            self._server = grpc.server(ThreadPoolExecutor(THREADS, thread_name_prefix="engine"), options=SERVER_OPTIONS)
             stubs.add_TaskHubSidecarServiceServicer_to_server(Service(self._core), self._server)
             self.port = self._server.add_insecure_port(f"127.0.0.1:{self._wanted_port}")
             self._core.open()

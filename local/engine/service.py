@@ -296,9 +296,7 @@ def _unimplemented(context: grpc.ServicerContext, why: str) -> NoReturn:
 def _found(instance: Instance | None, request: pb.GetInstanceRequest) -> pb.GetInstanceResponse:
     if instance is None:
         return pb.GetInstanceResponse(exists=False)
-    return pb.GetInstanceResponse(
-        exists=True, orchestrationState=queries.state(instance, request.getInputsAndOutputs)
-    )
+    return pb.GetInstanceResponse(exists=True, orchestrationState=queries.state(instance, request.getInputsAndOutputs))
 
 
 def _accepts(filters: Any) -> Accepts:

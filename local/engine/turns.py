@@ -4,6 +4,7 @@ import json
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 from durabletask.internal import orchestrator_service_pb2 as pb
 
@@ -160,7 +161,7 @@ class _Applied:
         if target is not None and target.key != self._instance.key:
             instances.terminate(self._store, self._effects, target, wanted.reason.value or None, wanted.recurse)
 
-    _CARRY_OUT: dict[str, Callable[["_Applied", pb.OrchestratorAction], None]] = {
+    _CARRY_OUT: ClassVar[dict[str, Callable[["_Applied", pb.OrchestratorAction], None]]] = {
         "completeOrchestration": _complete,
         "scheduleTask": _schedule_task,
         "createTimer": _create_timer,

@@ -1,0 +1,181 @@
+"""Durable work items: from the engine's stream into the app's functions, and their outcomes back.
+
+The engine hands out no more than the limits of host.json, so whatever arrives here starts at once, and the activities
+leave threads of the worker's pool to the orchestrators (they share it: durabletask runs sync code of both there).
+"""
+
+import asyncio
+import base64
+import json
+import logging
+import time
+
+import grpc
+import grpc.aio
+from durabletask.internal import orchestrator_service_pb2 as pb
+from durabletask.internal import orchestrator_service_pb2_grpc as stubs
+from google.protobuf.wrappers_pb2 import StringValue
+
+from local.engine.server import CLIENT_OPTIONS
+from local.host.app import App, FunctionFailed
+from local.host.messages import TypedData
+from local.host.settings import HostSettings
+
+log = logging.getLogger("mxferry.host.durable")
+
+RECONNECT_PAUSE = 0.5  # seconds
+DELIVERY_TRIES = 120  # with the pause: a minute for an engine that is being restarted
+
+_GONE = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.UNKNOWN})
+
+
+def client_binding(engine: str, task_hub: str) -> str:
+    """Return what a durable client binding gets: the engine's address, and no management URL or key at all."""
+    return json.dumps(
+        {
+            "taskHubName": task_hub,
+            "connectionName": "Storage",
+            "rpcBaseUrl": f"http://{engine}",
+            "baseUrl": "",
+            "httpBaseUrl": "",
+            "requiredQueryStringParameters": "",
+            "creationUrls": {},
+            "managementUrls": {},
+            "maxGrpcMessageSizeInBytes": 2**31 - 1,
+        }
+    )
+
+
+class DurableWorker:
+    """The host's side of the work item stream."""
+
+    def __init__(self, app: App, engine: str, settings: HostSettings) -> None:
+        self._app = app
+        self._engine = engine
+        self._settings = settings
+        self._orchestrators = app.named("orchestrationTrigger", "orchestration")
+        self._activities = app.named("activityTrigger", "activity")
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stub: stubs.TaskHubSidecarServiceStub
+
+    async def run(self) -> None:
+        """Take work items until cancelled; reconnects when the engine is restarted."""
+        async with grpc.aio.insecure_channel(self._engine, options=CLIENT_OPTIONS) as channel:
+            self._stub = stubs.TaskHubSidecarServiceStub(channel)
+            wanted = pb.GetWorkItemsRequest(
+                maxConcurrentActivityWorkItems=self._settings.most_activities,
+                maxConcurrentOrchestrationWorkItems=self._settings.most_turns,
+            )
+            while True:
+                try:
+                    async for item in self._stub.GetWorkItems(wanted):
+                        self._begin(item)
+                except grpc.RpcError as error:
+                    log.warning("the engine's stream broke: %s", error.code())
+                await asyncio.sleep(RECONNECT_PAUSE)
+
+    def _begin(self, item: pb.WorkItem) -> None:
+        kind = item.WhichOneof("request")
+        if kind == "orchestratorRequest":
+            work = self._turn(item.orchestratorRequest, item.completionToken)
+        elif kind == "activityRequest":
+            work = self._activity(item.activityRequest, item.completionToken)
+        else:
+            return
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # -- orchestrators
+
+    async def _turn(self, request: pb.OrchestratorRequest, token: str) -> None:
+        try:
+            response = await self._run_turn(request)
+        except Exception as error:
+            log.exception("a turn of '%s' failed", request.instanceId)
+            response = _failed_turn(request.instanceId, type(error).__name__, str(error))
+        response.completionToken = token
+        await self._deliver(self._stub.CompleteOrchestratorTask, response)
+
+    async def _run_turn(self, request: pb.OrchestratorRequest) -> pb.OrchestratorResponse:
+        started = next(
+            event.executionStarted
+            for events in (request.pastEvents, request.newEvents)
+            for event in events
+            if event.HasField("executionStarted")
+        )
+        function = self._orchestrators.get(started.name)
+        if function is None:
+            return _failed_turn(
+                request.instanceId, "OrchestratorNotRegistered", f"the app has no orchestrator '{started.name}'"
+            )
+        value = TypedData(string=base64.b64encode(request.SerializeToString()).decode())
+        answer = await self._app.call(function, value)
+        if answer is None:
+            raise RuntimeError(f"orchestrator '{started.name}' gave no response")
+        return pb.OrchestratorResponse.FromString(base64.b64decode(answer.get("string")))
+
+    # -- activities
+
+    async def _activity(self, request: pb.ActivityRequest, token: str) -> None:
+        response = pb.ActivityResponse(
+            instanceId=request.orchestrationInstance.instanceId, taskId=request.taskId, completionToken=token
+        )
+        began = time.monotonic()
+        try:
+            response.result.value = await self._run_activity(request)
+        except FunctionFailed as failure:
+            log.warning("activity %s failed: %s: %s", request.name, failure.kind, failure.text)
+            response.failureDetails.CopyFrom(_details(failure))
+        except Exception as error:
+            log.exception("activity %s could not be run", request.name)
+            response.failureDetails.errorType = type(error).__name__
+            response.failureDetails.errorMessage = str(error)
+        took = time.monotonic() - began
+        if took > self._settings.function_timeout:
+            # Azure would have killed the worker at that moment; a thread cannot be killed.
+            log.error("activity %s took %.0f s, longer than functionTimeout", request.name, took)
+        await self._deliver(self._stub.CompleteActivityTask, response)
+
+    async def _run_activity(self, request: pb.ActivityRequest) -> str:
+        function = self._activities.get(request.name)
+        if function is None:
+            raise FunctionFailed("ActivityNotRegistered", f"the app has no activity '{request.name}'", "")
+        value = request.input.value if request.HasField("input") else "null"
+        answer = await self._app.call(function, TypedData(string=value))
+        if answer is None:
+            return "null"
+        result = answer.get("json")
+        return str(result) if result is not None else json.dumps(answer.get("string"))
+
+    # -- answers
+
+    async def _deliver(self, call: grpc.aio.UnaryUnaryMultiCallable, response: object) -> None:
+        """Hand an outcome over, also to an engine that is just being restarted."""
+        for _ in range(DELIVERY_TRIES):
+            try:
+                await call(response)
+            except grpc.RpcError as error:
+                if error.code() not in _GONE:
+                    log.exception("the engine refused an outcome")
+                    return
+                await asyncio.sleep(RECONNECT_PAUSE)
+            else:
+                return
+
+
+def _failed_turn(instance_id: str, kind: str, text: str) -> pb.OrchestratorResponse:
+    failure = pb.TaskFailureDetails(errorType=kind, errorMessage=text, isNonRetriable=True)
+    failed = pb.CompleteOrchestrationAction(orchestrationStatus=pb.ORCHESTRATION_STATUS_FAILED, failureDetails=failure)
+    return pb.OrchestratorResponse(
+        instanceId=instance_id, actions=[pb.OrchestratorAction(id=-1, completeOrchestration=failed)]
+    )
+
+
+def _details(failure: FunctionFailed) -> pb.TaskFailureDetails:
+    return pb.TaskFailureDetails(
+        errorType=failure.kind,
+        errorMessage=failure.text,
+        stackTrace=StringValue(value=failure.stack),
+        isNonRetriable=failure.kind == "ActivityNotRegistered",
+    )
