@@ -5,7 +5,7 @@ Whatever an activity raises is transient, and the retry policy repeats it.
 """
 
 import functools
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -63,6 +63,18 @@ def answering(orchestrator: Orchestrator) -> Orchestrator:
             return {"refused": refusal.finding.model_dump(mode="json")}
 
     return answer
+
+
+def race(tasks: Mapping[str, task.CancellableTask[Any]]) -> Steps:
+    """Wait for the first of some events and timers; returns its name and cancels the rest.
+
+    An open timer keeps an orchestration from completing in Azure, so losers are always cancelled.
+    """
+    winner = yield task.when_any(list(tasks.values()))
+    for one in tasks.values():
+        if one is not winner:
+            one.cancel()
+    return next(name for name, one in tasks.items() if one is winner)
 
 
 def fan_out(

@@ -10,7 +10,7 @@ from typing import Any
 
 from durabletask import task
 
-from orchestrators.calling import Payload, StageRefused, Steps, call
+from orchestrators.calling import Payload, StageRefused, Steps, call, race
 from orchestrators.outcome import Outcome
 from orchestrators.stages import Book, StageFailed, child_stage, stage
 from shared.contracts import Decision, Gate, Run
@@ -139,19 +139,18 @@ def _approval(book: Book, run: Run) -> Steps:
 
 def _decided(book: Book, gate: Gate) -> Steps:
     """Wait for whichever comes first: approval, abort, or the time-out; returns the gate with its decision."""
-    events: dict[str, task.Task[Any]] = {
+    answers: dict[str, task.CancellableTask[Any]] = {
         "approved": book.ctx.wait_for_external_event("approve"),
         "aborted": book.ctx.wait_for_external_event("abort"),
+        "expired": book.ctx.create_timer(gate.answers_by),
     }
-    timer = book.ctx.create_timer(gate.answers_by)
-    winner = yield task.when_any([*events.values(), timer])
-    for decision, event in events.items():
-        if winner is event:
-            said = Decision.model_validate(event.get_result() or {})
-            return gate.model_copy(
-                update={"decision": decision, "decided_by": said.by, "decided_at": book.now(), "comment": said.comment}
-            )
-    return gate.model_copy(update={"decision": "expired", "decided_at": book.now()})
+    decision = yield from race(answers)
+    if decision == "expired":
+        return gate.model_copy(update={"decision": decision, "decided_at": book.now()})
+    said = Decision.model_validate(answers[decision].get_result() or {})
+    return gate.model_copy(
+        update={"decision": decision, "decided_by": said.by, "decided_at": book.now(), "comment": said.comment}
+    )
 
 
 def _not_approved(code: str, gate: Gate) -> Finding:
@@ -176,9 +175,9 @@ def _wait_for_window(book: Book, run: Run) -> Steps:
     gate = Gate(name="start", asked_at=book.now(), answers_by=start)
     opened = book.wait("scheduled", gate)
     abort = book.ctx.wait_for_external_event("abort")
-    winner = yield task.when_any([abort, book.ctx.create_timer(start)])
+    first = yield from race({"abort": abort, "start": book.ctx.create_timer(start)})
     book.progress.gate = None
-    if winner is abort:
+    if first == "abort":
         said = Decision.model_validate(abort.get_result() or {})
         gate = gate.model_copy(update={"decided_by": said.by, "comment": said.comment})
         book.close(opened, "failed", note="ABORTED")
