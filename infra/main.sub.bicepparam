@@ -1,0 +1,14 @@
+using './main.sub.bicep'
+
+// azd sets these from its environment; `azd env set NAME value` sets the rest.
+param environmentName = readEnvironmentVariable('AZURE_ENV_NAME', 'rehearsal')
+param location = readEnvironmentVariable('AZURE_LOCATION', 'westeurope')
+param stage = readEnvironmentVariable('MXFERRY_STAGE', 'rehearsal')
+param publicAccess = bool(readEnvironmentVariable('MXFERRY_PUBLIC_ACCESS', 'false'))
+param administratorName = readEnvironmentVariable('MXFERRY_ADMIN_NAME', 'mxferry-administrators')
+param administratorObjectId = readEnvironmentVariable('MXFERRY_ADMIN_OBJECT_ID', readEnvironmentVariable('AZURE_PRINCIPAL_ID', '00000000-0000-0000-0000-000000000000'))
+param administratorType = readEnvironmentVariable('MXFERRY_ADMIN_TYPE', 'Group')
+param durableBackend = readEnvironmentVariable('MXFERRY_DURABLE_BACKEND', 'AzureStorage')
+param mendixProjectId = readEnvironmentVariable('MENDIX_PROJECT_ID', '')
+param mendixEnvironmentId = readEnvironmentVariable('MENDIX_ENVIRONMENT_ID', '')
+param mendixUsername = readEnvironmentVariable('MENDIX_USERNAME', '')

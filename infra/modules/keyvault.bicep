@@ -1,0 +1,145 @@
+metadata description = 'Key Vault for the few secrets that no identity can replace: the Mendix API key and passwords of existing servers.'
+
+@description('Azure region.')
+@minLength(3)
+param location string
+
+@description('Name of the vault.')
+@minLength(3)
+@maxLength(24)
+param name string
+
+@secure()
+@description('Mendix API key; empty: put it in later with `az keyvault secret set`.')
+@maxLength(2048)
+param mendixApiKey string = ''
+
+@secure()
+@description('Password of the SQL login of an existing target; empty: put it in later, or none is used.')
+@maxLength(2048)
+param targetSqlPassword string = ''
+
+@secure()
+@description('Password of a PostgreSQL target; empty: put it in later, or none is used.')
+@maxLength(2048)
+param targetPostgresPassword string = ''
+
+@secure()
+@description('Password of an existing temporary PostgreSQL server; empty: put it in later, or none is used.')
+@maxLength(2048)
+param postgresPassword string = ''
+
+@description('Private DNS zone; empty for none.')
+@maxLength(512)
+param privateDnsZoneId string
+
+@description('Subnet for private endpoints; empty for none.')
+@maxLength(512)
+param endpointsSubnetId string
+
+@description('Let the public network reach the vault (still with an Entra token only).')
+param publicAccess bool
+
+@description('Workspace for diagnostic logs.')
+@minLength(20)
+param workspaceId string
+
+@description('Tags of every resource.')
+param tags object
+
+resource vault 'Microsoft.KeyVault/vaults@2024-11-01' = {
+  name: name
+  location: location
+  tags: tags
+  properties: {
+    tenantId: tenant().tenantId
+    sku: {
+      family: 'A'
+      name: 'standard'
+    }
+    enableRbacAuthorization: true
+    enableSoftDelete: true
+    softDeleteRetentionInDays: 90
+    enablePurgeProtection: true
+    publicNetworkAccess: publicAccess ? 'Enabled' : 'Disabled'
+    networkAcls: {
+      bypass: 'None'
+      defaultAction: publicAccess ? 'Allow' : 'Deny'
+    }
+  }
+}
+
+resource mendixApiKeySecret 'Microsoft.KeyVault/vaults/secrets@2024-11-01' = if (!empty(mendixApiKey)) {
+  parent: vault
+  name: 'mendix-api-key'
+  properties: {
+    value: mendixApiKey
+    contentType: 'Mendix API key'
+  }
+}
+
+resource targetSqlPasswordSecret 'Microsoft.KeyVault/vaults/secrets@2024-11-01' = if (!empty(targetSqlPassword)) {
+  parent: vault
+  name: 'target-sql-password'
+  properties: {
+    value: targetSqlPassword
+    contentType: 'SQL login'
+  }
+}
+
+resource targetPostgresPasswordSecret 'Microsoft.KeyVault/vaults/secrets@2024-11-01' = if (!empty(targetPostgresPassword)) {
+  parent: vault
+  name: 'target-postgres-password'
+  properties: {
+    value: targetPostgresPassword
+    contentType: 'PostgreSQL login'
+  }
+}
+
+resource postgresPasswordSecret 'Microsoft.KeyVault/vaults/secrets@2024-11-01' = if (!empty(postgresPassword)) {
+  parent: vault
+  name: 'postgres-password'
+  properties: {
+    value: postgresPassword
+    contentType: 'PostgreSQL login'
+  }
+}
+
+resource logs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
+  scope: vault
+  name: 'to-workspace'
+  properties: {
+    workspaceId: workspaceId
+    logs: [
+      {
+        category: 'AuditEvent'
+        enabled: true
+      }
+    ]
+    metrics: [
+      {
+        category: 'AllMetrics'
+        enabled: true
+      }
+    ]
+  }
+}
+
+module endpoint 'endpoint.bicep' = if (!empty(endpointsSubnetId)) {
+  name: '${name}-endpoint'
+  params: {
+    location: location
+    name: '${name}-vault'
+    resourceId: vault.id
+    groupId: 'vault'
+    subnetId: endpointsSubnetId
+    privateDnsZoneId: privateDnsZoneId
+    tags: tags
+  }
+}
+
+@description('Name of the vault.')
+output name string = vault.name
+
+@description('Where app settings find the vault, with the slash at its end.')
+output uri string = vault.properties.vaultUri
