@@ -13,6 +13,7 @@ from activities.registry import ACTIVITIES
 from api.functions import http_trigger
 from api.rehearsals import start_rehearsal
 from api.routes import ROUTES
+from api.sweep import sweep_leftovers
 from orchestrators.registry import ORCHESTRATORS
 from shared import redaction
 
@@ -40,3 +41,11 @@ for route in ROUTES:
 async def rehearse(timer: func.TimerRequest, client: df.DurableFunctionsClient) -> None:
     """Start a rehearsal from the settings; does nothing unless REHEARSAL__ENABLED is true."""
     await start_rehearsal(client, past_due=timer.past_due)
+
+
+@app.timer_trigger(schedule="0 17 * * * *", arg_name="timer", run_on_startup=False)
+@app.durable_client_input(client_name="client")
+async def sweep(timer: func.TimerRequest, client: df.DurableFunctionsClient) -> None:
+    """Delete, every hour, what runs that are over left in staging and on the temporary PostgreSQL server."""
+    del timer
+    await sweep_leftovers(client)

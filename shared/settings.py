@@ -176,6 +176,9 @@ class Settings(BaseSettings):
     # Not a part of `rehearsal`: the host resolves it as %REHEARSAL_SCHEDULE% in the timer's binding, and .NET reads a
     # double underscore in a setting's name as a level (https://learn.microsoft.com/azure/azure-functions/functions-app-settings).
     rehearsal_schedule: str = Field(default="0 0 2 * * 6", description="NCRONTAB of the rehearsal timer, UTC.")
+    keep_days: int = Field(
+        default=7, ge=0, le=365, description="Days a run's staging is kept when its request asks to keep it."
+    )
     rehearsal: Rehearsal = Field(default_factory=Rehearsal, description="The rehearsal timer.")
     azure_client_id: str | None = Field(default=None, description="Client id of the user-assigned identity.")
     management_url: str = Field(
