@@ -55,6 +55,14 @@ Handler = Callable[[Call], Awaitable[Answer]]
 
 
 @dataclass(frozen=True)
+class Query:
+    """One query parameter: what it means, and its JSON schema."""
+
+    description: str
+    form: Mapping[str, Any] = field(default_factory=lambda: {"type": "string"})
+
+
+@dataclass(frozen=True)
 class Route:
     """One route of the API; the table of routes makes the triggers and the OpenAPI page alike."""
 
@@ -65,8 +73,12 @@ class Route:
     summary: str
     auth: Literal["function", "anonymous"] = "function"
     request: type[BaseModel] | None = None
-    responses: Mapping[int, type[BaseModel] | str] = field(default_factory=dict)
-    query: Mapping[str, str] = field(default_factory=dict)
+    responses: Mapping[int, type[BaseModel] | str | tuple[type[BaseModel], str]] = field(default_factory=dict)
+    """By status: a model (JSON), media types parted by commas, or a model and the other media types it comes in."""
+    query: Mapping[str, Query] = field(default_factory=dict)
+    etag: bool = False
+    idempotent: bool = False
+    """Whether the caller may send an Idempotency-Key."""
 
 
 class Problem(BaseModel):

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import BaseModel, Field
-from shared.sources.url import checked_url, stow_source_url
 
 from api.http import Answer, Call, Engine, answer, parsed, problem, refusal, with_etag
 from shared import progress, runs
@@ -15,6 +14,7 @@ from shared.contracts import Decision, MigrationRequest, Run, UrlSource
 from shared.errors import Finding, Refusal
 from shared.progress import StageView, View
 from shared.settings import settings
+from shared.sources.url import check_url, stow_source_url
 
 OVER = {"COMPLETED", "FAILED", "TERMINATED", "CANCELED"}
 
@@ -97,9 +97,9 @@ async def start(call: Call) -> Answer:
 
 async def index(call: Call) -> Answer:
     """List migrations, newest first, a page at a time."""
-    try:
-        limit = max(1, min(100, int(call.query.get("limit", "20"))))
-    except ValueError:
+    wanted = call.query.get("limit", "20")
+    limit = int(wanted) if wanted.isascii() and wanted.isdigit() and len(wanted) < 4 else 0
+    if not 1 <= limit <= 100:
         return problem(400, "INVALID_REQUEST", "limit: expected a whole number from 1 to 100.")
     found = await asyncio.to_thread(runs.ids, limit + 1, call.query.get("before"))
     items = [one for one in await asyncio.gather(*(_item(call.engine, run_id) for run_id in found[:limit])) if one]
@@ -158,7 +158,8 @@ def _checked(request: MigrationRequest) -> str | None:
     """Check what the settings can say about a request; return the source URL, if it has one."""
     settings().target_profile(request.target)
     if isinstance(request.source, UrlSource):
-        return str(checked_url(request.source.url or ""))
+        check_url(request.source.url or "")
+        return request.source.url
     if request.source.kind == "mendix-cloud" or request.source.profile:
         settings().source_profile(str(request.source.profile))
     return None

@@ -1,23 +1,27 @@
 """The table of routes: it makes the HTTP triggers in `function_app.py`, and the OpenAPI page."""
 
-from api import health, migrations
-from api.http import Problem, Route
+from api import health, migrations, openapi
+from api.http import Problem, Query, Route
 from shared.contracts import Decision, MigrationRequest
+from shared.reporting.model import Report
 
-ROUTES = (
+_ROUTES = (
     Route("health", "GET", "health", health.health, "Is the app up?", auth="anonymous",
           responses={200: health.Health, 503: health.Health}),
-    Route("start_migration", "POST", "migrations", migrations.start, "Start a migration.",
-          request=MigrationRequest, responses={202: migrations.Started, 400: Problem, 409: Problem, 413: Problem}),
+    Route("start_migration", "POST", "migrations", migrations.start, "Start a migration.", idempotent=True,
+          request=MigrationRequest, responses={202: migrations.Started, 409: Problem}),
     Route("list_migrations", "GET", "migrations", migrations.index, "List migrations, newest first.",
-          responses={200: migrations.MigrationPage, 400: Problem},
-          query={"limit": "1 to 100, default 20", "before": "a run id: only older ones"}),
+          responses={200: migrations.MigrationPage, 400: Problem}, etag=True,
+          query={"limit": Query("How many a page; 20 if absent.", {"type": "integer", "minimum": 1, "maximum": 100}),
+                 "before": Query("A run id: only older ones.")}),
     Route("show_migration", "GET", "migrations/{id}", migrations.show, "Show status, progress, ETA and findings.",
-          responses={200: migrations.MigrationView, 404: Problem}),
+          responses={200: migrations.MigrationView, 404: Problem}, etag=True),
     Route("approve_migration", "POST", "migrations/{id}/approve", migrations.approve, "Approve at a gate.",
-          request=Decision, responses={202: migrations.Accepted, 400: Problem, 404: Problem, 409: Problem}),
+          request=Decision, responses={202: migrations.Accepted, 404: Problem, 409: Problem}),
     Route("abort_migration", "POST", "migrations/{id}/abort", migrations.abort, "Abort a migration.",
-          request=Decision, responses={202: migrations.Accepted, 400: Problem, 404: Problem, 409: Problem}),
+          request=Decision, responses={202: migrations.Accepted, 404: Problem, 409: Problem}),
     Route("migration_report", "GET", "migrations/{id}/report", migrations.report, "The report, HTML or JSON by Accept.",
-          responses={200: "text/html, application/json", 404: Problem}),
+          responses={200: (Report, "text/html"), 404: Problem}, etag=True),
 )  # fmt: skip
+
+ROUTES = (*_ROUTES, openapi.route(_ROUTES))

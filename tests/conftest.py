@@ -5,4 +5,7 @@ pytest_plugins = [
     "tests.fixtures.postgres",
     "tests.fixtures.sqlserver",
     "tests.fixtures.sample",
+    "tests.fixtures.engine",
+    "tests.fixtures.host",
+    "tests.fixtures.apiserver",
 ]
