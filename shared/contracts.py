@@ -242,6 +242,9 @@ class RestoreRef(Strict):
     server_version: int = Field(description="server_version_num, such as 150018.")
     model_version: str | None = None
     runtime_version: str | None = None
+    skipped: list[str] = Field(
+        default_factory=list, description="First hundred entries of the dump that a migration does not need."
+    )
 
 
 # --- what the report is made of ------------------------------------------------------------------------------------
