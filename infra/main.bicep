@@ -485,6 +485,17 @@ module network 'modules/network.bicep' = if (!publicAccess) {
   }
 }
 
+var functionsSubnetId = publicAccess ? '' : network!.outputs.functionsSubnetId
+var endpointsSubnetId = publicAccess ? '' : network!.outputs.endpointsSubnetId
+var blobZoneId = publicAccess ? '' : network!.outputs.blobZoneId
+var queueZoneId = publicAccess ? '' : network!.outputs.queueZoneId
+var tableZoneId = publicAccess ? '' : network!.outputs.tableZoneId
+var vaultZoneId = publicAccess ? '' : network!.outputs.vaultZoneId
+var postgresZoneId = publicAccess ? '' : network!.outputs.postgresZoneId
+var sqlZoneId = publicAccess ? '' : network!.outputs.sqlZoneId
+var sitesZoneId = publicAccess ? '' : network!.outputs.sitesZoneId
+var schedulerZoneId = publicAccess ? '' : network!.outputs.schedulerZoneId
+
 module monitoring 'modules/monitoring.bicep' = {
   name: 'monitoring'
   params: {
@@ -510,14 +521,12 @@ module hostStorage 'modules/storage.bicep' = {
       'queue'
       'table'
     ]
-    endpointZoneIds: publicAccess
-      ? []
-      : [
-          network!.outputs.blobZoneId
-          network!.outputs.queueZoneId
-          network!.outputs.tableZoneId
-        ]
-    endpointsSubnetId: publicAccess ? '' : network!.outputs.endpointsSubnetId
+    endpointZoneIds: [
+      blobZoneId
+      queueZoneId
+      tableZoneId
+    ]
+    endpointsSubnetId: endpointsSubnetId
     publicAccess: publicAccess
     workspaceId: monitoring.outputs.workspaceId
     tags: tags
@@ -541,12 +550,10 @@ module staging 'modules/storage.bicep' = {
     endpointGroups: [
       'blob'
     ]
-    endpointZoneIds: publicAccess
-      ? []
-      : [
-          network!.outputs.blobZoneId
-        ]
-    endpointsSubnetId: publicAccess ? '' : network!.outputs.endpointsSubnetId
+    endpointZoneIds: [
+      blobZoneId
+    ]
+    endpointsSubnetId: endpointsSubnetId
     publicAccess: publicAccess
     workspaceId: monitoring.outputs.workspaceId
     tags: tags
@@ -566,12 +573,10 @@ module files 'modules/storage.bicep' = if (newFiles) {
     endpointGroups: [
       'blob'
     ]
-    endpointZoneIds: publicAccess
-      ? []
-      : [
-          network!.outputs.blobZoneId
-        ]
-    endpointsSubnetId: publicAccess ? '' : network!.outputs.endpointsSubnetId
+    endpointZoneIds: [
+      blobZoneId
+    ]
+    endpointsSubnetId: endpointsSubnetId
     publicAccess: publicAccess
     workspaceId: monitoring.outputs.workspaceId
     tags: tags
@@ -585,8 +590,8 @@ module existingFilesEndpoint 'modules/endpoint.bicep' = if (!newFiles && !public
     name: '${name}-files'
     resourceId: resourceId(existingFilesResourceGroup, 'Microsoft.Storage/storageAccounts', existingFilesAccountName)
     groupId: 'blob'
-    subnetId: network!.outputs.endpointsSubnetId
-    privateDnsZoneId: network!.outputs.blobZoneId
+    subnetId: endpointsSubnetId
+    privateDnsZoneId: blobZoneId
     tags: tags
   }
 }
@@ -598,8 +603,8 @@ module sourceEndpoint 'modules/endpoint.bicep' = if (!empty(sourceAccountName) &
     name: '${name}-source'
     resourceId: resourceId(sourceAccountResourceGroup, 'Microsoft.Storage/storageAccounts', sourceAccountName)
     groupId: 'blob'
-    subnetId: network!.outputs.endpointsSubnetId
-    privateDnsZoneId: network!.outputs.blobZoneId
+    subnetId: endpointsSubnetId
+    privateDnsZoneId: blobZoneId
     tags: tags
   }
 }
@@ -613,8 +618,8 @@ module keyVault 'modules/keyvault.bicep' = {
     targetSqlPassword: targetSqlPassword
     targetPostgresPassword: targetPostgresPassword
     postgresPassword: postgresPassword
-    privateDnsZoneId: publicAccess ? '' : network!.outputs.vaultZoneId
-    endpointsSubnetId: publicAccess ? '' : network!.outputs.endpointsSubnetId
+    privateDnsZoneId: vaultZoneId
+    endpointsSubnetId: endpointsSubnetId
     publicAccess: publicAccess
     workspaceId: monitoring.outputs.workspaceId
     tags: tags
@@ -635,8 +640,8 @@ module postgres 'modules/postgres.bicep' = if (newPostgres) {
     administratorName: administratorName
     administratorObjectId: administratorObjectId
     administratorType: administratorType
-    privateDnsZoneId: publicAccess ? '' : network!.outputs.postgresZoneId
-    endpointsSubnetId: publicAccess ? '' : network!.outputs.endpointsSubnetId
+    privateDnsZoneId: postgresZoneId
+    endpointsSubnetId: endpointsSubnetId
     publicAccess: publicAccess
     workspaceId: monitoring.outputs.workspaceId
     tags: tags
@@ -650,8 +655,8 @@ module existingPostgresEndpoint 'modules/endpoint.bicep' = if (!newPostgres && m
     name: '${name}-postgres'
     resourceId: resourceId(existingPostgresResourceGroup, 'Microsoft.DBforPostgreSQL/flexibleServers', existingPostgresServerName)
     groupId: 'postgresqlServer'
-    subnetId: network!.outputs.endpointsSubnetId
-    privateDnsZoneId: network!.outputs.postgresZoneId
+    subnetId: endpointsSubnetId
+    privateDnsZoneId: postgresZoneId
     tags: tags
   }
 }
@@ -670,8 +675,8 @@ module sql 'modules/sql.bicep' = if (newSql) {
     administratorName: administratorName
     administratorSid: administratorObjectId
     administratorType: administratorType
-    privateDnsZoneId: publicAccess ? '' : network!.outputs.sqlZoneId
-    endpointsSubnetId: publicAccess ? '' : network!.outputs.endpointsSubnetId
+    privateDnsZoneId: sqlZoneId
+    endpointsSubnetId: endpointsSubnetId
     publicAccess: publicAccess
     workspaceId: monitoring.outputs.workspaceId
     tags: tags
@@ -685,8 +690,8 @@ module existingSqlEndpoint 'modules/endpoint.bicep' = if (!newSql && managedSql 
     name: '${name}-sql'
     resourceId: resourceId(existingSqlResourceGroup, 'Microsoft.Sql/servers', existingSqlServerName)
     groupId: 'sqlServer'
-    subnetId: network!.outputs.endpointsSubnetId
-    privateDnsZoneId: network!.outputs.sqlZoneId
+    subnetId: endpointsSubnetId
+    privateDnsZoneId: sqlZoneId
     tags: tags
   }
 }
@@ -698,8 +703,8 @@ module scheduler 'modules/scheduler.bicep' = if (withScheduler) {
     name: '${prefix}-tasks-${suffix}'
     taskHubName: taskHubName
     skuName: schedulerSku
-    privateDnsZoneId: publicAccess ? '' : network!.outputs.schedulerZoneId
-    endpointsSubnetId: publicAccess ? '' : network!.outputs.endpointsSubnetId
+    privateDnsZoneId: schedulerZoneId
+    endpointsSubnetId: endpointsSubnetId
     publicAccess: publicAccess
     tags: tags
   }
@@ -925,9 +930,9 @@ module functions 'modules/functions.bicep' = {
       mendixAppSettings,
       sourceBlobSettings
     )
-    functionsSubnetId: publicAccess ? '' : network!.outputs.functionsSubnetId
-    endpointsSubnetId: publicAccess ? '' : network!.outputs.endpointsSubnetId
-    privateDnsZoneId: publicAccess ? '' : network!.outputs.sitesZoneId
+    functionsSubnetId: functionsSubnetId
+    endpointsSubnetId: endpointsSubnetId
+    privateDnsZoneId: sitesZoneId
     publicAccess: publicAccess
     allowedAddresses: allowedAddresses
     apiClientId: apiClientId

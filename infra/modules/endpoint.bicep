@@ -6,7 +6,7 @@ param location string
 
 @description('Name of the private endpoint.')
 @minLength(2)
-@maxLength(64)
+@maxLength(76)
 param name string
 
 @description('Resource id of what the endpoint leads to.')

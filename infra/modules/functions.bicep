@@ -256,7 +256,7 @@ resource logs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
 }
 
 module endpoint 'endpoint.bicep' = if (!empty(endpointsSubnetId)) {
-  name: '${name}-endpoint'
+  name: 'functions-endpoint'
   params: {
     location: location
     name: '${name}-sites'

@@ -164,7 +164,7 @@ resource azureServices 'Microsoft.DBforPostgreSQL/flexibleServers/firewallRules@
 }
 
 module endpoint 'endpoint.bicep' = if (!empty(endpointsSubnetId)) {
-  name: '${name}-endpoint'
+  name: 'postgres-endpoint'
   params: {
     location: location
     name: '${name}-postgres'

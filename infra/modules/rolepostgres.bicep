@@ -42,9 +42,9 @@ resource starter 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
 // Needed by: activities/environment.py (`start_postgres`, `poll_postgres`, `stop_postgres`) through shared/azure/arm.py.
 resource startStop 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   scope: server
-  name: guid(server.id, principalId, starter.id)
+  name: guid(server.id, principalId, starter.name)
   properties: {
-    roleDefinitionId: starter.id
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', starter.name)
     principalId: principalId
     principalType: 'ServicePrincipal'
   }

@@ -71,7 +71,7 @@ resource retention 'Microsoft.DurableTask/schedulers/retentionPolicies@2026-02-0
 }
 
 module endpoint 'endpoint.bicep' = if (!empty(endpointsSubnetId)) {
-  name: '${name}-endpoint'
+  name: 'scheduler-endpoint'
   params: {
     location: location
     name: '${name}-scheduler'

@@ -203,7 +203,7 @@ resource auditLogs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = 
 }
 
 module endpoint 'endpoint.bicep' = if (!empty(endpointsSubnetId)) {
-  name: '${serverName}-endpoint'
+  name: 'sql-endpoint'
   params: {
     location: location
     name: '${serverName}-sql'

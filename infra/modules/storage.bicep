@@ -37,7 +37,7 @@ param softDelete bool
 
 @description('Sub-resources that get a private endpoint; empty for none.')
 @maxLength(3)
-param endpointGroups string[]
+param endpointGroups ('blob' | 'queue' | 'table')[]
 
 @description('Private DNS zones of these sub-resources, in their order; empty strings for none.')
 @maxLength(3)
