@@ -191,6 +191,9 @@ class Settings(BaseSettings):
         default=64 * 1024 * 1024, ge=64 * 1024, description="Size of a chunk in PostgreSQL, TOAST included."
     )
     copy_stall_seconds: float = Field(default=180.0, gt=0, description="A load without progress is ended after this.")
+    verify_slice_bytes: int = Field(
+        default=512 * 1024 * 1024, ge=64 * 1024, description="Size of the part of a table that one activity verifies."
+    )
     sql_odbc_driver: str | None = Field(
         default=None, description="ODBC driver name or path; found if absent.", json_schema_extra=LOCAL
     )
