@@ -73,7 +73,7 @@ class _Desk:
         self._waiting = deque(range(work.group.jobs))
         self._running: dict[int, task.Task[Any]] = {}
         self._calls = [0] * work.group.jobs
-        self._pause: task.Task[Any] | None = None
+        self._pause: task.CancellableTask[Any] | None = None
         self._failure: Exception | None = None
         self._pace = Pace(work.limit, work.window, ctx.current_utc_datetime)
         self._sum = JobCopied()
@@ -126,6 +126,8 @@ class _Desk:
 
     def result(self) -> Payload:
         """Return the group's sums, or raise what made it fail."""
+        if self._pause is not None:
+            self._pause.cancel()  # an open timer keeps an orchestration from completing
         if self._failure is not None:
             raise self._failure
         total = self._sum

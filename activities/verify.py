@@ -1,0 +1,117 @@
+"""Verifying rows: cut the tables into slices, compare each on both sides, sum up."""
+
+from azure.storage.blob import ContainerClient
+
+from activities.boundary import activity
+from shared.blobs import clients
+from shared.contracts import RestoredWork, TableRows
+from shared.copying.model import Chunk, Job
+from shared.copying.plan import heap_of, heap_sizes, key_boundaries, key_chunks, key_column, make_jobs
+from shared.copying.stage import database_plan, group_blob, grouped, read_lines, rejects_of, write_lines
+from shared.databaseplan import DatabasePlan
+from shared.errors import Finding, Refusal
+from shared.postgres.connection import connect
+from shared.rowcontracts import FinishVerification, JobGroup, JobVerified, VerificationSummary, VerifyJob, VerifyPlan
+from shared.settings import settings
+from shared.sqlserver.connection import session
+from shared.verification.checks import checks, rounded_finding, with_targets
+from shared.verification.model import SliceVerified
+from shared.verification.sides import Sides
+from shared.verification.slices import verify_slice
+
+STATEMENT_SECONDS = 900
+
+
+@activity
+def plan_verification(work: RestoredWork) -> VerifyPlan:
+    """Cut every planned table into slices by its primary key, and write the jobs to staging."""
+    run, staging = work.run, clients.staging()
+    plan = database_plan(staging, run.id)
+    slices = _slices(work, plan, settings().verify_slice_bytes)
+    jobs = make_jobs(slices, settings().verify_slice_bytes)
+    groups: list[JobGroup] = []
+    for number, some in enumerate(grouped(jobs)):
+        name = group_blob(run.id, "verify", number)
+        write_lines(staging, name, some)
+        rows = sum(chunk.rows for job in some for chunk in job.chunks)
+        size = sum(chunk.bytes for job in some for chunk in job.chunks)
+        groups.append(JobGroup(blob=name, jobs=len(some), rows=rows, bytes=size))
+    return VerifyPlan(
+        groups=groups,
+        tables=len(plan.tables),
+        rows=sum(table.rows for table in plan.tables if table.content == "copy"),
+        limit=settings().target_profile(run.request.target).max_parallel_chunks,
+    )
+
+
+@activity
+def verify_slices(work: VerifyJob) -> JobVerified:
+    """Compare the slices of one job on both sides; the numbers go to staging, the findings into the answer."""
+    run, staging = work.run, clients.staging()
+    plan = database_plan(staging, run.id)
+    job = read_lines(staging, work.blob, Job)[work.job]
+    target = settings().target_profile(run.request.target).sql
+    if target is None:
+        raise Refusal("NOT_SQL_SERVER", run.request.target, "expected a SQL Server target, found PostgreSQL.")
+    results: list[SliceVerified] = []
+    findings: list[Finding] = []
+    with (
+        connect(settings().postgres, work.restore.database, read_only=True, autocommit=True) as postgres,
+        session(target, timeout=STATEMENT_SECONDS) as connection,
+    ):
+        for chunk in job.chunks:
+            table = plan.table(chunk.table)
+            rejected = rejects_of(staging, run.id, table.name) if run.request.options.max_rejects else []
+            without = tuple(reject.ctid for reject in rejected)
+            sides = Sides(postgres, connection, table, chunk, without)
+            result, found = verify_slice(sides, run.request.options.verify)
+            results.append(result)
+            findings.extend(found)
+    write_lines(staging, _results_blob(run.id, job.number), results)
+    return JobVerified(
+        rows=sum(one.rows_target for one in results),
+        bytes=sum(chunk.bytes for chunk in job.chunks),
+        findings=findings[:20],
+    )
+
+
+@activity
+def finish_verification(work: FinishVerification) -> VerificationSummary:
+    """Sum up all slices: one check a level, rows per table with those counted on the target."""
+    run, staging = work.run, clients.staging()
+    slices = _results(staging, run.id, work.jobs)
+    copied = read_lines(staging, f"runs/{run.id}/copy/tables.ndjson", TableRows)
+    tables = with_targets(copied, slices)
+    name = f"runs/{run.id}/verify/tables.ndjson"
+    write_lines(staging, name, tables)
+    rounded = rounded_finding(slices)
+    return VerificationSummary(
+        checks=checks(slices, tables, run.request.options.verify),
+        findings=[*work.findings, *([rounded] if rounded else [])],
+        tables_blob=name,
+    )
+
+
+def _slices(work: RestoredWork, plan: DatabasePlan, slice_bytes: int) -> list[Chunk]:
+    """Return the slices of all tables, the largest table first."""
+    found: list[Chunk] = []
+    with connect(settings().postgres, work.restore.database, read_only=True) as connection:
+        sizes = heap_sizes(connection)
+        for table in sorted(plan.tables, key=lambda one: (-one.source_bytes, one.name)):
+            size = heap_of(sizes, table).bytes if table.content == "copy" else 0
+            column = key_column(table)
+            parts = -(-size // slice_bytes)
+            if column is None or parts < 2:
+                found.append(Chunk(table=table.name, number=0, rows=table.rows, bytes=size))
+            else:
+                bounds = key_boundaries(connection, table, column, parts)
+                found.extend(key_chunks(table, column, bounds, size))
+    return found
+
+
+def _results_blob(run: str, job: int) -> str:
+    return f"runs/{run}/verify/results-{job:06d}.ndjson"
+
+
+def _results(staging: ContainerClient, run: str, jobs: int) -> list[SliceVerified]:
+    return [one for job in range(jobs) for one in read_lines(staging, _results_blob(run, job), SliceVerified)]
