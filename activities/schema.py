@@ -24,6 +24,7 @@ def plan_database(work: RestoredWork) -> Planned:
     """Plan the target from the temporary database; writes the plan to staging and its DDL to the reports."""
     planning = make_plan(temporary_database(work), work.run.id, work.run.request.options)
     plan = planning.plan
+    write(clients.staging().get_blob_client(base_plan_blob(work.run.id)), plan)
     ddl = save_plan(plan, settings().target_profile(work.run.request.target))
     return Planned(
         findings=planning.findings,
@@ -47,6 +48,11 @@ def create_schema(work: RestoredWork) -> Findings:
         )  # fmt: skip
     drop = request.target_not_empty == "drop"
     return Findings(findings=create(profile.sql, plan, drop=drop, keys_first=profile.load == "keys-first"))
+
+
+def base_plan_blob(run: str) -> str:
+    """Name of the plan as it was made, before the remedies of the data preflight went into it."""
+    return f"runs/{run}/database-plan.base.json"
 
 
 def temporary_database(work: RestoredWork) -> "functools.partial[psycopg.Connection[Any]]":

@@ -11,9 +11,10 @@ from shared.databaseplan import DatabasePlan, IndexColumn, PlannedColumn, Planne
 from shared.errors import Finding
 from shared.mendix import masks, sequences, volatile
 from shared.mendix.metadata import Metadata
+from shared.mendix.remedies import decide
 from shared.mendix.sequences import AutoNumber, current_value_expression
 from shared.mendix.source import SourceColumn, SourceDatabase, SourceForeignKey, SourceKey, SourceTable
-from shared.sqlserver import procedures
+from shared.sqlserver import cascades, procedures
 from shared.sqlserver.types import by_attribute, by_postgres_type, is_string, is_unlimited
 
 LEFTOVER = re.compile(r"^[0-9a-f]{32}$")
@@ -54,7 +55,8 @@ def convert(conversion: Conversion) -> DatabasePlan:
         if not _left_over(conversion, name)
     ]
     _check_metadata(conversion)
-    tables = _masked(conversion, _with_references(tables))
+    tables = _without_refused_cascades(conversion, _with_references(tables))
+    tables = _masked(conversion, tables)
     for other in conversion.database.others:
         conversion.found("info", "NOT_A_TABLE", other, "a view or function of the dump, which is not carried over.")
     return DatabasePlan(
@@ -231,6 +233,37 @@ def _with_references(tables: list[PlannedTable]) -> list[PlannedTable]:
         )
         for table in tables
     ]
+
+
+def _without_refused_cascades(conversion: Conversion, tables: list[PlannedTable]) -> list[PlannedTable]:
+    """Make the foreign keys that SQL Server refuses for their rule without one, or leave them out if so chosen."""
+    refused = {(table.name, key.name) for table, key in cascades.refused(tables)}
+    changed = []
+    for table in tables:
+        keys = []
+        for key in table.foreign_keys:
+            if (table.name, key.name) in refused:
+                finding = _cascade_finding(conversion, table, key)
+                leave_out = {"omitted": "CASCADE_PATHS: leave-out, as the request chose"}
+                key = key.model_copy(update=leave_out if finding.chosen else {"on_delete": "NO ACTION"})
+            keys.append(key)
+        changed.append(table.model_copy(update={"foreign_keys": keys}))
+    return changed
+
+
+def _cascade_finding(conversion: Conversion, table: PlannedTable, key: PlannedForeignKey) -> Finding:
+    finding = Finding(
+        code="CASCADE_PATHS",
+        severity="warning",
+        object=f"{table.name}.{key.columns[0]}",
+        message=f"SQL Server allows one path of cascading rules to a table, so {key.name} (ON DELETE {key.on_delete}) "
+        "is made with NO ACTION: a delete in the referenced table is refused while rows refer to it.",
+        remedy="Choose `leave-out` to do without this foreign key.",
+        choices=["leave-out"],
+    )
+    (finding,) = decide([finding], conversion.options.remedies)
+    conversion.findings.append(finding)
+    return finding
 
 
 def _name(conversion: Conversion, name: str, about: str) -> str:

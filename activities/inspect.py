@@ -1,0 +1,121 @@
+"""The stage `inspect`: the data preflight on the temporary database, in groups of tables."""
+
+from contextlib import closing
+
+from pydantic import Field
+
+from activities.boundary import activity
+from activities.schema import base_plan_blob, save_plan, temporary_database
+from shared.blobs import clients
+from shared.blobs.documents import read
+from shared.contracts import Findings, RestoredWork, RunWork, Strict
+from shared.databaseplan import DatabasePlan
+from shared.errors import Finding, MxferryError, Refusal
+from shared.inspection.collation import MENDIX_DEFAULT
+from shared.inspection.inspect import groups, inspect
+from shared.inspection.look import Look
+from shared.inspection.settle import CODES, settle
+from shared.mendix.metadata import read_metadata
+from shared.mendix.remedies import unused
+from shared.settings import settings
+from shared.sqlserver import catalogue
+from shared.sqlserver.connection import session
+
+
+class Inspection(Strict):
+    """Output of `plan_inspection`: how many groups of tables there are, and which collation they are judged by."""
+
+    groups: int
+    tables: int
+    rows: int
+    collation: str
+    window: int = Field(description="Groups to inspect at the same time.")
+
+
+class GroupWork(RestoredWork):
+    """Input of `inspect_group`."""
+
+    group: int = Field(ge=0)
+    collation: str
+
+
+class GroupInspected(Findings):
+    """Output of `inspect_group`: what was found, and how much was looked at."""
+
+    tables: int
+    rows: int
+
+
+class InspectedWork(RestoredWork):
+    """Input of `settle_inspection`: everything that was found."""
+
+    findings: list[Finding]
+
+
+WINDOW = 4
+
+
+@activity
+def plan_inspection(work: RestoredWork) -> Inspection:
+    """Cut the tables into groups, and find out the collation that the target's strings will have."""
+    plan = _base_plan(work)
+    filled = [table for table in plan.tables if table.content == "copy"]
+    return Inspection(
+        groups=len(groups(plan)),
+        tables=len(filled),
+        rows=sum(table.rows for table in filled),
+        collation=work.run.request.options.collation or _collation_of_target(work),
+        window=WINDOW,
+    )
+
+
+@activity
+def inspect_group(work: GroupWork) -> GroupInspected:
+    """Check one group of tables; reads only."""
+    plan = _base_plan(work)
+    names = groups(plan)[work.group]
+    with closing(temporary_database(work)()) as connection:
+        metadata = read_metadata(connection)
+        look = Look.at(connection, plan, work.run.request.options, work.collation)
+        findings = inspect(look, names, metadata)
+    rows = sum(plan.table(name).rows for name in names)
+    return GroupInspected(findings=findings, tables=len(names), rows=rows)
+
+
+@activity
+def settle_inspection(work: InspectedWork) -> Findings:
+    """Put the chosen remedies into the plan; from the plan as it was made, so doing it twice changes nothing."""
+    plan = _base_plan(work)
+    with closing(temporary_database(work)()) as connection:
+        metadata = read_metadata(connection)
+    settled = settle(plan, work.findings, metadata)
+    save_plan(settled, settings().target_profile(work.run.request.target))
+    remedies = {
+        key: choice for key, choice in work.run.request.options.remedies.items() if key.partition(":")[0] in CODES
+    }
+    return Findings(findings=[*work.findings, *unused(work.findings, remedies)])
+
+
+def _base_plan(work: RunWork) -> DatabasePlan:
+    name = base_plan_blob(work.run.id)
+    plan = read(clients.staging().get_blob_client(name), DatabasePlan)
+    if plan is None:
+        raise Refusal(
+            "PLAN_MISSING",
+            name,
+            "expected the database plan in the staging container, found none.",
+            "Start the migration again, and keep the staging container's runs/ folder while it runs.",
+        )
+    return plan
+
+
+def _collation_of_target(work: RunWork) -> str:
+    """Return the database's collation; Mendix' recommended one when the target cannot be asked (a dry run)."""
+    sql = settings().target_profile(work.run.request.target).sql
+    if sql is None:
+        return MENDIX_DEFAULT
+    try:
+        with session(sql) as connection:
+            return catalogue.database_state(connection).collation
+    except MxferryError:
+        return MENDIX_DEFAULT

@@ -1,0 +1,32 @@
+"""The stage `inspect`: the data preflight in parallel groups of tables, then the remedies into the plan."""
+
+from durabletask import task
+
+from orchestrators.calling import Payload, Steps, answering, call, fan_out
+from shared.contracts import Counts, StageProgress
+
+
+@answering
+def inspect_data(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
+    """Inspect the temporary database. Input: `RestoredWork`; output: `Findings`."""
+    planned = yield from call(ctx, "plan_inspection", payload)
+    done = Counts()
+    findings: list[Payload] = []
+    progress = StageProgress(
+        stage="inspect",
+        started_at=ctx.current_utc_datetime,
+        total=Counts(rows=planned["rows"], tables=planned["tables"]),
+    )
+
+    def inspected(result: Payload) -> None:
+        findings.extend(result["findings"])
+        done.rows += result["rows"]
+        done.tables += result["tables"]
+        progress.done = done
+        ctx.set_custom_status(progress.model_dump(mode="json"))
+
+    ctx.set_custom_status(progress.model_dump(mode="json"))
+    works = [payload | {"group": group, "collation": planned["collation"]} for group in range(planned["groups"])]
+    yield from fan_out(ctx, "inspect_group", works, planned["window"], inspected)
+    findings.sort(key=lambda one: (one["code"], one["object"]))
+    return (yield from call(ctx, "settle_inspection", payload | {"findings": findings}))

@@ -1,0 +1,157 @@
+"""Unique keys that collide on the target, and keys that SQL Server cannot have."""
+
+from collections.abc import Iterator
+
+from shared.copying.reading import identifier
+from shared.databaseplan import PlannedColumn, PlannedIndex, PlannedTable
+from shared.errors import Finding
+from shared.inspection.look import EXAMPLES, Look, Problem
+from shared.inspection.values import UNITS
+from shared.sqlserver.columntype import parse
+from shared.sqlserver.types import is_string, is_unlimited, key_bytes
+
+KEY_LIMIT, CLUSTERED_KEY_LIMIT = 1700, 900
+"""Bytes: https://learn.microsoft.com/sql/sql-server/maximum-capacity-specifications-for-sql-server"""
+
+COLLISION = Problem(
+    "UNIQUE_COLLISION",
+    "error",
+    "Choose a collation that tells them apart for the columns of this constraint, such as "
+    "`collation:Latin1_General_100_CS_AS`, or `drop-constraint`, or correct the values and take a new snapshot. "
+    "Trailing blanks are ignored under every collation.",
+    ("collation:Latin1_General_100_CS_AS", "collation:Latin1_General_100_BIN2", "drop-constraint"),
+)
+NULLS = Problem(
+    "UNIQUE_NULLS",
+    "error",
+    "A unique constraint of SQL Server takes one NULL only. Choose `filtered-index` (a unique index on the values that "
+    "are not NULL, in the constraint's place) or `drop-constraint`, or fill the values and take a new snapshot.",
+    ("filtered-index", "drop-constraint"),
+)
+UNLIMITED = Problem(
+    "UNLIMITED_UNIQUE",
+    "error",
+    "SQL Server has no unique constraint on an unlimited string. Choose `drop-constraint`, or limit the attribute's "
+    "length in the model and take a new snapshot.",
+    ("drop-constraint",),
+)
+TOO_WIDE = Problem(
+    "INDEX_KEY_TOO_WIDE",
+    "error",
+    "Choose `leave-out` to do without the index, or shorten the values and take a new snapshot.",
+    ("leave-out",),
+)
+
+
+def key_findings(look: Look, table: PlannedTable) -> Iterator[Finding]:
+    """Find what the table's primary key, unique constraints and indexes would stumble over."""
+    for key in table.indexes:
+        if key.omitted is not None:
+            continue
+        columns = key_columns(table, key)
+        if key.unique and any(is_unlimited(column.type) for column in columns):
+            message = f"expected limited columns in a unique key, found {', '.join(_unlimited(columns))} unlimited."
+            yield UNLIMITED.found(about(table, key), message)
+            continue
+        if key.unique:
+            yield from _collisions(look, table, key, columns)
+            yield from _nulls(look, table, key, columns)
+        yield from _too_wide(look, table, key, columns, KEY_LIMIT)
+    if table.primary_key is not None:
+        primary = key_columns(table, table.primary_key)
+        yield from _collisions(look, table, table.primary_key, primary)
+        for wide in _too_wide(look, table, table.primary_key, primary, CLUSTERED_KEY_LIMIT):
+            yield wide.model_copy(update={"choices": [], "remedy": "Shorten the values and take a new snapshot."})
+
+
+def about(table: PlannedTable, key: PlannedIndex) -> str:
+    """Name a key for findings: `table.column` where it has one column, else `table.key`."""
+    return f"{table.name}.{key.columns[0].name if len(key.columns) == 1 else key.name}"
+
+
+def key_columns(table: PlannedTable, key: PlannedIndex) -> list[PlannedColumn]:
+    """Return the planned columns of a key, in its order."""
+    by_name = {column.name: column for column in table.columns}
+    return [by_name[column.name] for column in key.columns if column.name in by_name]
+
+
+def _unlimited(columns: list[PlannedColumn]) -> list[str]:
+    return [column.name for column in columns if is_unlimited(column.type)]
+
+
+def _collisions(look: Look, table: PlannedTable, key: PlannedIndex, columns: list[PlannedColumn]) -> Iterator[Finding]:
+    """Group the keys by what the target holds equal. Keys of numbers only are as unique as they were."""
+    if not any(is_string(column.type) or column.type.startswith("datetime2") for column in columns):
+        return
+    names = [identifier(column.name) for column in columns]
+    folds = [_folded(look, column) for column in columns]
+    present = " AND ".join(f"{name} IS NOT NULL" for name in names)
+    groups = (
+        f"SELECT count(*) AS n, array_agg({_shown(names)}) AS seen "  # noqa: S608
+        f"FROM {look.rows_of(table)} WHERE {present} GROUP BY {', '.join(folds)} HAVING count(*) > 1"
+    )
+    yield from _grouped(
+        look, table, key, COLLISION, groups,
+        f"expected values that {look.collation_of(columns[0]).name} tells apart, found equal ones",
+    )  # fmt: skip
+
+
+def _nulls(look: Look, table: PlannedTable, key: PlannedIndex, columns: list[PlannedColumn]) -> Iterator[Finding]:
+    if key.where is not None or not any(column.nullable for column in columns):
+        return
+    names = [identifier(column.name) for column in columns]
+    missing = " OR ".join(f"{name} IS NULL" for name in names)
+    groups = (
+        f"SELECT count(*) AS n, array_agg({_shown(names)}) AS seen "  # noqa: S608
+        f"FROM {look.rows_of(table)} WHERE {missing} "
+        f"GROUP BY {', '.join(_folded(look, column) for column in columns)} HAVING count(*) > 1"
+    )
+    yield from _grouped(look, table, key, NULLS, groups, "expected at most one NULL, found several")
+
+
+def _grouped(
+    look: Look, table: PlannedTable, key: PlannedIndex, problem: Problem, groups: str, message: str
+) -> Iterator[Finding]:
+    rows, group_count = look.one(f"SELECT coalesce(sum(n), 0), count(*) FROM ({groups}) AS g")  # noqa: S608
+    if not group_count:
+        return
+    examples = [
+        f"{count} rows: " + " = ".join(look.value(value) for value in (seen or [])[:3])
+        for count, seen in look.all(f"SELECT n, seen[1:3] FROM ({groups}) AS g ORDER BY n DESC LIMIT {EXAMPLES}")  # noqa: S608
+    ]
+    text = f"{message} in {int(rows)} rows ({group_count} values) of {key.name}."
+    yield problem.found(about(table, key), text, int(rows), examples)
+
+
+def _shown(names: list[str]) -> str:
+    """Return the text form of a key, for examples."""
+    return f"concat_ws(' | ', {', '.join(f"coalesce({name}::text, 'NULL')" for name in names)})"
+
+
+def _folded(look: Look, column: PlannedColumn) -> str:
+    name = identifier(column.name)
+    if is_string(column.type):
+        return look.collation_of(column).fold(name, look.lower)
+    if parse(column.type).kind == "datetime2":
+        # The target keeps milliseconds, rounded.
+        return f"date_trunc('milliseconds', {name} + interval '500 microseconds')"
+    return name
+
+
+def _too_wide(
+    look: Look, table: PlannedTable, key: PlannedIndex, columns: list[PlannedColumn], limit: int
+) -> Iterator[Finding]:
+    """Find keys over the limit. SQL Server makes such an index with a warning and refuses the rows."""
+    strings = [column for column in columns if is_string(column.type)]
+    fixed = sum(key_bytes(column.type) for column in columns if not is_string(column.type))
+    if fixed + sum(key_bytes(column.type) for column in strings) <= limit or not strings:
+        return
+    names = [identifier(column.name) for column in strings]
+    most = " + ".join(f"2 * coalesce(octet_length({name}), 0)" for name in names)
+    exact = " + ".join(f"2 * coalesce({UNITS.format(name)}, 0)" for name in names)
+    where = f"({most}) > {limit - fixed} AND ({exact}) > {limit - fixed}"
+    (count,) = look.one(f"SELECT count(*) FROM {look.rows_of(table)} WHERE {where}")  # noqa: S608
+    if count:
+        message = f"expected keys of {key.name} of at most {limit} bytes, found longer ones."
+        examples = look.examples(table, names[0], where)
+        yield TOO_WIDE.found(f"{table.name}.{key.name}", message, int(count), examples)
