@@ -55,3 +55,32 @@ class ReconcileWork(SnapshotWork):
     """Input of `reconcile_files`."""
 
     restore: RestoreRef
+
+
+class Located(Strict):
+    """Output of `read_contents` and `locate_tables`: whether the place of every table's data is known."""
+
+    finished: bool
+    bytes: int = Field(default=0, description="Bytes of the dump looked through so far.")
+
+
+class Prepared(Strict):
+    """Output of `prepare_database`: an empty database, and how its tables are to be loaded."""
+
+    batches: int
+    tables: int
+    bytes: int = Field(description="Bytes of the tables' data in the dump, compressed as they are.")
+
+
+class LoadBatch(SnapshotWork):
+    """Input of `load_tables`."""
+
+    batch: int
+
+
+class Loaded(Strict):
+    """Output of `load_tables`."""
+
+    tables: int
+    rows: int
+    bytes: int = Field(description="Bytes of the tables' data in the dump, compressed as they are.")

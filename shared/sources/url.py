@@ -26,8 +26,7 @@ READ = 1 << 20
 
 def stow_source_url(run_id: str, url: str) -> None:
     """Keep the run's source URL in staging, where only activities read it. Raises `Refusal` SOURCE_URL_INVALID."""
-    check_url(url)
-    staged(run_id, SOURCE_URL).upload_blob(url.encode(), overwrite=True)
+    staged(run_id, SOURCE_URL).upload_blob(checked_url(url).encode(), overwrite=True)
 
 
 def source_url(run_id: str) -> str:
@@ -51,12 +50,12 @@ def forget_source_url(run_id: str) -> None:
         return
 
 
-def check_url(url: str) -> None:
-    """Raise `Refusal` SOURCE_URL_INVALID unless it is an https URL with a host (http too where settings allow it)."""
+def checked_url(url: str) -> str:
+    """Return the URL. Raises `Refusal` SOURCE_URL_INVALID unless it is https (or http where settings allow it)."""
     parts = urlsplit(url)
     allowed = ("https", "http") if settings().allow_http_sources else ("https",)
     if parts.scheme in allowed and parts.hostname:
-        return
+        return url
     raise Refusal(
         "SOURCE_URL_INVALID",
         label_of(url),
@@ -75,8 +74,7 @@ class UrlOrigin:
     """An `Origin` behind http(s)."""
 
     def __init__(self, url: str) -> None:
-        check_url(url)
-        self._url = url
+        self._url = checked_url(url)
 
     @property
     def label(self) -> str:
@@ -137,7 +135,7 @@ class UrlOrigin:
                 request, hops = client.build_request("GET", self._url, headers=accept), 0
                 answer = client.send(request, stream=True)
                 while answer.next_request is not None and hops < 5:
-                    check_url(str(answer.next_request.url))
+                    checked_url(str(answer.next_request.url))
                     request, hops = answer.next_request, hops + 1
                     answer.close()
                     answer = client.send(request, stream=True)

@@ -1,0 +1,49 @@
+"""Stage restore: the dump into the temporary database, table by table, largest first."""
+
+from durabletask import task
+
+from orchestrators.calling import Payload, Steps, call, fan_out
+from shared.contracts import Counts, StageProgress
+
+LOADS_AT_ONCE = 4  # COPY streams; a small Flexible Server has 2 to 4 cores
+MOST_PASSES = 150  # of `locate_tables`, three minutes each
+
+
+def restore_database(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
+    """Restore the snapshot's dump. Input: `SnapshotWork`; output: `RestoreRef`."""
+    work = {"run": payload["run"], "snapshot": payload["snapshot"]}
+    progress = StageProgress(stage="restore", started_at=ctx.current_utc_datetime)
+    _tell(ctx, progress, "reading the table of contents")
+    located = yield from call(ctx, "read_contents", work)
+    passes = 0
+    while not located["finished"]:
+        passes += 1
+        if passes > MOST_PASSES:
+            raise RuntimeError(f"expected the dump looked through after {MOST_PASSES} passes, found it unfinished")
+        located = yield from call(ctx, "locate_tables", work)
+        _tell(ctx, progress, "finding the tables in the dump")
+    prepared = yield from call(ctx, "prepare_database", work)
+    progress.total = Counts(tables=prepared["tables"], bytes=prepared["bytes"])
+
+    def count(loaded: Payload) -> None:
+        done = progress.done
+        progress.done = Counts(
+            tables=done.tables + loaded["tables"],
+            rows=done.rows + loaded["rows"],
+            bytes=done.bytes + loaded["bytes"],
+        )
+        _tell(ctx, progress, "loading tables")
+
+    batches = [{**work, "batch": number} for number in range(prepared["batches"])]
+    yield from fan_out(ctx, "load_tables", batches, LOADS_AT_ONCE, count)
+    restored = yield from call(ctx, "finish_restore", work)
+    _tell(ctx, progress, "done")
+    return restored
+
+
+def _tell(ctx: task.OrchestrationContext, progress: StageProgress, note: str) -> None:
+    progress.note = note
+    ctx.set_custom_status(progress.model_dump(mode="json"))
+
+
+ORCHESTRATORS = [restore_database]

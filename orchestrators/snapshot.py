@@ -1,0 +1,73 @@
+"""Stage snapshot: the archive into staging, inflated and indexed."""
+
+from typing import Any
+
+from durabletask import task
+
+from orchestrators.calling import Payload, Steps, call, fan_out
+from shared.contracts import Counts, StageProgress
+
+STAGE_AT_ONCE = 4
+MOST_PASSES = 150  # of `inflate_archive`, three minutes of new work each
+
+
+def take_snapshot(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
+    """Stage, inflate and index the run's archive. Input: `RunWork`; output: `SnapshotRef`."""
+    run = {"run": payload["run"]}
+    progress = _Progress(ctx)
+    described = yield from call(ctx, "describe_source", run)
+    size = yield from _stage(ctx, run, described, progress)
+    archive = {**run, "facts": described["facts"], "size": size}
+    yield from call(ctx, "commit_staged", archive)
+    yield from _inflate(ctx, archive, progress)
+    snapshot = yield from call(ctx, "seal_snapshot", archive)
+    progress.tell("done", bytes=size, files=snapshot["files"])
+    return snapshot
+
+
+def _stage(ctx: task.OrchestrationContext, run: Payload, described: Payload, progress: "_Progress") -> Steps:
+    facts, ranges = described["facts"], described["ranges"]
+    progress.total(bytes=facts["size"] or 0)
+    if not ranges:
+        whole = {**run, "facts": facts, "first": 0, "stop": 0}
+        return (yield from call(ctx, "stage_whole", whole))["bytes"]
+    staged = 0
+
+    def count(result: Payload) -> None:
+        nonlocal staged
+        staged += result["bytes"]
+        progress.tell("copying the archive", bytes=staged)
+
+    work = [{**run, "facts": facts, "first": first, "stop": stop} for first, stop in ranges]
+    yield from fan_out(ctx, "stage_range", work, STAGE_AT_ONCE, count)
+    return facts["size"]
+
+
+def _inflate(ctx: task.OrchestrationContext, archive: Payload, progress: "_Progress") -> Steps:
+    for _ in range(MOST_PASSES):
+        state = yield from call(ctx, "inflate_archive", archive)
+        progress.tell("inflating the archive", bytes=archive["size"], files=state["files"])
+        if state["finished"]:
+            return
+    raise RuntimeError(f"expected the archive inflated after {MOST_PASSES} passes, found it unfinished")
+
+
+class _Progress:
+    """The custom status of the stage."""
+
+    def __init__(self, ctx: task.OrchestrationContext) -> None:
+        self._ctx = ctx
+        self._status = StageProgress(stage="snapshot", started_at=ctx.current_utc_datetime)
+        self.tell("looking at the source")
+
+    def total(self, **counts: int) -> None:
+        self._status.total = Counts(**counts)
+
+    def tell(self, note: str, **counts: int) -> None:
+        self._status.note = note
+        self._status.done = Counts(**counts)
+        status: dict[str, Any] = self._status.model_dump(mode="json")
+        self._ctx.set_custom_status(status)
+
+
+ORCHESTRATORS = [take_snapshot]

@@ -1,0 +1,63 @@
+"""Loading a table's rows from the dump: one transaction, after which the table is whole, or as empty as before."""
+
+from collections.abc import Iterable
+
+import psycopg
+from psycopg import sql
+
+from shared.errors import Refusal, TransientError
+from shared.postgres.connection import connect
+from shared.postgres.temporary import LOCK, LOCK_WAIT
+from shared.settings import Postgres
+from shared.snapshot.restoring import COPY, TableData
+
+
+def load_table(server: Postgres, database: str, table: TableData, encoding: str, text: Iterable[bytes]) -> int:
+    """Load COPY text into the table and return its rows; where that has been done, return what was counted then.
+
+    Safe to be called twice at once: the second waits for the first and finds its mark. Raises `Refusal`
+    DUMP_ROW_REFUSED when PostgreSQL does not take the rows.
+    """
+    with connect(server, database, application_name="mxferry restore") as connection:
+        connection.execute(sql.SQL("SET lock_timeout = {}").format(LOCK_WAIT))
+        _lock(connection, table)
+        found = connection.execute("SELECT rows FROM mxferry.loaded WHERE entry = %s", (table.entry,)).fetchone()
+        if found:
+            return int(found[0])
+        connection.execute(sql.SQL("SET client_encoding = {}").format(encoding))
+        connection.execute(sql.SQL("TRUNCATE ONLY {}").format(sql.Identifier(table.schema_name, table.table)))
+        rows = _copy(connection, table, text)
+        connection.execute(
+            "INSERT INTO mxferry.loaded VALUES (%s, %s, %s, %s)", (table.entry, table.schema_name, table.table, rows)
+        )
+        connection.commit()
+        return rows
+
+
+def _lock(connection: psycopg.Connection, table: TableData) -> None:
+    try:
+        connection.execute("SELECT pg_advisory_xact_lock(%s, %s)", (LOCK, table.entry))
+    except psycopg.errors.LockNotAvailable:
+        raise TransientError(
+            "TABLE_BUSY", table.label, f"expected to be alone, found another delivery loading it for {LOCK_WAIT}."
+        ) from None
+
+
+def _copy(connection: psycopg.Connection, table: TableData, text: Iterable[bytes]) -> int:
+    # FREEZE: the rows are written as visible to everybody, so that the readers after us need not write them again. It
+    # is allowed because the table was truncated in this transaction.
+    statement = COPY.sub(r"COPY \g<table> \g<columns>FROM stdin WITH (FREEZE)", table.copy_statement)
+    with connection.cursor() as cursor:
+        try:
+            with cursor.copy(statement.encode()) as copy:
+                for piece in text:
+                    copy.write(piece)
+        except (psycopg.DataError, psycopg.IntegrityError, psycopg.ProgrammingError) as error:
+            where = f" ({error.diag.context.splitlines()[0][:60]})" if error.diag.context else ""
+            raise Refusal(
+                "DUMP_ROW_REFUSED",
+                table.label,
+                f"expected PostgreSQL to take every row, found: {error.diag.message_primary}{where}.",
+                "The dump is damaged or was written by a newer PostgreSQL; take the backup again.",
+            ) from None
+        return cursor.rowcount

@@ -1,0 +1,34 @@
+"""Sequence values of the dump. Mendix draws its AutoNumbers from them, so the target starts where they ended."""
+
+import re
+
+import psycopg
+
+from shared.errors import Refusal
+from shared.snapshot.dump import Dump
+
+SETVAL = re.compile(
+    r"SELECT pg_catalog\.setval\('(?P<name>(?:[^']|'')+)', (?P<value>-?[0-9]+), (?P<called>true|false)\);\s*\Z"
+)
+
+
+def set_sequences(connection: psycopg.Connection, dump: Dump) -> int:
+    """Set every sequence of the dump to its value; return how many. Raises `Refusal` DUMP_ENTRY_FAILED."""
+    count = 0
+    for entry in dump.entries:
+        if entry.desc != "SEQUENCE SET":
+            continue
+        found = SETVAL.match(entry.definition.strip())
+        if found is None:
+            raise Refusal(
+                "DUMP_ENTRY_FAILED",
+                entry.label,
+                f"expected a call of setval, found {entry.definition[:80]!r}.",
+                "The backup was written by a PostgreSQL that this version of mxferry does not know.",
+            )
+        name = found["name"].replace("''", "'")
+        connection.execute(
+            "SELECT pg_catalog.setval(%s, %s, %s)", (name, int(found["value"]), found["called"] == "true")
+        )
+        count += 1
+    return count

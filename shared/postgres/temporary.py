@@ -1,0 +1,197 @@
+"""The temporary database of a run: made from the dump's pre-data, empty, and dropped at the end.
+
+Beside the app's tables it holds a schema `mxferry`: `loaded` (a row for each table whose rows are in), `post_data` (the
+statements of keys and indexes, which are not executed here) and `prepared` (one row, once everything is there).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import psycopg
+from psycopg import sql
+
+from shared.errors import Refusal, TransientError
+from shared.postgres.connection import connect
+from shared.settings import Postgres
+from shared.snapshot.dump import Dump, Entry
+from shared.snapshot.restoring import POST_DATA, PRE_DATA
+
+LOCK = 0x6D786665  # "mxfe": our class of advisory locks
+LOCK_WAIT = "150s"
+
+OUR_TABLES = """
+    CREATE SCHEMA mxferry;
+    CREATE TABLE mxferry.loaded (
+        entry int PRIMARY KEY, schema_name text NOT NULL, table_name text NOT NULL, rows bigint NOT NULL
+    );
+    CREATE TABLE mxferry.post_data (ordinal int PRIMARY KEY, kind text NOT NULL, name text NOT NULL, statement text NOT NULL);
+    CREATE TABLE mxferry.prepared (at timestamptz NOT NULL DEFAULT now());
+"""
+
+
+def prepare(server: Postgres, database: str, dump: Dump) -> None:
+    """Make the database with the dump's tables, empty; do nothing where that has been done before.
+
+    Whatever a dead delivery left is dropped first. Raises `Refusal` TEMP_SERVER_OLDER, TEMP_SERVER_RIGHTS or
+    DUMP_ENTRY_FAILED, and `TransientError` when another delivery is at it for longer than two minutes.
+    """
+    with connect(server, autocommit=True, application_name="mxferry restore") as maintenance:
+        _refuse_older(maintenance, dump)
+        _lock(maintenance, database)
+        if _prepared(server, maintenance, database):
+            return
+        _create(maintenance, database)
+        with connect(server, database, application_name="mxferry restore") as connection:
+            _pre_data(connection, dump.entries)
+
+
+def drop(server: Postgres, database: str) -> list[str]:
+    """Drop the temporary database, sessions included; return what was done, as sentences.
+
+    Raises `Refusal` NOT_OURS for a name that is no run's, and what `connect` raises.
+    """
+    if not database.startswith("run_"):
+        raise Refusal("NOT_OURS", database, "expected the name of a run's temporary database (run_…), found another.")
+    with connect(server, autocommit=True, application_name="mxferry clean-up") as maintenance:
+        if not _exists(maintenance, database):
+            return []
+        try:
+            maintenance.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(database)))
+        except psycopg.Error as error:
+            raise TransientError(
+                "DATABASE_NOT_DROPPED", database, f"expected to drop it, found: {_words(error)}"
+            ) from None
+    return [f"Dropped the temporary database {database}."]
+
+
+def row_counts(connection: psycopg.Connection) -> dict[str, int]:
+    """Return the rows loaded into each table of schema public, as COPY counted them."""
+    query = "SELECT table_name, rows FROM mxferry.loaded WHERE schema_name = 'public'"
+    return {str(name): int(rows) for name, rows in connection.execute(query)}
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What the temporary database holds: `bytes` on disk, indexes and TOAST included."""
+
+    loaded: set[int]
+    tables: int
+    rows: int
+    bytes: int
+    model_version: str | None
+    runtime_version: str | None
+
+
+def summary(connection: psycopg.Connection) -> Summary:
+    """Return what the database holds now: tables of schema public, loaded rows, and the versions Mendix recorded."""
+    loaded: dict[int, int] = dict(connection.execute("SELECT entry, rows FROM mxferry.loaded").fetchall())
+    tables, size = connection.execute(
+        """
+        SELECT count(*), COALESCE(sum(pg_total_relation_size(oid)), 0)::bigint
+        FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace
+        """
+    ).fetchone() or (0, 0)
+    model, runtime = _versions(connection)
+    return Summary(set(loaded), int(tables), sum(loaded.values()), int(size), model, runtime)
+
+
+def _versions(connection: psycopg.Connection) -> tuple[str | None, str | None]:
+    """Return model and runtime version, where the database says so."""
+    found = connection.execute("SELECT to_regclass('public.\"mendixsystem$version\"') IS NOT NULL").fetchone()
+    if not (found and found[0]):
+        return None, None
+    query = 'SELECT to_jsonb(v) FROM public."mendixsystem$version" v ORDER BY lastsyncdate DESC NULLS LAST LIMIT 1'
+    row = connection.execute(query).fetchone()
+    version = row[0] if row else {}
+    return version.get("modelversionnumber"), version.get("mendixversion")
+
+
+def _lock(maintenance: psycopg.Connection, database: str) -> None:
+    """Hold the database's name until this session ends, so that two deliveries do not make it at once."""
+    try:
+        maintenance.execute(sql.SQL("SET lock_timeout = {}").format(LOCK_WAIT))
+        maintenance.execute("SELECT pg_advisory_lock(%s, hashtext(%s))", (LOCK, database))
+    except psycopg.errors.LockNotAvailable:
+        raise TransientError(
+            "DATABASE_BUSY", database, f"expected to be alone, found another delivery at work for {LOCK_WAIT}."
+        ) from None
+
+
+def _prepared(server: Postgres, maintenance: psycopg.Connection, database: str) -> bool:
+    if not _exists(maintenance, database):
+        return False
+    with connect(server, database, application_name="mxferry restore") as connection:
+        found = connection.execute("SELECT to_regclass('mxferry.prepared') IS NOT NULL").fetchone()
+        if not (found and found[0]):
+            return False
+        return connection.execute("SELECT FROM mxferry.prepared").rowcount > 0
+
+
+def _exists(maintenance: psycopg.Connection, database: str) -> bool:
+    return maintenance.execute("SELECT FROM pg_database WHERE datname = %s", (database,)).rowcount > 0
+
+
+def _create(maintenance: psycopg.Connection, database: str) -> None:
+    name = sql.Identifier(database)
+    # Text is compared by code point, and lower() knows all letters, whatever the server's own locale is.
+    locale = " LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8'" if maintenance.info.server_version >= 170000 else ""
+    try:
+        maintenance.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
+        maintenance.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'" + locale).format(name))
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise Refusal(
+            "TEMP_SERVER_RIGHTS",
+            database,
+            f"expected the right to create databases on the temporary PostgreSQL, found: {_words(error)}",
+            "Give the login the attribute CREATEDB.",
+        ) from None
+
+
+def _refuse_older(maintenance: psycopg.Connection, dump: Dump) -> None:
+    major = maintenance.info.server_version // 10000
+    if major < dump.server_major:
+        raise Refusal(
+            "TEMP_SERVER_OLDER",
+            "temporary PostgreSQL",
+            f"expected version {dump.server_major} or newer, as the backup was written by, found {major}.",
+            "Upgrade the temporary PostgreSQL server.",
+        )
+
+
+def _pre_data(connection: psycopg.Connection, entries: Iterable[Entry]) -> None:
+    """Make tables and sequences, all in one transaction; pg_dump has put them in the order they need."""
+    connection.execute("SET search_path = ''; SET check_function_bodies = false; SET standard_conforming_strings = on")
+    connection.execute(OUR_TABLES)
+    statements = [entry for entry in entries if entry.desc in PRE_DATA]
+    for entry in statements:
+        if entry.desc == "SCHEMA":
+            connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(entry.tag)))
+        else:
+            _execute(connection, entry)
+    kept = [entry for entry in entries if entry.desc in POST_DATA]
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO mxferry.post_data VALUES (%s, %s, %s, %s)",
+            [(number, entry.desc, entry.tag, entry.definition) for number, entry in enumerate(kept)],
+        )
+    connection.execute("INSERT INTO mxferry.prepared DEFAULT VALUES")
+    connection.commit()
+
+
+def _execute(connection: psycopg.Connection, entry: Entry) -> None:
+    """Execute an entry of the dump as it stands: it is SQL of the source database, as pg_restore would execute it."""
+    try:
+        connection.execute(entry.definition.encode())
+    except psycopg.OperationalError:
+        raise  # the connection or the server, not the statement
+    except psycopg.Error as error:
+        raise Refusal(
+            "DUMP_ENTRY_FAILED",
+            entry.label,
+            f"expected the temporary PostgreSQL to take it, found: {_words(error)}",
+            "Look at this object in the source database; it may need an extension that the server does not have.",
+        ) from None
+
+
+def _words(error: psycopg.Error) -> str:
+    return error.diag.message_primary or type(error).__name__

@@ -1,0 +1,172 @@
+"""What of a dump is restored, what is left aside, and what stops the run before any data flows.
+
+A migration reads tables and sequences. Keys, indexes and foreign keys are not built in the temporary database (nothing
+reads by them); their statements are handed on, for the plan of the target. Owners, privileges and extensions do not
+matter to a database that lives for one run. Whatever is not named here is refused by its name.
+"""
+
+import re
+from collections.abc import Iterable
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from shared.errors import Refusal
+from shared.snapshot.dump import Dump, Entry
+from shared.snapshot.dumpdata import large_objects
+
+SETTINGS = {"ENCODING", "STDSTRINGS", "SEARCHPATH"}
+PRE_DATA = {"SCHEMA", "TYPE", "DOMAIN", "TABLE", "SEQUENCE", "SEQUENCE OWNED BY", "DEFAULT"}
+DATA = {"TABLE DATA", "SEQUENCE SET"}
+POST_DATA = {"CONSTRAINT", "FK CONSTRAINT", "CHECK CONSTRAINT", "INDEX"}
+LARGE_OBJECTS = {"BLOB", "BLOBS", "BLOB METADATA", "BLOB COMMENTS"}
+WITHOUT_MEANING = {
+    "ACL",
+    "COMMENT",
+    "DATABASE",
+    "DATABASE PROPERTIES",
+    "DEFAULT ACL",
+    "SECURITY LABEL",
+    "STATISTICS DATA",
+}
+LEFT_ASIDE = {
+    "AGGREGATE",
+    "EVENT TRIGGER",
+    "EXTENSION",
+    "FUNCTION",
+    "MATERIALIZED VIEW",
+    "MATERIALIZED VIEW DATA",
+    "POLICY",
+    "PROCEDURE",
+    "PUBLICATION",
+    "PUBLICATION TABLE",
+    "PUBLICATION TABLES IN SCHEMA",
+    "ROW SECURITY",
+    "RULE",
+    "STATISTICS",
+    "SUBSCRIPTION",
+    "TRIGGER",
+    "VIEW",
+}
+COPY = re.compile(r"COPY (?P<table>.+?) (?P<columns>\(.*\) )?FROM stdin;\s*\Z", re.DOTALL)
+ENCODING = re.compile(r"SET client_encoding = '([A-Za-z0-9_]+)'")
+
+A_BATCH = 8 * 1024 * 1024  # bytes in the dump of small tables that are loaded by one activity
+TABLES_OF_BATCH = 50
+MOST_BATCHES = 150
+
+
+class TableData(BaseModel):
+    """The rows of one table in the dump. `offset` and `size` are in bytes of the dump; unknown until located."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    entry: int
+    schema_name: str
+    table: str
+    copy_statement: str
+    offset: int | None
+    size: int = 0
+
+    @property
+    def label(self) -> str:
+        """Return the table as errors and reports name it."""
+        return f"{self.schema_name}.{self.table}"
+
+
+class Contents(BaseModel):
+    """What the table of contents says about data; kept in staging so that activities need not read it again."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    encoding: str
+    data_offset: int
+    tables: list[TableData]
+
+    @property
+    def located(self) -> bool:
+        """Return whether the place of every table's data is known."""
+        return all(table.offset is not None for table in self.tables)
+
+
+class RestorePlan(BaseModel):
+    """How the tables are loaded: batches of one large or several small tables, largest first."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    encoding: str
+    batches: list[list[TableData]]
+    skipped: list[str] = Field(default_factory=list)
+
+
+def contents_of(dump: Dump) -> Contents:
+    """Return the tables of the dump. Raises `Refusal` for everything a conversion cannot carry over, by name."""
+    _refuse_unknown(dump.entries)
+    encoding = "UTF8"
+    tables = []
+    for entry in dump.entries:
+        if entry.desc == "ENCODING" and (found := ENCODING.search(entry.definition)):
+            encoding = found[1]
+        if entry.desc == "TABLE DATA" and entry.has_data:
+            tables.append(_table(entry))
+    return Contents(encoding=encoding, data_offset=dump.data_offset, tables=tables)
+
+
+def skipped_of(dump: Dump) -> list[str]:
+    """Return what the dump holds beside tables and sequences, and the temporary database does not get."""
+    return [entry.label for entry in dump.entries if entry.desc in LEFT_ASIDE]
+
+
+def plan_of(contents: Contents, dump_size: int, skipped: list[str]) -> RestorePlan:
+    """Return the plan for located tables: largest first, so that the last to finish is a small one."""
+    starts = sorted(table.offset or 0 for table in contents.tables)
+    ends = dict(zip(starts, [*starts[1:], dump_size], strict=True))
+    sized = [
+        table.model_copy(update={"size": ends[table.offset or 0] - (table.offset or 0)}) for table in contents.tables
+    ]
+    sized.sort(key=lambda table: table.size, reverse=True)
+    full = max(A_BATCH, sum(table.size for table in sized) // MOST_BATCHES)
+    batches: list[list[TableData]] = []
+    room = 0
+    for table in sized:
+        if not batches or table.size > room or len(batches[-1]) >= TABLES_OF_BATCH:
+            batches.append([])
+            room = full
+        batches[-1].append(table)
+        room -= table.size
+    return RestorePlan(encoding=contents.encoding, batches=batches, skipped=skipped[:100])
+
+
+def _table(entry: Entry) -> TableData:
+    if not COPY.match(entry.copy):
+        raise Refusal(
+            "DUMP_NOT_COPY",
+            entry.label,
+            f"expected a COPY statement for its rows, found {entry.copy[:80]!r}.",
+            "Make the dump without `--inserts` and `--column-inserts`.",
+        )
+    return TableData(
+        entry=entry.id,
+        schema_name=entry.namespace,
+        table=entry.tag,
+        copy_statement=entry.copy,
+        offset=entry.offset,
+    )
+
+
+def _refuse_unknown(entries: Iterable[Entry]) -> None:
+    known = SETTINGS | PRE_DATA | DATA | POST_DATA | WITHOUT_MEANING | LEFT_ASIDE
+    strange = []
+    for entry in entries:
+        if entry.desc in LARGE_OBJECTS:
+            raise large_objects(f"{entry.desc} {entry.tag}".strip())
+        partitioned = entry.desc == "TABLE" and re.search(r"\)\s*PARTITION BY ", entry.definition)
+        if entry.desc not in known or partitioned:
+            strange.append(f"{entry.label} (partitioned)" if partitioned else entry.label)
+    if strange:
+        raise Refusal(
+            "DUMP_UNKNOWN_ENTRY",
+            strange[0],
+            f"expected the tables and sequences of a Mendix app, found {len(strange)} other entries: "
+            f"{', '.join(strange[:10])}{' …' if len(strange) > 10 else ''}.",
+            "Remove them from a copy of the source database and make the backup from that copy.",
+        )
