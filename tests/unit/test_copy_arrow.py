@@ -8,7 +8,6 @@ from shared.copying.arrow import Conversion, ValueOutOfRange
 from shared.databaseplan import PlannedColumn
 
 
-
 def conversion(kind):
     return Conversion([PlannedColumn(name="c", source_name="c", source_type="x", type=kind)])
 
