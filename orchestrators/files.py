@@ -1,0 +1,114 @@
+"""Stages files and files-verify: batches of the index copied side by side, then the container compared with the index."""
+
+from durabletask import task
+
+from orchestrators.calling import Payload, Steps, call, call_sub, fan_out
+from shared.contracts import Check, Counts, FilesCopied, StageProgress, Verified
+from shared.errors import Finding
+from shared.snapshot.work import FilesPlanned, ListingState
+
+BATCHES_OF_CHILD = 100
+MOST_LISTINGS = 150  # of `verify_listing`, three minutes each
+
+
+def copy_files(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
+    """Copy every file of the snapshot. Input: `SnapshotWork`; output: `FilesCopied`."""
+    work = {"run": payload["run"], "snapshot": payload["snapshot"]}
+    plan = FilesPlanned.model_validate((yield from call(ctx, "plan_files", work)))
+    progress = StageProgress(
+        stage="files", started_at=ctx.current_utc_datetime, total=Counts(files=plan.files, bytes=plan.bytes)
+    )
+    done = FilesCopied(files=0, bytes=0)
+    for number, first in enumerate(range(0, plan.batches, BATCHES_OF_CHILD)):
+        instance = f"{ctx.instance_id}:{number}"
+        progress.children = [instance]
+        _tell(ctx, progress)
+        stop = min(first + BATCHES_OF_CHILD, plan.batches)
+        batches = {**work, "first": first, "stop": stop, "window": plan.window}
+        answer = yield from call_sub(ctx, "copy_file_batches", batches, instance)
+        done = _plus(done, FilesCopied.model_validate(answer))
+        progress.done = Counts(files=done.files, bytes=done.bytes)
+    progress.children = []
+    _tell(ctx, progress)
+    return done.model_dump(mode="json")
+
+
+def copy_file_batches(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
+    """Copy some batches. Input: `FileBatches`; output: `FilesCopied`."""
+    work = {"run": payload["run"], "snapshot": payload["snapshot"]}
+    progress = StageProgress(stage="files", started_at=ctx.current_utc_datetime)
+    done = FilesCopied(files=0, bytes=0)
+
+    def count(result: Payload) -> None:
+        nonlocal done
+        done = _plus(done, FilesCopied.model_validate(result))
+        progress.done = Counts(files=done.files, bytes=done.bytes)
+        _tell(ctx, progress)
+
+    batches = [{**work, "batch": number} for number in range(payload["first"], payload["stop"])]
+    yield from fan_out(ctx, "copy_batch", batches, payload["window"], count)
+    return done.model_dump(mode="json")
+
+
+def verify_files(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
+    """Compare the target container with the snapshot. Input: `SnapshotWork`; output: `Verified`."""
+    work = {"run": payload["run"], "snapshot": payload["snapshot"]}
+    files = payload["snapshot"]["files"]
+    if payload["snapshot"]["index_blob"] is None:
+        how = "The backup holds a database only."
+        return Verified(checks=[Check(name="files", outcome="skipped", how=how)]).model_dump(mode="json")
+    progress = StageProgress(stage="files-verify", started_at=ctx.current_utc_datetime, total=Counts(files=files))
+    state = None
+    for _ in range(MOST_LISTINGS):
+        answer = yield from call(ctx, "verify_listing", {**work, "state": state})
+        state = answer
+        progress.done = Counts(files=answer["position"], bytes=answer["bytes"])
+        _tell(ctx, progress)
+        if answer["finished"]:
+            return _verdict(ListingState.model_validate(answer), files).model_dump(mode="json")
+    raise RuntimeError(f"expected the container compared after {MOST_LISTINGS} listings, found it unfinished")
+
+
+def _verdict(state: ListingState, files: int) -> Verified:
+    wrong = state.missing + state.unexpected + state.size_differences
+    checks = [
+        Check(
+            name="files: one blob of the right size each",
+            outcome="failed" if wrong else "passed",
+            how="The target container's listing was compared with the snapshot's index, name by name.",
+            detail=f"{files:,} files, {state.blobs:,} blobs: {state.missing:,} missing, {state.unexpected:,} "
+            f"unexpected, {state.size_differences:,} of another size.",
+        ),
+        Check(
+            name="files: MD5",
+            outcome="failed" if state.md5_differences else "passed" if state.md5_equal or not files else "skipped",
+            how="The blob's Content-MD5 was compared with the MD5 taken while the archive was inflated.",
+            detail=f"{state.md5_equal:,} equal, {state.md5_differences:,} different, {state.md5_unknown:,} not known.",
+        ),
+    ]
+    findings = []
+    if wrong or state.md5_differences:
+        findings.append(
+            Finding(
+                code="FILES_DIFFER",
+                severity="error",
+                object="target container",
+                message=f"expected every file of the snapshot and nothing else, found {wrong + state.md5_differences:,} "
+                "differences.",
+                remedy="Look at the examples; then empty the container and migrate the files again.",
+                count=wrong + state.md5_differences,
+                examples=state.examples[:10],
+            )
+        )
+    return Verified(checks=checks, findings=findings)
+
+
+def _plus(one: FilesCopied, other: FilesCopied) -> FilesCopied:
+    return FilesCopied(**{name: getattr(one, name) + getattr(other, name) for name in FilesCopied.model_fields})
+
+
+def _tell(ctx: task.OrchestrationContext, progress: StageProgress) -> None:
+    ctx.set_custom_status(progress.model_dump(mode="json"))
+
+
+ORCHESTRATORS = [copy_files, copy_file_batches, verify_files]

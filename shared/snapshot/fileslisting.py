@@ -1,0 +1,92 @@
+"""Comparing the target container with the index: both in the order of names, page by page, whatever their size.
+
+The service lists blobs in lexicographic order of their names
+(https://learn.microsoft.com/rest/api/storageservices/list-blobs), which for lower-case UUIDs is the order of their bytes.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import pyarrow as pa
+from azure.storage.blob import BlobProperties, ContainerClient
+
+from shared.snapshot.members import shown, uuid_text
+from shared.snapshot.work import ListingState
+
+A_PAGE = 5_000
+SHOWN = 100
+
+
+class Comparison:
+    """A comparison that goes on from `state`. `files`: `uuid`, `size` and `md5` of the index, sorted by UUID."""
+
+    def __init__(self, files: pa.Table, container: ContainerClient, prefix: str, state: ListingState) -> None:
+        self._files = files
+        self._container = container
+        self._prefix = prefix
+        self.state = state
+
+    def advance(self, enough: Callable[[], bool]) -> ListingState:
+        """Compare page after page until `enough()` holds, or to the end."""
+        state = self.state
+        listing = self._container.list_blobs(name_starts_with=self._prefix or None, results_per_page=A_PAGE)
+        pages: Any = listing.by_page(continuation_token=state.page)
+        for page in pages:
+            self._page(list(page))
+            state.page = pages.continuation_token
+            if not state.page:
+                break
+            if enough():
+                return state
+        for row in range(state.position, self._files.num_rows):
+            self._missing(self._files["uuid"][row].as_py())
+        state.position, state.finished, state.page = self._files.num_rows, True, None
+        return state
+
+    def _page(self, blobs: list[BlobProperties]) -> None:
+        """Compare one page with the stretch of the index that it can match."""
+        state = self.state
+        stretch = self._files.slice(state.position, len(blobs) + A_PAGE).to_pydict()
+        uuids, sizes, md5s = stretch["uuid"], stretch["size"], stretch["md5"]
+        at = 0
+        for blob in blobs:
+            state.blobs += 1
+            state.bytes += int(blob.size)
+            name = blob.name[len(self._prefix) :]
+            while at < len(uuids) and uuid_text(uuids[at]) < name:
+                self._missing(uuids[at])
+                at += 1
+                if at == len(uuids):  # many files missing in a row: take up the next stretch of the index
+                    state.position += at
+                    stretch = self._files.slice(state.position, len(blobs) + A_PAGE).to_pydict()
+                    uuids, sizes, md5s, at = stretch["uuid"], stretch["size"], stretch["md5"], 0
+            if at < len(uuids) and uuid_text(uuids[at]) == name:
+                self._compare(blob, sizes[at], md5s[at])
+                at += 1
+            else:
+                state.unexpected += 1
+                self._example(f"{shown(name)} is in the container, but not in the snapshot.")
+        state.position += at
+
+    def _compare(self, blob: BlobProperties, size: int, md5: bytes | None) -> None:
+        state = self.state
+        if blob.size != size:
+            state.size_differences += 1
+            self._example(f"{blob.name} has {blob.size:,} bytes, expected {size:,}.")
+            return
+        found = blob.content_settings.content_md5
+        if md5 is None or not found:
+            state.md5_unknown += 1
+        elif bytes(found) == md5:
+            state.md5_equal += 1
+        else:
+            state.md5_differences += 1
+            self._example(f"{blob.name} has another MD5 than in the snapshot.")
+
+    def _missing(self, uuid: bytes) -> None:
+        self.state.missing += 1
+        self._example(f"{uuid_text(uuid)} is in the snapshot, but not in the container.")
+
+    def _example(self, sentence: str) -> None:
+        if len(self.state.examples) < SHOWN:
+            self.state.examples.append(sentence)
