@@ -1,0 +1,250 @@
+"""What a security officer asks of infra/: nothing public, no key, no password, no role without a reason."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from tests.unit.bicepfiles import INFRA, ROOT, BicepFile, Declared, Node, all_files, literal, read, text, walk
+
+FILES = all_files()
+# https://learn.microsoft.com/azure/role-based-access-control/built-in-roles
+ROLES = {
+    "b7e6dc6d-f1e8-4753-8033-0f276bb0955b": "storageBlobDataOwner",
+    "ba92f5b4-2d11-453d-a403-e96b0029c9fe": "storageBlobDataContributor",
+    "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1": "storageBlobDataReader",
+    "974c5e8b-45b9-4653-ba55-5f855dd0fb88": "storageQueueDataContributor",
+    "0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3": "storageTableDataContributor",
+    "4633458b-17de-408a-b874-0445c86b69e6": "keyVaultSecretsUser",
+    "3913510d-42f4-4e42-8a64-420c390055eb": "monitoringMetricsPublisher",
+    "0ad04412-c4d5-4796-b79c-f76d14c8d402": "durableTaskDataContributor",
+    "b24988ac-6180-42a0-ab88-20f7382dd24c": "contributor",
+    "18d7d88d-d35e-4fb5-a5c3-7773c20a72d9": "userAccessAdministrator",
+}
+# The list of the linter's rule no-hardcoded-env-urls, as far as it could concern us.
+ENVIRONMENT_URLS = (
+    "core.windows.net", "database.windows.net", "vault.azure.net", "management.azure.com",
+    "login.microsoftonline.com", "graph.windows.net", "gallery.azure.com",
+)  # fmt: skip
+GUID = re.compile(r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
+
+each_file = pytest.mark.parametrize("file", FILES, ids=lambda one: one.name)
+
+
+def strings(file: BicepFile) -> Iterator[tuple[Node, str]]:
+    """Every string that is not a description."""
+    for node in walk(file.root):
+        if node.type != "string":
+            continue
+        above: Node | None = node
+        while above is not None and above.type not in ("decorator", "metadata_declaration"):
+            above = above.parent
+        if above is None:
+            yield node, "".join(text(one) for one in node.children if one.type == "string_content")
+
+
+def assignments() -> list[tuple[BicepFile, Declared]]:
+    return [
+        (file, one)
+        for file in FILES
+        for one in file.resources.values()
+        if one.kind.startswith("Microsoft.Authorization/roleAssignments@")
+    ]
+
+
+def definitions() -> list[tuple[BicepFile, Declared]]:
+    return [
+        (file, one)
+        for file in FILES
+        for one in file.resources.values()
+        if one.kind.startswith("Microsoft.Authorization/roleDefinitions@")
+    ]
+
+
+@each_file
+def test_no_key_is_listed(file: BicepFile) -> None:
+    called = {text(one.children[0]) for one in walk(file.root) if one.type == "call_expression"}
+    assert not [name for name in called if name.lower().startswith("list")]
+    accessed = {text(one.children[-1]) for one in walk(file.root) if one.type == "member_expression"}
+    assert not [name for name in accessed if name.lower().startswith("listkeys")]
+
+
+@each_file
+def test_no_password_is_written_down(file: BicepFile) -> None:
+    for node in walk(file.root):
+        if node.type != "object_property" or node.children[-1].type != "string":
+            continue
+        name, value = text(node.children[0]), text(node.children[-1])
+        if re.search(r"password|secret|apikey|api_key|accountkey|sharedkey", name, re.IGNORECASE):
+            harmless = value == "'Disabled'" or "@Microsoft.KeyVault(" in value or "${" in value
+            assert harmless, f"{file.name}: {name}"
+
+
+@each_file
+def test_secrets_are_secure_parameters_and_reach_the_vault_only(file: BicepFile) -> None:
+    for parameter in file.parameters.values():
+        is_secret = parameter.type == "string" and re.search(r"password|secret|key$", parameter.name, re.IGNORECASE)
+        assert bool(is_secret) == ("secure" in parameter.decorators), parameter.name
+        if not is_secret:
+            continue
+        assert parameter.default is None or literal(parameter.default) == ""
+        for node in walk(file.root):
+            if node.type == "identifier" and text(node) == parameter.name and node.parent is not None:
+                allowed_uses = ("parameter_declaration", "object_property", "arguments")
+                assert node.parent.type in allowed_uses, text(node.parent)
+    outputs = " ".join(text(node) for node in file.outputs.values())
+    secure = [one.name for one in file.parameters.values() if "secure" in one.decorators]
+    assert [name for name in secure if re.search(rf"\b{name}\b", outputs)] == []
+
+
+@each_file
+def test_no_address_of_a_cloud_is_hard_coded(file: BicepFile) -> None:
+    for _, value in strings(file):
+        assert [one for one in ENVIRONMENT_URLS if one in value] == []
+
+
+def test_access_is_private_unless_asked_otherwise() -> None:
+    for file in FILES:
+        parameter = file.parameters.get("publicAccess")
+        if parameter is not None and parameter.default is not None:
+            assert text(parameter.default) == "false", file.name
+
+
+@each_file
+def test_whatever_has_a_public_side_has_it_only_with_public_access(file: BicepFile) -> None:
+    for node in walk(file.root):
+        if node.type == "object_property" and text(node.children[0]) in (
+            "publicNetworkAccess", "defaultAction", "ipSecurityRestrictionsDefaultAction",
+            "scmIpSecurityRestrictionsDefaultAction", "ipAllowlist",
+        ):  # fmt: skip
+            value = node.children[-1]
+            assert value.type == "ternary_expression", text(node)
+            assert text(value.children[0]) in ("publicAccess", "doorOpen"), text(node)
+    for resource in file.resources.values():
+        if resource.kind.split("@")[0].endswith("/firewallRules"):
+            assert resource.conditional, resource.symbol
+
+
+@each_file
+def test_whatever_can_have_a_private_endpoint_has_one(file: BicepFile) -> None:
+    private = (
+        "Microsoft.Storage/storageAccounts", "Microsoft.KeyVault/vaults", "Microsoft.Web/sites", "Microsoft.Sql/servers",
+        "Microsoft.DBforPostgreSQL/flexibleServers", "Microsoft.DurableTask/schedulers",
+    )  # fmt: skip
+    made = [one for one in file.resources.values() if one.kind.split("@")[0] in private and not one.existing]
+    endpoints = [one for one in file.modules.values() if one.kind == "endpoint.bicep"]
+    for resource in made:
+        assert any(text(e.property("params", "resourceId") or e.body) == f"{resource.symbol}.id" for e in endpoints)
+
+
+def test_storage_takes_tokens_only() -> None:
+    account = read(INFRA / "modules" / "storage.bicep").resources["account"]
+    expected = {
+        "allowSharedKeyAccess": "false",
+        "allowBlobPublicAccess": "false",
+        "allowCrossTenantReplication": "false",
+        "supportsHttpsTrafficOnly": "true",
+        "minimumTlsVersion": "'TLS1_2'",
+    }
+    for name, value in expected.items():
+        assert text(account.property("properties", name) or account.body) == value
+
+
+def test_databases_take_entra_tokens_only() -> None:
+    postgres = read(INFRA / "modules" / "postgres.bicep").resources["server"]
+    assert literal(postgres.property("properties", "authConfig", "passwordAuth")) == "Disabled"
+    assert literal(postgres.property("properties", "authConfig", "activeDirectoryAuth")) == "Enabled"
+    sql = read(INFRA / "modules" / "sql.bicep").resources["server"]
+    assert text(sql.property("properties", "administrators", "azureADOnlyAuthentication") or sql.body) == "true"
+    assert literal(sql.property("properties", "minimalTlsVersion")) == "1.2"
+    for server in (postgres, sql):
+        assert server.property("properties", "administratorLoginPassword") is None
+
+
+def test_the_vault_uses_roles_and_cannot_be_purged() -> None:
+    vault = read(INFRA / "modules" / "keyvault.bicep").resources["vault"]
+    for name in ("enableRbacAuthorization", "enableSoftDelete", "enablePurgeProtection"):
+        assert text(vault.property("properties", name) or vault.body) == "true"
+
+
+def test_the_app_takes_no_basic_authentication_and_no_plain_http() -> None:
+    file = read(INFRA / "modules" / "functions.bicep")
+    policies = [one for one in file.resources.values() if one.kind == "basicPublishingCredentialsPolicies"]
+    assert {literal(one.property("name")) for one in policies} == {"ftp", "scm"}
+    assert {text(one.property("properties", "allow") or one.body) for one in policies} == {"false"}
+    assert text(file.resources["app"].property("properties", "httpsOnly") or file.root) == "true"
+
+
+@each_file
+def test_a_guid_in_a_file_is_a_known_role_under_its_own_name(file: BicepFile) -> None:
+    for name, value in file.variables.items():
+        found = literal(value)
+        if found is not None and GUID.match(found):
+            assert ROLES.get(found) == name
+    for node, value in strings(file):
+        if GUID.match(value):
+            assert node.parent is not None
+            assert node.parent.type == "variable_declaration"
+
+
+def test_every_role_assignment_names_the_code_that_needs_it() -> None:
+    found = assignments()
+    assert len(found) >= 10
+    for file, assignment in found:
+        reason = " ".join(line.removeprefix("//").strip() for line in assignment.comment.splitlines())
+        assert reason.startswith("Needed by: "), f"{file.name}: {assignment.symbol}"
+        places = re.findall(r"(?:shared|activities|orchestrators|infra|\.github)/[\w./*-]*|function_app\.py", reason)
+        assert places, reason
+        for place in places:
+            pattern = place.rstrip("./")
+            assert list(ROOT.glob(pattern)), f"{file.name}: {assignment.symbol} names {place}, which does not exist"
+
+
+def test_what_a_role_assignment_names_is_in_the_code_it_names() -> None:
+    for file, assignment in assignments():
+        reason = " ".join(line.removeprefix("//").strip() for line in assignment.comment.splitlines())
+        paths = [ROOT / one for one in re.findall(r"(?:shared|activities)/[\w/]+\.py", reason)]
+        sources = "\n".join(path.read_text() for path in paths)
+        for name in re.findall(r"`([a-z_]+)`", reason):
+            if paths:
+                assert re.search(rf"\b{name}\b", sources), f"{file.name}: {assignment.symbol} names {name}"
+
+
+def test_every_assignment_is_of_a_service_principal_and_named_after_what_it_joins() -> None:
+    for file, assignment in assignments():
+        assert literal(assignment.property("properties", "principalType")) == "ServicePrincipal"
+        assert text(assignment.property("name") or file.root).startswith("guid(")
+        role = text(assignment.property("properties", "roleDefinitionId") or file.root)
+        assert role.startswith("subscriptionResourceId('Microsoft.Authorization/roleDefinitions', ")
+
+
+def test_only_the_pipeline_has_a_role_on_the_whole_group() -> None:
+    for file, assignment in assignments():
+        if assignment.property("scope") is None:
+            assert file.name == "pipeline.bicep"
+
+
+def test_custom_roles_have_no_wildcard_and_no_data_action() -> None:
+    found = definitions()
+    assert len(found) == 2
+    for _, definition in found:
+        permissions = text(definition.property("properties", "permissions") or definition.body)
+        assert "*" not in permissions
+        assert "dataActions: []" in permissions
+        assert "/delete" not in permissions
+
+
+def test_the_app_has_one_identity_and_no_system_assigned_one() -> None:
+    app = read(INFRA / "modules" / "functions.bicep").resources["app"]
+    assert literal(app.property("identity", "type")) == "UserAssigned"
+
+
+@each_file
+def test_diagnostics_go_to_the_workspace(file: BicepFile) -> None:
+    watched = (
+        "Microsoft.Storage/storageAccounts", "Microsoft.KeyVault/vaults", "Microsoft.Web/sites", "Microsoft.Sql/servers",
+        "Microsoft.DBforPostgreSQL/flexibleServers",
+    )  # fmt: skip
+    made = [one for one in file.resources.values() if one.kind.split("@")[0] in watched and not one.existing]
+    diagnostics = [one for one in file.resources.values() if "diagnosticSettings" in one.kind]
+    assert not made or diagnostics
