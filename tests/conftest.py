@@ -5,6 +5,7 @@ pytest_plugins = [
     "tests.fixtures.postgres",
     "tests.fixtures.sqlserver",
     "tests.fixtures.sample",
+    "tests.fixtures.mendixcloud",
     "tests.fixtures.engine",
     "tests.fixtures.host",
     "tests.fixtures.apiserver",
