@@ -8,13 +8,13 @@ import psycopg
 from activities.boundary import activity
 from shared.blobs import clients
 from shared.blobs.documents import write
-from shared.contracts import Findings, Planned, RestoredWork
+from shared.contracts import Findings, Planned, RestoredWork, RunWork
 from shared.copying.stage import database_plan
 from shared.databaseplan import DatabasePlan, blob_name
 from shared.errors import Refusal
 from shared.mendix.planning import plan_database as make_plan
 from shared.postgres.connection import connect as connect_postgres
-from shared.settings import TargetProfile, settings
+from shared.settings import SqlServer, TargetProfile, settings
 from shared.sqlserver.creation import create
 from shared.sqlserver.ddl import script
 
@@ -41,13 +41,8 @@ def create_schema(work: RestoredWork) -> Findings:
     request = work.run.request
     profile = settings().target_profile(request.target)
     plan = database_plan(clients.staging(), work.run.id)
-    if profile.sql is None:
-        raise Refusal(
-            "TARGET_KIND", request.target, "expected a SQL Server target, found a profile without one.",
-            "Add TARGET__<NAME>__SQL__SERVER and ...__SQL__DATABASE to the settings.",
-        )  # fmt: skip
     drop = request.target_not_empty == "drop"
-    return Findings(findings=create(profile.sql, plan, drop=drop, keys_first=profile.load == "keys-first"))
+    return Findings(findings=create(target_of(work), plan, drop=drop, keys_first=profile.load == "keys-first"))
 
 
 def base_plan_blob(run: str) -> str:
@@ -69,3 +64,17 @@ def save_plan(plan: DatabasePlan, profile: TargetProfile) -> str:
     text = script(plan, keys_first=profile.load == "keys-first")
     clients.reports().upload_blob(ddl, text.encode(), overwrite=True)
     return ddl
+
+
+def target_of(work: RunWork) -> SqlServer:
+    """Return the target's SQL Server; Refusal TARGET_KIND when its profile has none."""
+    name = work.run.request.target
+    sql = settings().target_profile(name).sql
+    if sql is None:
+        raise Refusal(
+            "TARGET_KIND",
+            name,
+            "expected a SQL Server target, found a profile without one.",
+            "Add TARGET__<NAME>__SQL__SERVER and TARGET__<NAME>__SQL__DATABASE to the settings.",
+        )
+    return sql

@@ -69,9 +69,12 @@ def session(
     credential: Credential | None = None,
     autocommit: bool = True,
     timeout: int = QUERY_TIMEOUT,
+    login_timeout: int = LOGIN_TIMEOUT,
 ) -> Generator[pyodbc.Connection]:
     """Open a session, close it at the end, and translate what the driver raises in between."""
-    connection = connect(profile, credential=credential, autocommit=autocommit, timeout=timeout)
+    connection = connect(
+        profile, credential=credential, autocommit=autocommit, timeout=timeout, login_timeout=login_timeout
+    )
     try:
         with translated(f"{profile.server}/{profile.database}"):
             yield connection

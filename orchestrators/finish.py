@@ -1,0 +1,41 @@
+"""The stage `finish`: keys and indexes of all tables in parallel, then foreign keys, then the database itself."""
+
+from durabletask import task
+
+from orchestrators.calling import Payload, Steps, answering, call, fan_out
+from shared.contracts import Counts, StageProgress
+
+
+@answering
+def finish_schema(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
+    """Complete the target's schema. Input: `RestoredWork`; output: `Findings`."""
+    planned = yield from call(ctx, "plan_finish", payload)
+    findings: list[Payload] = []
+    progress = StageProgress(
+        stage="finish",
+        started_at=ctx.current_utc_datetime,
+        total=Counts(tables=planned["tables"]),
+        note="keys and indexes",
+    )
+
+    def keyed(result: Payload) -> None:
+        findings.extend(result["findings"])
+        progress.done.tables += result["tables"]
+        ctx.set_custom_status(progress.model_dump(mode="json"))
+
+    def linked(result: Payload) -> None:
+        findings.extend(result["findings"])
+
+    ctx.set_custom_status(progress.model_dump(mode="json"))
+    yield from fan_out(ctx, "finish_tables", _works(payload, planned["groups"]), planned["window"], keyed)
+    progress.note = "foreign keys"
+    ctx.set_custom_status(progress.model_dump(mode="json"))
+    yield from fan_out(ctx, "finish_links", _works(payload, planned["linked"]), planned["window"], linked)
+    last = yield from call(ctx, "finish_database", payload)
+    findings.extend(last["findings"])
+    findings.sort(key=lambda one: (one["code"], one["object"]))
+    return {"findings": findings}
+
+
+def _works(payload: Payload, groups: int) -> list[Payload]:
+    return [payload | {"group": group} for group in range(groups)]

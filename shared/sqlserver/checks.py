@@ -1,0 +1,169 @@
+"""Preflight on the target database: reachable, fit, allowed, empty, unused. Reads only."""
+
+from collections.abc import Callable
+
+import pyodbc
+
+from shared.errors import Finding, MxferryError
+from shared.settings import SqlServer, TargetProfile
+from shared.sqlserver import catalogue
+from shared.sqlserver.completion import COMPATIBILITY_LEVEL, OPTIONS
+from shared.sqlserver.connection import PROGRAM, session
+
+LOGIN_SECONDS = 30
+FIRST_MAJOR = 15
+"""SQL Server 2019: the first with UTF-8 collations, by which verification hashes rows as PostgreSQL does."""
+
+DATABASE_RIGHTS = ("CREATE TABLE", "CREATE PROCEDURE", "SELECT", "INSERT", "UPDATE", "DELETE", "ALTER", "EXECUTE")
+WAKING = 40613
+"""Azure SQL's error number while a serverless database resumes."""
+
+
+def check_target(profile: TargetProfile, collation: str | None = None, *, identity: str | None = None) -> list[Finding]:
+    """Return everything that is wrong or noteworthy about a profile's database; all findings at once.
+
+    `collation` is the one the request wants for new columns; `identity` the name of the app's managed identity, for
+    the remedies. Raises TransientError only while a paused database wakes up.
+    """
+    if profile.sql is None:
+        return [_error("TARGET_KIND", "target profile", "expected a SQL Server target, found a profile without one.")]
+    where = f"{profile.sql.server}/{profile.sql.database}"
+    found: list[Finding] = []
+    try:
+        with session(profile.sql, timeout=60, login_timeout=LOGIN_SECONDS) as connection:
+            for check in _checks(profile.sql, where, collation, identity):
+                found.extend(check(connection))
+    except MxferryError as error:
+        if str(WAKING) in error.message:
+            raise
+        found.append(_unreachable(profile.sql, where, error, identity))
+    return found
+
+
+def _checks(
+    sql: SqlServer, where: str, collation: str | None, identity: str | None
+) -> list[Callable[[pyodbc.Connection], list[Finding]]]:
+    return [
+        lambda connection: _engine(connection, where),
+        lambda connection: _rights(connection, sql, where, identity),
+        lambda connection: _options(connection, where),
+        lambda connection: _empty(connection, where),
+        lambda connection: _in_use(connection, where),
+        lambda connection: _collation(connection, where, collation),
+    ]
+
+
+def _engine(connection: pyodbc.Connection, where: str) -> list[Finding]:
+    engine = catalogue.engine(connection)
+    if engine.in_azure or engine.major >= FIRST_MAJOR:
+        return []
+    message = f"expected SQL Server 2019 (15) or newer, or Azure SQL, found version {engine.version}."
+    return [_error("TARGET_TOO_OLD", where, message, "Use a newer server.")]
+
+
+def _rights(connection: pyodbc.Connection, sql: SqlServer, where: str, identity: str | None) -> list[Finding]:
+    missing = [
+        right
+        for right in DATABASE_RIGHTS
+        if not _allowed(connection, "SELECT HAS_PERMS_BY_NAME(DB_NAME(), 'DATABASE', ?)", right)
+    ]
+    if not _allowed(connection, "SELECT HAS_PERMS_BY_NAME(N'dbo', 'SCHEMA', ?)", "ALTER"):
+        missing.append("ALTER ON SCHEMA::dbo")
+    if not missing:
+        return []
+    message = f"expected the login to be db_owner, or to have each right, found these missing: {', '.join(missing)}."
+    return [_error("TARGET_NO_RIGHT", where, message, grant(sql, identity))]
+
+
+def _allowed(connection: pyodbc.Connection, statement: str, right: str) -> bool:
+    row = connection.execute(statement, right).fetchone()
+    return row is not None and row[0] == 1
+
+
+def grant(sql: SqlServer, identity: str | None) -> str:
+    """Return the statements that give the profile's login what it needs, for a database administrator to run."""
+    if sql.password is not None:
+        name = sql.user or "<login>"
+        create = f"CREATE USER [{name}] FOR LOGIN [{name}];"
+    else:
+        name = identity or "<name of the app's managed identity>"
+        create = f"CREATE USER [{name}] FROM EXTERNAL PROVIDER;"
+    return (
+        f"In database {sql.database}, as its administrator: {create} (if the user is not there yet) "
+        f"ALTER ROLE db_owner ADD MEMBER [{name}];"
+    )
+
+
+def _options(connection: pyodbc.Connection, where: str) -> list[Finding]:
+    state = catalogue.database_state(connection)
+    found = [
+        _warning("TARGET_OPTION", where, f"{name} is off; a Mendix runtime needs it. It is set at the end.", statement)
+        for name, statement in OPTIONS
+        if not getattr(state, name)
+    ]
+    if state.compatibility_level < COMPATIBILITY_LEVEL:
+        message = (
+            f"expected compatibility level {COMPATIBILITY_LEVEL} or higher, found {state.compatibility_level}. "
+            "It is set at the end."
+        )
+        statement = f"ALTER DATABASE CURRENT SET COMPATIBILITY_LEVEL = {COMPATIBILITY_LEVEL}"
+        found.append(_warning("TARGET_OPTION", where, message, statement))
+    return found
+
+
+def _empty(connection: pyodbc.Connection, where: str) -> list[Finding]:
+    rows = catalogue.table_rows(connection)
+    if not rows:
+        return []
+    largest = sorted(rows.items(), key=lambda item: (-item[1], item[0]))[:10]
+    message = f"expected no tables in schema dbo, found {len(rows)} with {sum(rows.values())} rows."
+    remedy = 'Use an empty database, or say `"target_not_empty": "drop"` with the profile\'s name in `"confirm"`.'
+    found = _error("TARGET_NOT_EMPTY", where, message, remedy)
+    return [found.model_copy(update={"count": len(rows), "examples": [f"{name}: {n} rows" for name, n in largest]})]
+
+
+def _in_use(connection: pyodbc.Connection, where: str) -> list[Finding]:
+    others = [group for group in catalogue.sessions(connection) if group.program != PROGRAM]
+    if not others:
+        return []
+    message = f"expected nobody else on the database, found {sum(group.count for group in others)} other sessions."
+    found = _warning("TARGET_IN_USE", where, message, "Stop the app on the target environment before the cut-over.")
+    seen = [
+        f"{group.count} × {group.program or 'unnamed program'} on {group.host or 'unknown host'}" for group in others
+    ]
+    return [found.model_copy(update={"count": sum(group.count for group in others), "examples": seen[:10]})]
+
+
+def _collation(connection: pyodbc.Connection, where: str, wanted: str | None) -> list[Finding]:
+    own = catalogue.database_state(connection).collation
+    if wanted is not None:
+        row = connection.execute("SELECT CAST(COLLATIONPROPERTY(?, 'CodePage') AS int)", wanted).fetchone()
+        if row is None or row[0] is None:
+            message = f"expected options.collation to be a collation of the target, found {wanted}."
+            return [_error("UNKNOWN_COLLATION", where, message, "See SELECT name FROM sys.fn_helpcollations().")]
+    if wanted is None or wanted == own:
+        return [_info("TARGET_COLLATION", where, f"the database's collation is {own}; unique keys are judged by it.")]
+    message = f"new string columns get {wanted}, the database's own collation is {own}."
+    remedy = (
+        "Comparing columns of two collations fails in T-SQL; tables made later by the runtime get the database's own."
+    )
+    return [_warning("TARGET_COLLATION", where, message, remedy)]
+
+
+def _unreachable(sql: SqlServer, where: str, error: MxferryError, identity: str | None) -> Finding:
+    remedy = error.remedy or "Check the server's name, its firewall and private endpoints, and that it is running."
+    if error.code in ("SQL_LOGIN_FAILED", "SQL_NO_RIGHT"):
+        remedy = f"{remedy} {grant(sql, identity)}"
+    return _error("TARGET_UNREACHABLE", where, f"expected to log in, found: {error.message}", remedy)
+
+
+def _error(code: str, about: str, message: str, remedy: str = "") -> Finding:
+    return Finding(code=code, severity="error", object=about, message=message, remedy=remedy)
+
+
+def _warning(code: str, about: str, message: str, remedy: str = "") -> Finding:
+    return Finding(code=code, severity="warning", object=about, message=message, remedy=remedy)
+
+
+def _info(code: str, about: str, message: str) -> Finding:
+    return Finding(code=code, severity="info", object=about, message=message)
