@@ -10,11 +10,11 @@ from pydantic import BaseModel, Field
 
 from api.http import Answer, Call, Engine, answer, parsed, problem, refusal, with_etag
 from shared import progress, runs
-from shared.contracts import Decision, MigrationRequest, Run, UrlSource
+from shared.contracts import Decision, MigrationRequest, Run, UrlSource, Window
 from shared.errors import Finding, Refusal
 from shared.progress import StageView, View
 from shared.settings import settings
-from shared.sources.url import check_url, stow_source_url
+from shared.sources.url import checked_url, stow_source_url
 
 OVER = {"COMPLETED", "FAILED", "TERMINATED", "CANCELED"}
 
@@ -41,6 +41,7 @@ class MigrationView(BaseModel):
     source: str
     created_at: datetime
     stage: str | None = None
+    window: Window | None = None
     progress: View
     findings: list[Finding] = Field(default_factory=list)
     links: dict[str, str] = Field(default_factory=dict)
@@ -150,7 +151,7 @@ async def look(engine: Engine, run_id: str) -> MigrationView:
     return MigrationView(
         id=run_id, status=status, verdict=verdict, reason=reason, target=run.request.target,
         purpose=run.request.options.purpose, source=run.request.source.kind, created_at=run.created_at,
-        stage=seen.stage, progress=seen, findings=await asyncio.to_thread(runs.findings, run_id), links=_links(run_id),
+        stage=seen.stage, window=run.request.window, progress=seen, findings=await asyncio.to_thread(runs.findings, run_id), links=_links(run_id),
     )  # fmt: skip
 
 
@@ -158,8 +159,7 @@ def _checked(request: MigrationRequest) -> str | None:
     """Check what the settings can say about a request; return the source URL, if it has one."""
     settings().target_profile(request.target)
     if isinstance(request.source, UrlSource):
-        check_url(request.source.url or "")
-        return request.source.url
+        return str(checked_url(request.source.url or ""))
     if request.source.kind == "mendix-cloud" or request.source.profile:
         settings().source_profile(str(request.source.profile))
     return None

@@ -28,6 +28,7 @@ STATUS_WORDS = {
     500: "A fault of the app; its log has the details.",
     503: "The app, or a service it needs, is not ready.",
 }
+PATH_PATTERNS = {"id": RUN_ID.pattern, "file": r"^[a-z]+\.(html|css|js|svg)$"}
 JSON = "application/json"
 REF = "#/components/schemas/{model}"
 
@@ -92,7 +93,7 @@ def _operation(route: Route) -> Json:
 
 def _parameters(route: Route) -> list[Json]:
     found = [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string", "pattern": RUN_ID.pattern}}
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string", "pattern": PATH_PATTERNS[name]}}
         for name in re.findall(r"{(\w+)}", route.path)
     ]
     found += [

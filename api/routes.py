@@ -1,6 +1,6 @@
 """The table of routes: it makes the HTTP triggers in `function_app.py`, and the OpenAPI page."""
 
-from api import health, migrations, openapi
+from api import health, migrations, openapi, profiles, ui
 from api.http import Problem, Query, Route
 from shared.contracts import Decision, MigrationRequest
 from shared.reporting.model import Report
@@ -8,6 +8,12 @@ from shared.reporting.model import Report
 _ROUTES = (
     Route("health", "GET", "health", health.health, "Is the app up?", auth="anonymous",
           responses={200: health.Health, 503: health.Health}),
+    Route("ui", "GET", "ui", ui.ui, "The page to watch and steer migrations with.", auth="anonymous",
+          responses={200: "text/html"}, etag=True),
+    Route("ui_file", "GET", "ui/{file}", ui.file, "A file of the page.", auth="anonymous",
+          responses={200: "text/html, text/css, text/javascript, image/svg+xml", 404: Problem}, etag=True),
+    Route("list_profiles", "GET", "profiles", profiles.index, "The profiles that a request may name.",
+          responses={200: profiles.Profiles}, etag=True),
     Route("start_migration", "POST", "migrations", migrations.start, "Start a migration.", idempotent=True,
           request=MigrationRequest, responses={202: migrations.Started, 409: Problem}),
     Route("list_migrations", "GET", "migrations", migrations.index, "List migrations, newest first.",

@@ -1,0 +1,70 @@
+// Chooses the view by the address (#/…), asks for the key when the app wants one, says what goes wrong.
+
+import { Problem, key } from "./api.js";
+import { h } from "./dom.js";
+import { rehearsals } from "./rehearsals.js";
+import { run } from "./run.js";
+import { runs } from "./runs.js";
+import { start } from "./start.js";
+import { viewer } from "./viewer.js";
+
+const VIEWS = [
+  [/^$/, runs],
+  [/^new$/, start],
+  [/^rehearsals$/, rehearsals],
+  [/^runs\/([^/]+)$/, run],
+  [/^runs\/([^/]+)\/(report|runbook)$/, viewer],
+];
+
+const main = document.getElementById("main");
+let left = new AbortController();
+
+function trouble(text) {
+  const place = document.getElementById("trouble");
+  place.hidden = !text;
+  if (text && place.textContent !== text) place.textContent = text;
+}
+
+async function show(focus) {
+  left.abort();
+  left = new AbortController();
+  const signal = left.signal;
+  const path = location.hash.replace(/^#\/?/, "");
+  if (path === "main") return;
+  trouble(null);
+  document.getElementById("sign-out").hidden = !key.get();
+  const [pattern, view] = VIEWS.find(([one]) => one.test(path)) ?? VIEWS[0];
+  const place = h("div", {});
+  main.replaceChildren(place);
+  if (focus) main.focus();
+  try {
+    await view(place, signal, trouble, ...(pattern.exec(path)?.slice(1) ?? []).map(decodeURIComponent));
+  } catch (error) {
+    if (signal.aborted) return;
+    if (error instanceof Problem && (error.status === 401 || error.status === 403)) place.replaceChildren(signIn());
+    else place.replaceChildren(failure(error));
+  }
+}
+
+function failure(error) {
+  return h("section", { class: "notice tone-failed" }, h("h1", {}, "That did not work"), h("p", {}, error.message),
+    error.remedy ? h("p", { class: "soft" }, error.remedy) : null, h("p", {}, h("a", { href: "#/" }, "Back to the list")));
+}
+
+function signIn() {
+  const wrong = key.get() !== null;
+  key.forget();
+  const field = h("input", { id: "key", type: "password", autocomplete: "off", required: true, spellcheck: "false" });
+  const form = h("form", { class: "sign-in", onsubmit: (event) => { event.preventDefault(); key.set(field.value.trim()); show(true); } },
+    h("h1", {}, "Function key"),
+    h("p", {}, "Starting, watching and approving migrations needs a function key of this app. It stays in this browser tab and is forgotten when the tab is closed."),
+    wrong ? h("p", { class: "wrong", role: "alert" }, "The app did not take that key.") : null,
+    h("label", { for: "key" }, "Key"), field, h("button", { type: "submit", class: "primary" }, "Continue"),
+    h("p", { class: "soft" }, "Find it in the portal under Functions → App keys, or with az functionapp keys list."));
+  setTimeout(() => field.focus());
+  return form;
+}
+
+document.getElementById("sign-out").addEventListener("click", () => { key.forget(); location.hash = "#/"; show(true); });
+window.addEventListener("hashchange", () => show(true));
+show(false);

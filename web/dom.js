@@ -1,0 +1,37 @@
+// Makes elements. Values only ever become text or attributes, never markup.
+
+const SVG = "http://www.w3.org/2000/svg";
+
+export function h(tag, attributes, ...children) {
+  return filled(document.createElement(tag), attributes, children);
+}
+
+export function s(tag, attributes, ...children) {
+  return filled(document.createElementNS(SVG, tag), attributes, children);
+}
+
+function filled(element, attributes, children) {
+  for (const [name, value] of Object.entries(attributes ?? {})) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (name === "value" || name === "checked") element[name] = value;
+    else if (name === "width%") element.style.width = `${value}%`; // a style attribute would break the page's CSP
+    else if (name === "left%") element.style.left = `${value}%`;
+    else element.setAttribute(name, value === true ? "" : value);
+  }
+  element.append(...children.flat(4).filter((child) => child !== null && child !== undefined && child !== false));
+  return element;
+}
+
+// Replaces the contents of `place` only when `data` differs from what was drawn last, so that focus and selection stay.
+export function draw(place, data, make) {
+  const form = JSON.stringify(data ?? null);
+  if (place.drawn === form) return;
+  place.drawn = form;
+  place.replaceChildren(...[make(data)].flat(4).filter(Boolean));
+}
+
+export function announce(text) {
+  const live = document.getElementById("live");
+  if (live.textContent !== text) live.textContent = text;
+}

@@ -1,0 +1,58 @@
+// Numbers, times and names for people; the same words as the report (shared/reporting/wording.py).
+
+export const STAGES = {
+  "scheduled": "Waiting for the window",
+  "preflight": "Preflight",
+  "snapshot": "Snapshot to staging",
+  "restore": "Restore to the temporary database",
+  "plan": "Plan of the target schema",
+  "inspect": "Inspection of the data",
+  "approval": "Approval",
+  "database": "Database",
+  "schema": "Create the target schema",
+  "copy": "Copy rows",
+  "finish": "Keys, indexes, sequences",
+  "verify": "Verify rows",
+  "files": "Copy files",
+  "files-verify": "Verify files",
+  "reconcile": "Reconcile rows and files",
+  "smoke": "Smoke tests",
+  "report": "Report",
+  "clean-up": "Clean-up",
+};
+
+export const OVER = new Set(["verified", "failed", "refused", "aborted", "planned"]);
+
+export const stageWords = (name) => STAGES[name] ?? name;
+
+export const count = (value) => (value === null || value === undefined ? "–" : Math.round(value).toLocaleString("en"));
+
+export function size(bytes) {
+  if (bytes === null || bytes === undefined) return "–";
+  const units = ["B", "kB", "MB", "GB", "TB"];
+  let at = 0;
+  while (Math.abs(bytes) >= 999.5 && at < units.length - 1) { bytes /= 1000; at += 1; }
+  return `${bytes.toFixed(at === 0 || Math.abs(bytes) >= 99.95 ? 0 : Math.abs(bytes) >= 9.995 ? 1 : 2)} ${units[at]}`;
+}
+
+export function duration(seconds) {
+  if (seconds === null || seconds === undefined) return "–";
+  if (seconds < 1) return `${seconds.toFixed(2)} s`;
+  if (seconds < 59.95) return `${seconds.toFixed(1)} s`;
+  const whole = Math.round(seconds), hours = Math.floor(whole / 3600), minutes = Math.floor((whole % 3600) / 60);
+  const two = (n) => String(n).padStart(2, "0");
+  return hours ? `${hours} h ${two(minutes)} min` : `${minutes} min ${two(whole % 60)} s`;
+}
+
+const day = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+const hour = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+
+export const moment = (iso) => (iso ? day.format(new Date(iso)) : "–");
+export const clock = (iso) => (iso ? hour.format(new Date(iso)) : "–");
+
+export function ago(iso) {
+  const seconds = (Date.now() - new Date(iso)) / 1000;
+  return seconds < 90 ? "just now" : seconds < 86400 ? `${duration(Math.round(seconds / 60) * 60).replace(" 00 s", "")} ago` : moment(iso);
+}
+
+export const sentence = (text) => text.slice(0, 1).toUpperCase() + text.slice(1);

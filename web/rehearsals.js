@@ -1,0 +1,45 @@
+// Rehearsals side by side: how long each stage took, what changed, and what still stands between us and the cut-over.
+
+import { Problem, get } from "./api.js";
+import { h } from "./dom.js";
+import { count, duration, moment, stageWords } from "./format.js";
+import { finding } from "./run.js";
+import { badge } from "./runs.js";
+
+export async function rehearsals(place, signal) {
+  document.title = "Rehearsals – mxferry";
+  place.append(h("h1", {}, "Rehearsals"));
+  const { targets } = await get("/api/rehearsals", signal).catch((error) => {
+    if (error instanceof Problem && error.status === 404) return { targets: [] };
+    throw error;
+  });
+  if (signal.aborted) return;
+  if (!targets.length) place.append(h("div", { class: "empty" }, h("p", {}, "No rehearsal has ended yet. A rehearsal is a whole migration on to a profile that says it is throw-away."), h("p", {}, h("a", { href: "#/new", class: "button" }, "Start one"))));
+  place.append(...targets.map(one));
+}
+
+function one(target) {
+  return h("section", {},
+    h("h2", {}, `On to ${target.target}`),
+    h("div", { class: `verdict tone-${target.ready ? "verified" : "waiting"}` },
+      h("strong", {}, target.ready ? "Ready for the cut-over" : "Not ready yet"),
+      target.open.length ? h("ul", {}, target.open.map((text) => h("li", {}, text))) : h("p", {}, "The last rehearsal was verified, and nothing got worse.")),
+    target.regressions.length ? [h("h3", {}, "Worse than the time before"), h("ul", {}, target.regressions.map((text) => h("li", {}, text)))] : null,
+    h("div", { class: "scroll" }, table(target.rehearsals)),
+    target.rehearsals[0]?.findings.length ? h("details", {}, h("summary", {}, `Findings of the last one (${target.rehearsals[0].findings.length})`), target.rehearsals[0].findings.map(finding)) : null);
+}
+
+function table(list) {
+  const names = [...new Set(list.flatMap((one) => Object.keys(one.stages)))];
+  const longest = Math.max(1, ...list.flatMap((one) => Object.values(one.stages)));
+  const cell = (seconds) => h("td", { class: "n" }, seconds === undefined ? "–" : [duration(seconds), h("span", { class: "lane small", "aria-hidden": "true" }, h("i", { "left%": 0, "width%": Math.max(1, (seconds / longest) * 100) }))]);
+  return h("table", {},
+    h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Stage"), list.map((one) => h("th", { scope: "col", class: "n" }, h("a", { href: `#/runs/${one.id}` }, moment(one.created_at)))))),
+    h("tbody", {},
+      h("tr", {}, h("th", { scope: "row" }, "Verdict"), list.map((one) => h("td", { class: "n" }, badge(one.verdict)))),
+      h("tr", {}, h("th", { scope: "row" }, "In all"), list.map((one) => h("td", { class: "n" }, h("strong", {}, duration(one.seconds))))),
+      h("tr", {}, h("th", { scope: "row" }, "Rows"), list.map((one) => h("td", { class: "n" }, count(one.rows)))),
+      h("tr", {}, h("th", { scope: "row" }, "Files"), list.map((one) => h("td", { class: "n" }, count(one.files)))),
+      h("tr", {}, h("th", { scope: "row" }, "Findings"), list.map((one) => h("td", { class: "n" }, count(one.findings.length)))),
+      names.map((name) => h("tr", {}, h("th", { scope: "row" }, stageWords(name)), list.map((one) => cell(one.stages[name]))))));
+}

@@ -1,0 +1,131 @@
+// One run: verdict, gate, window, stages, rates, findings, and what can be done about it.
+
+import { Problem, get, poll, post } from "./api.js";
+import { announce, draw, h } from "./dom.js";
+import { OVER, clock, count, moment, sentence, size, stageWords } from "./format.js";
+import { plot, sample } from "./plot.js";
+import { badge } from "./runs.js";
+import { tables } from "./tables.js";
+import { timeline, windowBar } from "./timeline.js";
+
+const NAMES = ["head", "gate", "window", "findings", "stages", "plots", "tables", "abort"];
+
+export async function run(place, signal, trouble, id) {
+  document.title = `Run ${id} – mxferry`;
+  const parts = Object.fromEntries(NAMES.map((name) => [name, h("section", { class: `part-${name}` })]));
+  place.append(...NAMES.map((name) => parts[name]));
+  const path = `/api/migrations/${encodeURIComponent(id)}`;
+  await poll(async () => {
+    const seen = await get(path, signal);
+    if (signal.aborted) return false;
+    show(parts, seen, path);
+    if (OVER.has(seen.status)) await tables(parts.tables, seen, path);
+    return !OVER.has(seen.status);
+  }, signal, trouble);
+}
+
+function show(parts, seen, path) {
+  const now = Date.now(), stages = seen.progress.stages, over = OVER.has(seen.status);
+  document.title = `${seen.status}: ${seen.target} – mxferry`;
+  if (!over) sample(seen.id, stages, now);
+  draw(parts.head, [seen.status, seen.reason, seen.stage, seen.progress.target_written_at], () => head(seen));
+  draw(parts.gate, over ? null : seen.progress.gate, (gate) => (gate && !gate.decision ? gatePanel(gate, path) : decided(seen.progress.gate)));
+  draw(parts.window, [seen.window, seen.forecast, Math.floor(now / 10_000)], () => (over ? [] : windowBar(seen, now)));
+  draw(parts.findings, seen.findings, findings);
+  draw(parts.stages, over ? stages : [stages, now], () => [h("h2", {}, "Stages"), ...timeline(stages, now)]);
+  draw(parts.plots, over ? null : now, () => (over ? [] : [h("h2", {}, "Rates"), h("div", { class: "plots" },
+    plot(seen.id, "rows", "Rows a second", count), plot(seen.id, "bytes", "Bytes a second", size))]));
+  draw(parts.abort, [over, seen.progress.target_written_at], () => (over ? [] : abortPanel(seen, path)));
+  announce(over ? `The migration to ${seen.target} is over: ${seen.status}. ${seen.reason}` : `${seen.target}: ${seen.status}${seen.stage ? `, ${stageWords(seen.stage)}` : ""}`);
+}
+
+function head(seen) {
+  const over = OVER.has(seen.status);
+  const what = seen.purpose === "rehearsal" ? "Rehearsal" : "Cut-over";
+  return [
+    h("h1", {}, `${what} to ${seen.target}`),
+    h("div", { class: `verdict tone-${seen.status}` }, h("strong", {}, over ? sentence(seen.status) : seen.stage ? stageWords(seen.stage) : sentence(seen.status)),
+      over ? null : badge(seen.status), seen.reason ? h("p", {}, seen.reason) : null, h("p", {}, pointOfNoReturn(seen, over))),
+    h("p", { class: "bar-of-actions" },
+      over ? h("a", { href: `#/runs/${seen.id}/report`, class: "button primary" }, "Read the report") : null,
+      h("a", { href: `#/runs/${seen.id}/runbook`, class: "button" }, "Runbook"),
+      h("span", { class: "soft" }, `Asked for ${moment(seen.created_at)} · `, h("span", { class: "id" }, seen.id))),
+  ];
+}
+
+function pointOfNoReturn(seen, over) {
+  const since = seen.progress.target_written_at;
+  if (!since) return over ? "The target was not written in this run: it is as it was before." : "The target has not been written: an abort leaves it as it was.";
+  if (seen.status === "verified") return `The target was written from ${clock(since)} on, and everything in it was verified.`;
+  return `The target has been written since ${clock(since)}. If the run does not end verified, do not start the app on it; the runbook has the way back.`;
+}
+
+const QUESTIONS = {
+  write: ["Write the target?", "Everything before the point of no return is done. Approving lets the run write the target."],
+  start: ["Waiting for the window", "The run starts by itself when the window opens."],
+  late: ["It will be late. Go on?", "The end is expected after the window closes. Approving goes on; aborting leaves the target as it is."],
+  app: ["Start the app on the target?", "The data is there and verified. Approving starts the app on it."],
+};
+
+function gatePanel(gate, path) {
+  const [title, words] = QUESTIONS[gate.name] ?? [gate.name, ""];
+  const by = h("input", { id: "by", autocomplete: "name", required: true, maxlength: 200, value: sessionStorage.getItem("mxferry-by") ?? "" });
+  const comment = h("input", { id: "comment", maxlength: 2000 });
+  const said = h("p", { role: "alert", class: "wrong" });
+  const decide = async (event, what) => {
+    if (!by.reportValidity()) return;
+    sessionStorage.setItem("mxferry-by", by.value);
+    event.target.disabled = true;
+    try {
+      await post(`${path}/${what}`, { by: by.value, comment: comment.value });
+      said.textContent = what === "approve" ? "Approved; the run goes on." : "Abort asked for.";
+    } catch (error) {
+      said.textContent = `${error.message} ${error instanceof Problem ? error.remedy : ""}`;
+      event.target.disabled = false;
+    }
+  };
+  const approve = h("button", { type: "button", class: "primary", onclick: (event) => decide(event, "approve") }, "Approve");
+  const abort = h("button", { type: "button", onclick: (event) => decide(event, "abort") }, "Abort");
+  return [h("div", { class: "gate" }, h("h2", {}, title), h("p", {}, words),
+    h("p", { class: "soft" }, gate.name === "start" ? `It opens ${moment(gate.answers_by)}.` : `Without an answer by ${moment(gate.answers_by)} the run stops.`),
+    h("div", { class: "fields" }, h("label", { for: "by" }, "Your name"), by, gate.name === "start" ? null : [h("label", { for: "comment" }, "Comment (optional)"), comment]),
+    h("p", { class: "bar-of-actions" }, gate.name === "start" ? null : approve, abort), said)];
+}
+
+function decided(gate) {
+  if (!gate?.decision) return [];
+  return [h("p", { class: "soft" }, `Gate “${gate.name}”: ${gate.decision}${gate.decided_by ? ` by ${gate.decided_by}` : ""}, ${clock(gate.decided_at)}${gate.comment ? `: “${gate.comment}”` : ""}`)];
+}
+
+function findings(list) {
+  if (!list.length) return [];
+  const open = list.filter((one) => one.severity === "error" && !one.chosen).length;
+  return [h("h2", {}, "Findings ", h("small", {}, open ? `${open} of ${list.length} stand in the way` : String(list.length))), ...list.map(finding)];
+}
+
+export function finding(one) {
+  const tone = one.chosen ? "passed" : one.severity;
+  return h("article", { class: "finding" },
+    h("header", {}, h("span", { class: `mark tone-${tone}` }, one.chosen ? "remedied" : one.severity), h("code", {}, one.code), h("strong", {}, one.object), one.count === null ? null : h("span", { class: "soft" }, `${count(one.count)} affected`)),
+    h("p", {}, sentence(one.message)),
+    one.chosen ? h("p", {}, "Chosen remedy: ", h("strong", {}, one.chosen)) : null,
+    one.remedy ? h("p", { class: "soft" }, one.remedy) : null,
+    one.choices.length && !one.chosen ? h("p", { class: "soft" }, "Remedies a request may choose: ", one.choices.map((choice) => [h("code", {}, choice), " "])) : null,
+    one.examples.length ? h("ul", {}, one.examples.map((text) => h("li", {}, h("code", {}, text)))) : null);
+}
+
+function abortPanel(seen, path) {
+  const by = h("input", { id: "abort-by", required: true, maxlength: 200, autocomplete: "name", value: sessionStorage.getItem("mxferry-by") ?? "" });
+  const why = h("input", { id: "abort-why", maxlength: 2000 });
+  const said = h("p", { role: "alert", class: "wrong" });
+  const sure = h("button", { type: "button", class: "danger", onclick: async () => {
+    if (!by.reportValidity()) return;
+    sure.disabled = true;
+    try { await post(`${path}/abort`, { by: by.value, comment: why.value }); said.textContent = "Abort asked for; what runs ends or is rolled back."; }
+    catch (error) { said.textContent = error.message; sure.disabled = false; }
+  } }, "Abort this run");
+  return [h("details", { class: "abort" }, h("summary", {}, "Abort…"),
+    h("p", {}, seen.progress.target_written_at ? "The target has been written already: after an abort it is incomplete. The report will say what it holds." : "Nothing has been written to the target: it stays as it was."),
+    h("div", { class: "fields" }, h("label", { for: "abort-by" }, "Your name"), by, h("label", { for: "abort-why" }, "Why"), why), h("p", {}, sure), said)];
+}
+

@@ -1,0 +1,89 @@
+// The form that starts a rehearsal or a migration. It only builds the request; the app judges it, and says what is wrong.
+
+import { Problem, get, post } from "./api.js";
+import { h } from "./dom.js";
+import { build } from "./request.js";
+
+export async function start(place, signal) {
+  document.title = "Start – mxferry";
+  const profiles = await get("/api/profiles", signal);
+  if (signal.aborted) return;
+  const form = h("form", { class: "start", novalidate: false });
+  const said = h("div", { role: "alert" });
+  const json = h("pre", { class: "json" });
+  form.append(
+    group("What", radio("purpose", "rehearsal", "Rehearsal", "On to a throw-away profile, whose contents are dropped without asking. Volatile tables stay empty, masking is on, everything is cleaned up.", true), radio("purpose", "cutover", "Migration", "The cut-over, or a trial on to an empty target.")),
+    group("From", radio("kind", "blob", "A snapshot in a blob container", "", true), radio("kind", "url", "A snapshot at a URL"), radio("kind", "mendix-cloud", "Mendix Cloud"),
+      only("blob", field("container", "Container", { required: true, placeholder: "uploads" }), field("blob", "Blob", { required: true, placeholder: "snapshot.tar.gz" }), choice("blobProfile", "Source profile", ["", ...profiles.sources.filter((one) => one.blob).map((one) => one.name)], "the staging account")),
+      only("url", field("url", "https URL of the snapshot", { type: "url", required: true })),
+      only("mendix-cloud", choice("cloudProfile", "Source profile", profiles.sources.filter((one) => one.mendix_cloud).map((one) => one.name)), field("snapshot", "Snapshot: new, latest, or an id", { value: "new" }), tick("stopApp", "Stop the source app first; it is not started again"))),
+    group("To", choice("target", "Target profile", profiles.targets.map((one) => one.name)),
+      only("cutover", tick("drop", "Drop what the target holds"), field("confirm", "If so, the profile's name again", {})),
+      field("model", "Expected model version (optional)", {})),
+    only("cutover", group("When", field("start", "Window opens (empty: now)", { type: "datetime-local" }), field("end", "Window closes", { type: "datetime-local" }), choice("late", "If it will be late", ["warn", "ask", "stop"]),
+      tick("approval", "Wait for an approval before the target is written", true), tick("dryRun", "Dry run: stop before the target is written"))),
+    group("Smoke test (optional)", field("smokeUrl", "URL of the app", { type: "url" }), field("smokeText", "Text the page must contain", {})),
+    h("details", {}, h("summary", {}, "The request as JSON"), json),
+    said, h("p", {}, h("button", { type: "submit", class: "primary" }, "Start")));
+  const refresh = () => { fit(form, profiles); json.textContent = JSON.stringify(build(new FormData(form)), null, 2); };
+  form.addEventListener("input", refresh);
+  form.addEventListener("submit", (event) => { event.preventDefault(); send(form, said); });
+  refresh();
+  place.append(h("h1", {}, "Start"), form);
+}
+
+// Shows the fields that belong to what is chosen; hidden ones are disabled, so that they are neither sent nor validated.
+function fit(form, profiles) {
+  const chosen = new FormData(form);
+  const purpose = form.querySelector("[name=purpose]:checked").value, kind = form.querySelector("[name=kind]:checked").value;
+  for (const part of form.querySelectorAll("[data-only]")) {
+    part.hidden = ![purpose, kind].includes(part.dataset.only);
+    part.querySelectorAll("input, select").forEach((input) => { input.disabled = part.hidden; });
+  }
+  const throwAway = new Map(profiles.targets.map((one) => [one.name, one.throw_away]));
+  const fitting = purpose === "rehearsal" ? profiles.targets.filter((one) => one.throw_away) : profiles.targets;
+  const select = form.elements.target;
+  for (const option of select.options) option.disabled = purpose === "rehearsal" && !throwAway.get(option.value);
+  if (!fitting.some((one) => one.name === chosen.get("target"))) select.value = fitting[0]?.name ?? "";
+  select.setCustomValidity(fitting.length ? "" : "No target profile in the settings says THROW_AWAY.");
+}
+
+async function send(form, said) {
+  const data = new FormData(form), button = form.querySelector("[type=submit]");
+  form.token ??= crypto.randomUUID(); // a doubled click, or a second try after a lost answer, starts only one
+  button.disabled = true;
+  try {
+    const path = data.get("purpose") === "rehearsal" ? "/api/rehearsals" : "/api/migrations";
+    const started = await post(path, build(data), { "Idempotency-Key": form.token });
+    location.hash = `#/runs/${started.id}`;
+  } catch (error) {
+    form.token = null;
+    button.disabled = false;
+    said.replaceChildren(problem(error));
+    said.scrollIntoView({ block: "nearest" });
+  }
+}
+
+function problem(error) {
+  const list = error instanceof Problem ? error.errors : [];
+  return h("div", { class: "notice tone-failed" }, h("strong", {}, "Not started."), list.length ? h("ul", {}, list.map((one) => h("li", {}, h("code", {}, one.field), ` ${one.message}`))) : h("p", {}, error.message), error.remedy ? h("p", { class: "soft" }, error.remedy) : null);
+}
+
+const group = (title, ...parts) => h("fieldset", {}, h("legend", {}, title), ...parts);
+const only = (what, ...parts) => h("div", { "data-only": what }, ...parts);
+
+function radio(name, value, words, more, checked = false) {
+  return h("label", { class: "choice" }, h("input", { type: "radio", name, value, checked }), h("span", {}, words, more ? h("small", {}, more) : null));
+}
+
+function tick(name, words, checked = false) {
+  return h("label", { class: "choice" }, h("input", { type: "checkbox", name, value: "yes", checked }), h("span", {}, words));
+}
+
+function field(name, words, attributes) {
+  return h("p", { class: "field" }, h("label", { for: `f-${name}` }, words), h("input", { id: `f-${name}`, name, autocomplete: "off", spellcheck: "false", ...attributes }));
+}
+
+function choice(name, words, values, empty = "") {
+  return h("p", { class: "field" }, h("label", { for: `f-${name}` }, words), h("select", { id: `f-${name}`, name }, values.map((value) => h("option", { value }, value || empty))));
+}
