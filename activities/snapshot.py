@@ -50,7 +50,7 @@ def stage_whole(work: StageRange) -> StagedRange:
 @activity
 def commit_staged(work: ArchiveWork) -> StagedRange:
     """Make the archive of its blocks, check its size, and forget the source URL."""
-    commit_archive(places.staged(work.run.id, places.ARCHIVE), work.size)
+    commit_archive(work.facts, places.staged(work.run.id, places.ARCHIVE), work.size)
     forget_source_url(work.run.id)
     return StagedRange(bytes=work.size)
 

@@ -4,25 +4,44 @@ from typing import Any
 
 from durabletask import task
 
-from orchestrators.calling import Payload, Steps, call, fan_out
+from orchestrators.calling import Payload, StageRefused, Steps, call, fan_out
+from orchestrators.cloud import obtain_archive
 from shared.contracts import Counts, StageProgress
 
 STAGE_AT_ONCE = 4
 MOST_PASSES = 150  # of `inflate_archive`, three minutes of new work each
+MOST_RENEWALS = 5  # of a download URL that expired while its archive was copied
 
 
 def take_snapshot(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
     """Stage, inflate and index the run's archive. Input: `RunWork`; output: `SnapshotRef`."""
     run = {"run": payload["run"]}
     progress = _Progress(ctx)
-    described = yield from call(ctx, "describe_source", run)
-    size = yield from _stage(ctx, run, described, progress)
-    archive = {**run, "facts": described["facts"], "size": size}
+    archive = yield from _archive(ctx, run, progress)
     yield from call(ctx, "commit_staged", archive)
     yield from _inflate(ctx, archive, progress)
     snapshot = yield from call(ctx, "seal_snapshot", archive)
-    progress.tell("done", bytes=size, files=snapshot["files"])
+    progress.tell("done", bytes=archive["size"], files=snapshot["files"])
     return snapshot
+
+
+def _archive(ctx: task.OrchestrationContext, run: Payload, progress: "_Progress") -> Steps:
+    """Stage the archive; a Mendix Cloud URL that expires on the way is asked for again, and so is its archive."""
+    cloud = run["run"]["request"]["source"]["kind"] == "mendix-cloud"
+    snapshot = ""
+    for renewal in range(MOST_RENEWALS + 1):
+        if cloud:
+            progress.tell("waiting for Mendix Cloud")
+            snapshot = yield from obtain_archive(ctx, run, renewal, snapshot)
+        try:
+            described = yield from call(ctx, "describe_source", run)
+            size = yield from _stage(ctx, run, described, progress)
+        except StageRefused as refused:
+            if not cloud or refused.finding.code != "SOURCE_URL_EXPIRED" or renewal == MOST_RENEWALS:
+                raise
+        else:
+            return {**run, "facts": described["facts"], "size": size}
+    raise AssertionError
 
 
 def _stage(ctx: task.OrchestrationContext, run: Payload, described: Payload, progress: "_Progress") -> Steps:

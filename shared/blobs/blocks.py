@@ -13,9 +13,12 @@ from azure.storage.blob import BlobBlock, BlobClient, ContentSettings
 MAX_BLOCKS = 50_000  # of one block blob, https://learn.microsoft.com/rest/api/storageservices/put-block-list
 
 
-def block_id(number: int) -> str:
-    """Return the id of a block: all ids of a blob must have one length."""
-    return f"{number:08d}"
+def block_id(number: int, version: str = "") -> str:
+    """Return the id of a block; `version` keeps blocks of another version of the content apart.
+
+    All ids of a blob must have one length.
+    """
+    return f"{version}{number:08d}"
 
 
 def staged_blocks(blob: BlobClient) -> dict[str, int]:
@@ -27,17 +30,19 @@ def staged_blocks(blob: BlobClient) -> dict[str, int]:
     return {block.id: int(block.size or 0) for block in uncommitted}
 
 
-def commit(blob: BlobClient, blocks: int, md5: bytes | None = None) -> None:
+def commit(blob: BlobClient, blocks: int, version: str = "") -> None:
     """Make the blob of its blocks 0 … `blocks` - 1; doing it twice gives the same blob."""
-    content = ContentSettings(content_type="application/octet-stream", content_md5=bytearray(md5) if md5 else None)
-    blob.commit_block_list([BlobBlock(block_id=block_id(number)) for number in range(blocks)], content_settings=content)
+    content = ContentSettings(content_type="application/octet-stream")
+    wanted = [BlobBlock(block_id=block_id(number, version)) for number in range(blocks)]
+    blob.commit_block_list(wanted, content_settings=content)
 
 
 class BlockWriter:
     """Puts blocks in parallel, at most `ahead` at a time; leaving the `with` waits for the last of them."""
 
-    def __init__(self, blob: BlobClient, ahead: int = 3) -> None:
+    def __init__(self, blob: BlobClient, ahead: int = 3, version: str = "") -> None:
         self._blob = blob
+        self._version = version
         self._ahead = ahead
         self._pool = ThreadPoolExecutor(ahead, thread_name_prefix="put-block")
         self._running: set[Future[None]] = set()
@@ -72,7 +77,7 @@ class BlockWriter:
     def _put(self, number: int, data: bytes) -> None:
         # The service compares the MD5 with what arrived. Given one, Azurite also leaves out a slow checksum of its own:
         # measured twice the throughput.
-        self._blob.stage_block(block_id(number), data, length=len(data), validate_content=True)
+        self._blob.stage_block(block_id(number, self._version), data, length=len(data), validate_content=True)
 
 
 def md5_of(data: bytes) -> bytes:

@@ -5,6 +5,7 @@ source (a private network, an emulator), or the source refuses, the same blocks 
 there are left alone, so a successor goes on where a dead delivery stopped.
 """
 
+import hashlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -50,12 +51,12 @@ def stage_blocks(origin: Origin, facts: OriginFacts, archive: BlobClient, first:
     """
     size = facts.size or 0
     there = staged_blocks(archive)
-    wanted = [n for n in range(first, stop) if there.get(block_id(n)) != _length(n, size)]
+    wanted = [n for n in range(first, stop) if there.get(block_id(n, _version(facts))) != _length(n, size)]
     staged = Staged(existed=stop - first - len(wanted))
     if wanted and _copy_block(origin, facts, archive, wanted[0]):
         staged.server_side = _copy_blocks(origin, facts, archive, wanted[1:]) + 1
         return staged
-    with BlockWriter(archive) as writer, ThreadPoolExecutor(PARALLEL_READS) as pool:
+    with BlockWriter(archive, version=_version(facts)) as writer, ThreadPoolExecutor(PARALLEL_READS) as pool:
         for start in range(0, len(wanted), PARALLEL_READS):
             numbers = wanted[start : start + PARALLEL_READS]
             reads = pool.map(lambda n: origin.read(n * BLOCK, _length(n, size), facts.etag), numbers)
@@ -69,9 +70,9 @@ def stage_stream(origin: Origin, facts: OriginFacts, archive: BlobClient) -> int
     """Bring the whole archive through us in one go, for sources that serve no ranges; return its bytes."""
     there = staged_blocks(archive)
     number = size = 0
-    with BlockWriter(archive) as writer:
+    with BlockWriter(archive, version=_version(facts)) as writer:
         for data in _reblocked(origin.stream(facts.etag)):
-            if there.get(block_id(number)) != len(data):
+            if there.get(block_id(number, _version(facts))) != len(data):
                 writer.put(number, data)
             number, size = number + 1, size + len(data)
     if facts.size is not None and size != facts.size:
@@ -82,23 +83,28 @@ def stage_stream(origin: Origin, facts: OriginFacts, archive: BlobClient) -> int
     return size
 
 
-def commit_archive(archive: BlobClient, size: int) -> None:
+def commit_archive(facts: OriginFacts, archive: BlobClient, size: int) -> None:
     """Make the archive of its blocks and check its size; doing it twice is harmless."""
     if archive.exists() and archive.get_blob_properties().size == size:
         return
     blocks = blocks_of(size)
     there = staged_blocks(archive)
-    wrong = [n for n in range(blocks) if there.get(block_id(n)) != _length(n, size)]
+    wrong = [n for n in range(blocks) if there.get(block_id(n, _version(facts))) != _length(n, size)]
     if wrong:
         raise TransientError(
             "STAGING_INCOMPLETE",
             archive.blob_name,
             f"expected {blocks:,} blocks, found {len(wrong):,} missing or short.",
         )
-    commit(archive, blocks)
+    commit(archive, blocks, _version(facts))
     found = archive.get_blob_properties().size
     if found != size:
         raise TransientError("STAGING_INCOMPLETE", archive.blob_name, f"expected {size:,} bytes, found {found:,}.")
+
+
+def _version(facts: OriginFacts) -> str:
+    """Return what keeps blocks of two versions of the archive apart: Mendix Cloud may make it anew on a renewal."""
+    return hashlib.sha256(f"{facts.etag}|{facts.size}".encode()).hexdigest()[:8]
 
 
 def _length(number: int, size: int) -> int:
@@ -120,7 +126,7 @@ def _copy_block(origin: Origin, facts: OriginFacts, archive: BlobClient, number:
     length = _length(number, facts.size or 0)
     try:
         archive.stage_block_from_url(
-            block_id(number),
+            block_id(number, _version(facts)),
             origin.copy_url(),
             source_offset=number * BLOCK,
             source_length=length,

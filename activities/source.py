@@ -1,0 +1,54 @@
+"""Before the snapshot stage: from a Mendix Cloud environment to a download URL in staging."""
+
+from activities.boundary import activity
+from shared.contracts import MendixCloudSource, Run, RunWork
+from shared.errors import Refusal
+from shared.sources import cloudsteps
+from shared.sources.cloudsteps import Step
+
+
+class CloudWork(RunWork):
+    """Input of the polling activities: what is waited for."""
+
+    snapshot: str = ""
+    archive: str = ""
+    renewal: int = 0
+
+
+@activity
+def stop_source_app(work: CloudWork) -> Step:
+    """Stop the source app where the request says so."""
+    return cloudsteps.stop_app(_source(work.run))
+
+
+@activity
+def choose_snapshot(work: CloudWork) -> Step:
+    """Find or create the snapshot."""
+    return cloudsteps.choose_snapshot(work.run, _source(work.run))
+
+
+@activity
+def poll_snapshot(work: CloudWork) -> Step:
+    """Ask whether the snapshot is complete."""
+    return cloudsteps.poll_snapshot(_source(work.run), work.snapshot)
+
+
+@activity
+def request_archive(work: CloudWork) -> Step:
+    """Ask for a download archive of the snapshot."""
+    return cloudsteps.request_archive(work.run, _source(work.run), work.snapshot, work.renewal)
+
+
+@activity
+def poll_archive(work: CloudWork) -> Step:
+    """Ask whether the archive is complete, and keep its URL in staging."""
+    return cloudsteps.poll_archive(work.run, _source(work.run), work.snapshot, work.archive)
+
+
+def _source(run: Run) -> MendixCloudSource:
+    if not isinstance(run.request.source, MendixCloudSource):
+        raise Refusal("SOURCE_KIND", run.id, f"expected a mendix-cloud source, found {run.request.source.kind}.")
+    return run.request.source
+
+
+ACTIVITIES = [stop_source_app, choose_snapshot, poll_snapshot, request_archive, poll_archive]

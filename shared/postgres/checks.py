@@ -1,0 +1,49 @@
+"""Preflight of the PostgreSQL server that holds the temporary database."""
+
+from shared.errors import Finding, MxferryError
+from shared.postgres.connection import connect
+from shared.settings import Postgres
+
+OLDEST = 13  # gen_random_uuid(), DROP DATABASE … WITH (FORCE); older servers are out of support anyway
+
+
+def check_server(server: Postgres) -> list[Finding]:
+    """Return what keeps us from making a temporary database there."""
+    where = f"{server.host}:{server.port}"
+    try:
+        with connect(server, autocommit=True, application_name="mxferry preflight") as connection:
+            version = connection.info.server_version
+            row = connection.execute(
+                "SELECT rolcreatedb OR rolsuper, pg_is_in_recovery() FROM pg_roles WHERE rolname = current_user"
+            ).fetchone()
+    except MxferryError as error:
+        return [error.finding()]
+    may_create, standby = row or (False, False)
+    findings = []
+    if version < OLDEST * 10000:
+        findings.append(
+            _error(
+                "TEMP_SERVER_OLD",
+                where,
+                f"expected PostgreSQL {OLDEST} or newer, found {version // 10000}.",
+                "Upgrade the temporary PostgreSQL server; it must also be at least as new as the source's.",
+            )
+        )
+    if not may_create:
+        findings.append(
+            _error(
+                "TEMP_SERVER_RIGHTS",
+                where,
+                f"expected the right to create databases, found that {server.user} has it not.",
+                f'Run ALTER ROLE "{server.user}" CREATEDB.',
+            )
+        )
+    if standby:
+        findings.append(
+            _error("TEMP_SERVER_STANDBY", where, "expected a primary, found a read replica.", "Use the primary.")
+        )
+    return findings
+
+
+def _error(code: str, about: str, message: str, remedy: str) -> Finding:
+    return Finding(code=code, severity="error", object=about, message=message, remedy=remedy)

@@ -1,0 +1,144 @@
+"""The steps from a Mendix Cloud environment to a download URL in staging, each short and safe to repeat."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from shared.blobs import documents
+from shared.contracts import MendixCloudSource, Run
+from shared.errors import Refusal
+from shared.settings import MendixCloud, settings
+from shared.snapshot.places import staged
+from shared.sources.mendixcloud import Busy, CloudSnapshot, MendixCloudApi
+from shared.sources.url import stow_source_url
+
+State = Literal["done", "wait"]
+
+
+class Step(BaseModel):
+    """The outcome of a step: done, or to be asked again after `seconds`. Holds no URL."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    state: State
+    seconds: float = 0
+    note: str = ""
+    snapshot: str | None = None
+    archive: str | None = None
+
+
+class _Requested(BaseModel):
+    """Which archive this run asked for, so that a second delivery does not ask for another."""
+
+    archive: str
+
+
+def profile_of(source: MendixCloudSource) -> MendixCloud:
+    """Return the environment's settings. Raises `Refusal` SOURCE_PROFILE_INCOMPLETE."""
+    found = settings().source_profile(source.profile).mendix_cloud
+    if found is None:
+        raise Refusal(
+            "SOURCE_PROFILE_INCOMPLETE",
+            source.profile,
+            "expected a source profile with a Mendix Cloud environment, found none in it.",
+            f"Add the app settings SOURCE__{source.profile.upper().replace('-', '_')}__MENDIX_CLOUD__….",
+        )
+    return found
+
+
+def stop_app(source: MendixCloudSource) -> Step:
+    """Stop the source app, if the request says so, and wait until it has stopped."""
+    if not source.stop_app:
+        return Step(state="done")
+    api = MendixCloudApi(profile_of(source))
+    try:
+        if api.environment().Status in ("Stopped", "Empty"):
+            return Step(state="done", note="the source app has stopped")
+        api.stop()
+    except Busy as busy:
+        return _waiting(busy)
+    return Step(state="wait", seconds=10, note="the source app is stopping")
+
+
+def choose_snapshot(run: Run, source: MendixCloudSource) -> Step:
+    """Find the snapshot the request asks for, or ask for a new one; its id is in the step."""
+    api = MendixCloudApi(profile_of(source))
+    comment = f"mxferry {run.id}"
+    try:
+        if source.snapshot == "new":
+            # A delivery before this one may have asked for it: its comment says so.
+            found = next((one for one in api.snapshots() if one.comment == comment), None) or api.create(comment)
+        elif source.snapshot == "latest":
+            found = _latest(api, source)
+        else:
+            found = api.snapshot(source.snapshot)
+    except Busy as busy:
+        return _waiting(busy)
+    return _snapshot_step(found)
+
+
+def poll_snapshot(source: MendixCloudSource, snapshot: str) -> Step:
+    """Ask whether the snapshot is complete. Raises `Refusal` MENDIX_SNAPSHOT_FAILED with Mendix's reason."""
+    try:
+        return _snapshot_step(MendixCloudApi(profile_of(source)).snapshot(snapshot))
+    except Busy as busy:
+        return _waiting(busy, snapshot)
+
+
+def request_archive(run: Run, source: MendixCloudSource, snapshot: str, renewal: int) -> Step:
+    """Ask for a download archive, once a renewal; its id is in the step."""
+    note = staged(run.id, f"source/archive-{renewal}.json")
+    known = documents.read(note, _Requested)
+    try:
+        archive = known.archive if known else MendixCloudApi(profile_of(source)).request_archive(snapshot).archive_id
+    except Busy as busy:
+        return _waiting(busy, snapshot)
+    documents.write_once(note, _Requested(archive=archive))
+    return Step(state="done", snapshot=snapshot, archive=archive)
+
+
+def poll_archive(run: Run, source: MendixCloudSource, snapshot: str, archive: str) -> Step:
+    """Ask whether the archive is complete; when it is, keep its URL in staging."""
+    try:
+        found = MendixCloudApi(profile_of(source)).archive(snapshot, archive)
+    except Busy as busy:
+        return _waiting(busy, snapshot, archive)
+    if found.state == "failed":
+        raise Refusal(
+            "MENDIX_ARCHIVE_FAILED",
+            archive,
+            f"expected a download archive, found that Mendix Cloud could not make it: {found.status_message or '?'}",
+            "Start the migration again; if it fails again, choose another snapshot or ask Mendix support.",
+        )
+    if found.state != "completed" or found.url is None:
+        return Step(state="wait", note=f"archive {found.state}", snapshot=snapshot, archive=archive)
+    stow_source_url(run.id, found.url.get_secret_value())
+    return Step(state="done", snapshot=snapshot, archive=archive)
+
+
+def _latest(api: MendixCloudApi, source: MendixCloudSource) -> CloudSnapshot:
+    completed = [one for one in api.snapshots() if one.state == "completed" and one.created_at]
+    if not completed:
+        raise Refusal(
+            "MENDIX_NO_SNAPSHOT",
+            source.profile,
+            "expected a completed snapshot in this environment, found none.",
+            'Ask for "snapshot": "new", or make a backup in the portal.',
+        )
+    return max(completed, key=lambda one: one.created_at.timestamp() if one.created_at else 0.0)
+
+
+def _snapshot_step(found: CloudSnapshot) -> Step:
+    if found.state == "failed":
+        raise Refusal(
+            "MENDIX_SNAPSHOT_FAILED",
+            found.snapshot_id,
+            f"expected a completed snapshot, found that it failed: {found.status_message or 'no reason given'}",
+            "Look at the environment's backups in the Mendix portal, then start the migration again.",
+        )
+    done = found.state == "completed"
+    return Step(state="done" if done else "wait", note=f"snapshot {found.state}", snapshot=found.snapshot_id)
+
+
+def _waiting(busy: Busy, snapshot: str | None = None, archive: str | None = None) -> Step:
+    return Step(state="wait", seconds=busy.seconds, note=busy.why, snapshot=snapshot, archive=archive)

@@ -1,0 +1,84 @@
+"""Preflight of a Mendix Cloud environment: access to its backups, its status and its model version."""
+
+from shared.contracts import MendixCloudSource
+from shared.errors import Finding
+from shared.settings import MendixCloud
+from shared.sources.cloudsteps import profile_of
+from shared.sources.mendixcloud import Busy, CloudEnvironment, MendixCloudApi
+
+
+def check_environment(source: MendixCloudSource, expected_model_version: str | None) -> list[Finding]:
+    """Return what keeps us from taking a backup there, and what the team should know before it does.
+
+    Raises `Refusal` where the API refuses.
+    """
+    profile = profile_of(source)
+    api = MendixCloudApi(profile)
+    try:
+        next(api.snapshots(), None)
+        if profile.app_id is None:
+            return _without_app_id(source)
+        return _status(source, profile, api.environment(), expected_model_version)
+    except Busy as busy:
+        return [
+            Finding(
+                code="MENDIX_BUSY",
+                severity="warning",
+                object=source.profile,
+                message=f"expected an answer about the environment, found: {busy.why}.",
+                remedy="The run waits for Mendix Cloud; start it outside the nightly backup to be faster.",
+            )
+        ]
+
+
+def _without_app_id(source: MendixCloudSource) -> list[Finding]:
+    if not source.stop_app:
+        return []
+    return [
+        Finding(
+            code="SOURCE_PROFILE_INCOMPLETE",
+            severity="error",
+            object=source.profile,
+            message="expected the app id of the environment to stop the app, found none in the profile.",
+            remedy=f"Add the app setting SOURCE__{source.profile.upper().replace('-', '_')}__MENDIX_CLOUD__APP_ID.",
+        )
+    ]
+
+
+def _status(
+    source: MendixCloudSource, profile: MendixCloud, found: CloudEnvironment, expected_model_version: str | None
+) -> list[Finding]:
+    findings = []
+    if found.EnvironmentId and found.EnvironmentId != profile.environment_id:
+        findings.append(
+            Finding(
+                code="MENDIX_WRONG_ENVIRONMENT",
+                severity="error",
+                object=source.profile,
+                message=f"expected environment {profile.environment_id}, found that {profile.app_id} {profile.mode} is "
+                f"{found.EnvironmentId}.",
+                remedy="Correct ENVIRONMENT_ID, APP_ID or MODE in the source profile.",
+            )
+        )
+    if found.Status == "Running" and not source.stop_app and source.snapshot == "new":
+        findings.append(
+            Finding(
+                code="SOURCE_APP_RUNNING",
+                severity="warning",
+                object=source.profile,
+                message="expected a stopped app for a cut-over, found it running: what users change after the snapshot "
+                "stays behind, and files they delete meanwhile may be missing from it.",
+                remedy='Ask for "stop_app": true, or stop the app before; for a rehearsal leave it running.',
+            )
+        )
+    if expected_model_version and found.ModelVersion and found.ModelVersion != expected_model_version:
+        findings.append(
+            Finding(
+                code="MODEL_VERSION",
+                severity="error",
+                object=source.profile,
+                message=f"expected model version {expected_model_version}, found {found.ModelVersion} deployed.",
+                remedy="Deploy the expected version to the source, or ask for the one that is there.",
+            )
+        )
+    return findings
