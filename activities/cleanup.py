@@ -11,6 +11,7 @@ from shared.postgres import temporary
 from shared.postgres.connection import database_name
 from shared.settings import settings
 from shared.sqlserver import marker
+from shared.sqlserver.connection import session
 
 
 class Emptied(Strict):
@@ -69,7 +70,9 @@ def _target(work: RecordWork) -> list[str]:
     profile = settings().target_profile(work.run.request.target)
     if profile.sql is None:
         return []
-    return marker.remove(profile.sql, work.run.id)
+    with session(profile.sql) as connection:
+        marker.remove(connection)
+    return ["Removed the run's marker and ledger from the target database."]
 
 
 def _left_over(step: Callable[[RecordWork], list[str]], error: MxferryError) -> Finding:

@@ -25,8 +25,8 @@ def preflight(work: RunWork) -> Findings:
         blob_checks.check_staging,
         lambda: blob_checks.check_target(profile, request.options.blob_prefix),
         lambda: postgres_checks.check_server(settings().postgres),
-        lambda: _database(profile),
-        lambda: source_checks.check_source(request.source, request.expected_model_version),
+        lambda: _database(profile, request),
+        lambda: source_checks.check_source(request.source, request.expected_model_version, work.run.id),
     )
     return Findings(findings=[_decided(finding, request) for finding in found])
 
@@ -55,8 +55,10 @@ def _holds_target(run: str, target: str) -> list[Finding]:
     ]  # fmt: skip
 
 
-def _database(profile: TargetProfile) -> list[Finding]:
-    return sqlserver_checks.check_target(profile) if profile.kind == "sqlserver" else []
+def _database(profile: TargetProfile, request: MigrationRequest) -> list[Finding]:
+    if profile.kind != "sqlserver":
+        return []
+    return sqlserver_checks.check_target(profile, request.options.collation, identity=settings().azure_client_id)
 
 
 def _decided(finding: Finding, request: MigrationRequest) -> Finding:

@@ -43,11 +43,27 @@ def _prepare(book: Book, run: Run, outcome: Outcome) -> Steps:
     yield from _checked(book, run, outcome, "preflight", stage(book, "preflight", call(book.ctx, "preflight", work)))
     snapshot = yield from child_stage(book, "snapshot", "take_snapshot", work)
     outcome.snapshot = snapshot
+    _same_version(book, run, "snapshot", snapshot.get("metadata", {}).get("modelVersion"))
     restore = yield from child_stage(book, "restore", "restore_database", work | {"snapshot": snapshot})
     outcome.restore = restore
+    _same_version(book, run, "restore", restore.get("model_version"))
     restored = work | {"restore": restore}
     yield from _checked(book, run, outcome, "plan", stage(book, "plan", call(book.ctx, "plan_database", restored)))
     yield from _checked(book, run, outcome, "inspect", child_stage(book, "inspect", "inspect_data", restored))
+
+
+def _same_version(book: Book, run: Run, stage_name: str, found: str | None) -> None:
+    """Refuse a snapshot of another model version than the request expects; an unknown version passes."""
+    expected = run.request.expected_model_version
+    if expected is None or found is None or found == expected:
+        return
+    finding = Finding(
+        code="MODEL_VERSION_DIFFERS", severity="error", object=stage_name,
+        message=f"expected a snapshot of model version {expected}, found {found}.",
+        remedy="Deploy the expected version and take a new snapshot, or expect the version that the snapshot has.",
+    )  # fmt: skip
+    book.fail(stage_name, finding.code)
+    raise StageFailed(stage_name, finding)
 
 
 def _checked(book: Book, run: Run, outcome: Outcome, name: str, steps: Steps) -> Steps:

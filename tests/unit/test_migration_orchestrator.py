@@ -165,6 +165,15 @@ def test_the_container_is_emptied_before_files_come_only_when_the_request_says_d
     assert doubles.calls.index("empty_container") < doubles.calls.index("copy_files")
 
 
+def test_a_snapshot_of_another_model_version_is_refused(hub, doubles):
+    doubles.answers["take_snapshot"] = SNAPSHOT | {"metadata": {"modelVersion": "1.0.0.39"}}
+    started(hub, expected_model_version="1.0.0.40")
+    summary = ended(hub)
+    assert summary["verdict"] == "refused"
+    assert "expected a snapshot of model version 1.0.0.40, found 1.0.0.39" in summary["reason"]
+    assert "restore_database" not in doubles.calls
+
+
 def test_nothing_is_emptied_unasked(hub, doubles):
     started(hub)
     ended(hub)

@@ -1,0 +1,31 @@
+"""Every activity of the app: the functions under the boundary in the modules below, by name."""
+
+from types import ModuleType
+
+from activities import (
+    cleanup,
+    copy,
+    files,
+    finish,
+    inspect,
+    preflight,
+    reconcile,
+    report,
+    restore,
+    schema,
+    smoke,
+    snapshot,
+    verify,
+)
+from activities.boundary import Boundary
+
+MODULES: tuple[ModuleType, ...] = (
+    preflight, snapshot, restore, schema, inspect, copy, finish, verify, files, reconcile, smoke, report, cleanup,
+)  # fmt: skip
+
+
+def _of(module: ModuleType) -> list[Boundary]:
+    return [one for one in vars(module).values() if hasattr(one, "typed") and one.__module__ == module.__name__]
+
+
+ACTIVITIES: tuple[Boundary, ...] = tuple(activity for module in MODULES for activity in _of(module))

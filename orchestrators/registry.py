@@ -1,0 +1,34 @@
+"""Every orchestrator of the app. Those that run below another answer their refusals, so that no remedy is lost."""
+
+from orchestrators.calling import answering
+from orchestrators.copy import copy_group, copy_rows
+from orchestrators.files import copy_file_batches, copy_files, verify_files
+from orchestrators.finish import finish_schema
+from orchestrators.inspect import inspect_data
+from orchestrators.migration import migrate
+from orchestrators.restore import restore_database
+from orchestrators.sides import migrate_database, migrate_files
+from orchestrators.snapshot import take_snapshot
+from orchestrators.verify import verify_group, verify_rows
+
+ORCHESTRATORS = (
+    migrate,
+    *map(
+        answering,
+        (
+            take_snapshot,
+            restore_database,
+            inspect_data,
+            migrate_database,
+            copy_rows,
+            copy_group,
+            finish_schema,
+            verify_rows,
+            verify_group,
+            migrate_files,
+            copy_files,
+            copy_file_batches,
+            verify_files,
+        ),
+    ),
+)
