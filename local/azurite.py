@@ -61,7 +61,16 @@ class Azurite:
 
     def start(self, timeout: float = 60) -> "Azurite":
         """Start and wait until it listens; `ProcessError` if it does not or is not installed."""
+        return self.launch().wait(timeout)
+
+    def launch(self) -> "Azurite":
+        """Start without waiting; node takes two seconds in which something else can start."""
         self.child = start(self._program())
+        return self
+
+    def wait(self, timeout: float = 60) -> "Azurite":
+        """Wait until it listens."""
+        assert self.child
         self.port = self.child.wait_until(_port, timeout)
         return self
 

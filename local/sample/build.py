@@ -187,7 +187,7 @@ def _archive(out: Path, dump: Path, files: Files, summary: Summary) -> None:
     with (
         out.open("wb") as raw,
         # No time and no name in the header: the same content gives the same bytes.
-        igzip.IGzipFile(filename="", fileobj=raw, mode="wb", compresslevel=1, mtime=0) as packed,
+        igzip.IGzipFile(filename="", fileobj=raw, mode="wb", compresslevel=1, mtime=0) as packed,  # type: ignore[no-untyped-call]
         tarfile.open(fileobj=cast(IO[bytes], packed), mode="w|", format=tarfile.GNU_FORMAT) as archive,
     ):
         _add(archive, ".metadata", len(described), iter([described]))
@@ -196,7 +196,8 @@ def _archive(out: Path, dump: Path, files: Files, summary: Summary) -> None:
         for number in range(files.count):
             one = files.file(number)
             _add(archive, one.path, one.size, files.content(one))
-            archive.members.clear()  # tarfile keeps every member it wrote; a million would be a gigabyte
+            # tarfile keeps every member it wrote; a million would be a gigabyte. Its stub does not know the list.
+            archive.members.clear()  # type: ignore[attr-defined]
 
 
 def _add(archive: tarfile.TarFile, name: str, size: int, content: Iterator[bytes]) -> None:

@@ -124,7 +124,8 @@ def _associations(schema: Schema) -> Iterator[Row]:
     for table in schema.tables:
         if association := table.association:
             index = next(key.name for key in table.keys if not key.unique)
-            foreign = [key.name for key in table.foreign_keys] or [None, None]
+            foreign: list[str | None] = [key.name for key in table.foreign_keys]
+            foreign = foreign or [None, None]
             action = CASCADE if table.foreign_keys else None
             yield (
                 *(table.guid, association.name, table.name),

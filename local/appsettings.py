@@ -1,0 +1,63 @@
+"""The app settings of a local stack, under the names that `shared.settings` reads."""
+
+from collections.abc import Mapping
+
+from local.odbc import SqlTarget
+from local.postgres import PostgresServer
+
+PROFILE = "demo"
+STAGING, REPORTS, FILES = "mxferry-staging", "mxferry-reports", "app-files"
+TARGET = f"TARGET__{PROFILE.upper()}"
+
+HOST_SETTINGS = {
+    "ALLOW_HTTP_SOURCES": "true",
+    "REHEARSAL_SCHEDULE": "0 0 2 * * 6",
+    "TASKHUB_NAME": "mxferry",
+    "PYTHON_THREADPOOL_THREAD_COUNT": "16",
+}
+
+
+def blob_settings(connection_string: str) -> dict[str, str]:
+    """Return the settings of the staging account and of the target's container, both in this account."""
+    return {
+        "STAGING__CONNECTION_STRING": connection_string,
+        "STAGING__CONTAINER": STAGING,
+        "STAGING__REPORTS_CONTAINER": REPORTS,
+        f"{TARGET}__BLOB__CONNECTION_STRING": connection_string,
+        f"{TARGET}__BLOB__CONTAINER": FILES,
+    }
+
+
+def postgres_settings(server: PostgresServer, user: str, password: str) -> dict[str, str]:
+    """Return the settings of the temporary PostgreSQL."""
+    return {
+        "POSTGRES__HOST": server.host,
+        "POSTGRES__PORT": str(server.port),
+        "POSTGRES__USER": user,
+        "POSTGRES__PASSWORD": password,
+        "POSTGRES__SSLMODE": "disable",
+    }
+
+
+def target_settings(target: SqlTarget) -> dict[str, str]:
+    """Return the settings of the target database."""
+    settings = {
+        f"{TARGET}__SQL__SERVER": target.server,
+        f"{TARGET}__SQL__DATABASE": target.database,
+        f"{TARGET}__SQL__ENCRYPT": target.encrypt,
+        f"{TARGET}__SQL__TRUST_SERVER_CERTIFICATE": str(target.trust).lower(),
+    }
+    if target.user and target.password:
+        settings |= {f"{TARGET}__SQL__USER": target.user, f"{TARGET}__SQL__PASSWORD": target.password}
+    if target.driver:
+        settings["SQL_ODBC_DRIVER"] = target.driver
+    return settings
+
+
+def source_settings(cloud: Mapping[str, object] | None, api_key: str) -> dict[str, str]:
+    """Return the settings of the Mendix Cloud profile from the stand-in's ready line; none without a stand-in."""
+    if cloud is None:
+        return {}
+    names = ("project_id", "environment_id", "app_id", "username", "backups_url", "deploy_url")
+    prefix = f"SOURCE__{PROFILE.upper()}__MENDIX_CLOUD"
+    return {f"{prefix}__{name.upper()}": str(cloud[name]) for name in names} | {f"{prefix}__API_KEY": api_key}
