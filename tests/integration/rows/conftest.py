@@ -1,0 +1,170 @@
+"""A run between the shop in PostgreSQL and the SQL Server stand-in, with settings, staging and plan in place."""
+
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg
+import pyodbc
+import pytest
+from azure.storage.blob import ContainerClient
+
+from activities import copy, verify
+from shared.contracts import Copied, RestoredWork, RestoreRef, Run, TableRows
+from shared.copying.stage import read_lines, rejects_of
+from shared.databaseplan import DatabasePlan, PlannedTable, blob_name
+from shared.errors import Finding
+from shared.settings import SqlServer, settings
+from shared.sqlserver.connection import connection_string
+from shared.sqlserver.ddl import create_table
+from shared.sqlserver.ledger_table import CREATE_LEDGER
+from tests.integration.rows.shop import make_plan, make_tables
+
+Answer = dict[str, Any]
+
+
+@dataclass
+class Stand:
+    """One run: a restored database, a target, a plan, and the stages' activities called one after another."""
+
+    run: Run
+    database: str
+    postgres: psycopg.Connection
+    target: pyodbc.Connection
+    staging: ContainerClient
+    server: Any
+    profile: SqlServer
+    plan: DatabasePlan
+
+    @property
+    def work(self) -> Answer:
+        restore = RestoreRef(database=self.database, tables=6, rows=1, bytes=1, server_version=170000)
+        return RestoredWork(run=self.run, restore=restore).model_dump(mode="json")
+
+    def option(self, **options: Any) -> None:
+        """Change options of the request."""
+        request = self.run.request
+        changed = request.options.model_copy(update=options)
+        self.run = self.run.model_copy(update={"request": request.model_copy(update={"options": changed})})
+
+    def replan(self, change: Callable[[PlannedTable], PlannedTable] = lambda table: table) -> None:
+        """Plan again from what the database holds now, and write the plan to staging."""
+        plan = make_plan(self.postgres, self.run.id)
+        self.plan = plan.model_copy(update={"tables": [change(table) for table in plan.tables]})
+        self.staging.upload_blob(blob_name(self.run.id), self.plan.model_dump_json().encode(), overwrite=True)
+
+    def create_tables(self, *, with_keys: bool = False) -> None:
+        """Make the target's tables and ledger, as the schema stage does."""
+        for table in self.plan.tables:
+            self.target.execute(create_table(table, with_key=with_keys))
+        self.target.execute(CREATE_LEDGER)
+
+    def jobs(self) -> tuple[Answer, list[Answer]]:
+        """Plan the copy; return the plan and the input of every `copy_chunks`."""
+        planned = opened(copy.plan_copy(None, self.work))
+        inputs = [
+            {**self.work, "blob": group["blob"], "job": number, "table_lock": planned["table_lock"], "log_stats": False}
+            for group in planned["groups"]
+            for number in range(group["jobs"])
+        ]
+        return planned, inputs
+
+    def copy(self) -> Copied:
+        """Copy everything, job by job."""
+        planned, inputs = self.jobs()
+        answers = [opened(copy.copy_chunks(None, job)) for job in inputs]
+        assert not any(answer["stopped"] for answer in answers)
+        return self.finish(planned, answers)
+
+    def finish(self, planned: Answer, answers: list[Answer]) -> Copied:
+        sums = {name: sum(answer[name] for answer in answers) for name in ("rejected", "rounded")}
+        return Copied.model_validate(opened(copy.finish_copy(None, {**self.work, "chunks": planned["chunks"], **sums})))
+
+    def verify(self) -> tuple[list[Answer], list[Finding], list[TableRows]]:
+        """Verify everything; return checks, findings and tables."""
+        planned = opened(verify.plan_verification(None, self.work))
+        findings: list[Answer] = []
+        jobs = 0
+        for group in planned["groups"]:
+            for number in range(group["jobs"]):
+                answer = opened(verify.verify_slices(None, {**self.work, "blob": group["blob"], "job": number}))
+                findings += answer["findings"]
+                jobs += 1
+        done = opened(verify.finish_verification(None, {**self.work, "jobs": jobs, "findings": findings}))
+        tables = read_lines(self.staging, done["tables_blob"], TableRows)
+        return done["checks"], [Finding.model_validate(one) for one in done["findings"]], tables
+
+    def count(self, table: str) -> int:
+        return int(self.target.execute(f"SELECT COUNT_BIG(*) FROM [dbo].[{table}]").fetchval())
+
+    def rejects(self, table: str) -> list[Any]:
+        return rejects_of(self.staging, self.run.id, table)
+
+
+def opened(answer: Answer) -> Answer:
+    """Return an activity's answer, which must not be a refusal."""
+    assert "refused" not in answer, answer
+    return answer
+
+
+@pytest.fixture
+def orders() -> int:
+    return 2000
+
+
+@pytest.fixture
+def stand(
+    azurite: str,
+    container: ContainerClient,
+    postgres_server: Any,
+    database: str,
+    sql_server: Any,
+    orders: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Stand]:
+    name = sql_server.new_database()
+    values = {
+        "STAGING__CONNECTION_STRING": azurite,
+        "STAGING__CONTAINER": container.container_name,
+        "POSTGRES__HOST": postgres_server.host,
+        "POSTGRES__PORT": str(postgres_server.port),
+        "POSTGRES__USER": postgres_server.user,
+        "POSTGRES__PASSWORD": postgres_server.password,
+        "POSTGRES__SSLMODE": "disable",
+        "TARGET__TEST__SQL__SERVER": f"{sql_server.host},{sql_server.port}",
+        "TARGET__TEST__SQL__DATABASE": name,
+        "TARGET__TEST__SQL__USER": sql_server.user,
+        "TARGET__TEST__SQL__PASSWORD": sql_server.password,
+        "TARGET__TEST__SQL__TRUST_SERVER_CERTIFICATE": "true",
+        "TARGET__TEST__BLOB__CONNECTION_STRING": azurite,
+        "TARGET__TEST__BLOB__CONTAINER": container.container_name,
+        "REHEARSAL_SCHEDULE": "0 0 2 * * 6",
+    }
+    for key, value in values.items():
+        monkeypatch.setenv(key, value)
+    settings.cache_clear()
+    profile = settings().target_profile("test").sql
+    assert profile is not None
+    with (
+        psycopg.connect(postgres_server.dsn(database), autocommit=True) as postgres,
+        pyodbc.connect(connection_string(profile), autocommit=True) as target,
+    ):
+        make_tables(postgres, orders)
+        run = new_run()
+        stand = Stand(run, database, postgres, target, container, sql_server, profile, make_plan(postgres, run.id))
+        stand.replan()
+        yield stand
+    settings.cache_clear()
+
+
+def new_run() -> Run:
+    now = datetime.now(UTC)
+    return Run.model_validate(
+        {
+            "id": f"{now:%Y%m%dt%H%M%S}-{secrets.token_hex(3)}",
+            "created_at": now.isoformat(),
+            "request": {"source": {"kind": "blob", "container": "backups", "blob": "b"}, "target": "test"},
+        }
+    )

@@ -1,0 +1,139 @@
+"""copy_rows and verify_rows on the durable engine; the activities are doubles that answer what the test says."""
+
+import threading
+from collections import Counter, defaultdict
+from datetime import timedelta
+
+import pytest
+
+from orchestrators import copy
+from orchestrators.copy import copy_group, copy_rows
+from orchestrators.verify import verify_group, verify_rows
+from shared.contracts import RestoredWork, RestoreRef
+from tests.fixtures.engine import EngineBench
+from tests.integration.rows.conftest import new_run
+
+RESTORE = RestoreRef(database="run_x", tables=1, rows=1, bytes=1, server_version=170000)
+
+
+class Activities:
+    """Doubles of the activities; `answers` are given in turn for a (blob, job), then the job is done."""
+
+    def __init__(self, groups, limit=4):
+        self.groups, self.limit = groups, limit
+        self.answers = defaultdict(list)
+        self.calls = Counter()
+        self.finish = None
+        self.running = self.most = 0
+        self.lock = threading.Lock()
+
+    def functions(self):
+        plan = {
+            "groups": [{"blob": f"g{number}", "jobs": jobs, "rows": jobs, "bytes": jobs} for number, jobs in enumerate(self.groups)],
+            "tables": 1, "rows": sum(self.groups), "limit": self.limit,
+        }  # fmt: skip
+
+        def plan_copy(_ctx, payload):
+            return plan | {
+                "chunks": sum(self.groups),
+                "bytes": sum(self.groups),
+                "table_lock": True,
+                "log_stats": False,
+            }
+
+        def plan_verification(_ctx, payload):
+            return plan
+
+        def copy_chunks(_ctx, payload):
+            return self._work(payload, {"chunks": 1, "rows": 1, "bytes": 1, "rounded": 2})
+
+        def verify_slices(_ctx, payload):
+            return self._work(payload, {"rows": 1, "bytes": 1, "findings": []})
+
+        def finish_copy(_ctx, payload):
+            self.finish = payload
+            return {"tables": 1, "chunks": payload["chunks"], "rows": 5, "bytes": 6, "rejected": payload["rejected"],
+                    "rounded": payload["rounded"], "tables_blob": "t"}  # fmt: skip
+
+        def finish_verification(_ctx, payload):
+            self.finish = payload
+            return {"checks": [], "findings": payload["findings"], "tables_blob": "t"}
+
+        return plan_copy, copy_chunks, finish_copy, plan_verification, verify_slices, finish_verification
+
+    def _work(self, payload, done):
+        with self.lock:
+            self.running += 1
+            self.most = max(self.most, self.running)
+            key = (payload["blob"], payload["job"])
+            self.calls[key] += 1
+            answer = self.answers[key].pop(0) if self.answers[key] else done
+        with self.lock:
+            self.running -= 1
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def run(bench: EngineBench, activities, orchestrator="copy_rows"):
+    bench.worker(copy_rows, copy_group, verify_rows, verify_group, *activities.functions())
+    client = bench.client()
+    work = RestoredWork(run=new_run(), restore=RESTORE).model_dump(mode="json")
+    instance = client.schedule_new_orchestration(orchestrator, input=work)
+    state = client.wait_for_orchestration_completion(instance, timeout=60)
+    assert state is not None
+    assert state.runtime_status.name == "COMPLETED", state.failure_details
+    return state.get_output()
+
+
+def test_every_job_of_every_group_is_called_once_and_the_sums_reach_the_finish(bench):
+    activities = Activities([5, 3])
+    result = run(bench, activities)
+    assert activities.calls == Counter({**{("g0", n): 1 for n in range(5)}, **{("g1", n): 1 for n in range(3)}})
+    assert activities.finish["chunks"] == 8
+    assert result["rounded"] == 16
+    assert activities.most <= 4
+
+
+def test_a_throttled_job_is_called_again_after_a_pause(bench, monkeypatch):
+    monkeypatch.setattr(copy, "PAUSE", timedelta(milliseconds=100))
+    activities = Activities([6])
+    activities.answers["g0", 2] = [{"stopped": "throttled"}, {"stopped": "busy"}]
+    result = run(bench, activities)
+    assert activities.calls["g0", 2] == 3
+    assert result["rounded"] == 12, "an answer that stopped is not counted"
+
+
+def test_a_target_that_is_never_free_ends_the_copy_with_a_remedy(bench, monkeypatch):
+    monkeypatch.setattr(copy, "PAUSE", timedelta(milliseconds=20))
+    monkeypatch.setattr(copy, "CALLS_A_JOB", 3)
+    activities = Activities([2])
+    activities.answers["g0", 1] = [{"stopped": "throttled"}] * 9
+    finding = run(bench, activities)["refused"]
+    assert finding["code"] == "TARGET_TOO_BUSY"
+    assert "Scale the target up" in finding["remedy"]
+    assert activities.finish is None
+
+
+def test_a_refused_job_ends_the_copy_with_its_finding_and_starts_no_more(bench):
+    activities = Activities([150], limit=1)
+    refused = {"code": "ROW_REFUSED", "severity": "error", "object": "t chunk 3", "message": "expected a, found b."}
+    activities.answers["g0", 3] = [{"refused": refused}]
+    assert run(bench, activities)["refused"]["object"] == "t chunk 3"
+    assert activities.calls["g0", 10] == 0
+
+
+def test_an_empty_database_is_copied_and_verified_without_a_job(bench):
+    activities = Activities([])
+    assert run(bench, activities)["chunks"] == 0
+
+
+@pytest.mark.parametrize("differs", [0, 1])
+def test_verification_gathers_the_findings_of_every_group(bench, differs):
+    activities = Activities([2, 2])
+    finding = {"code": "ROWS_DIFFER", "severity": "error", "object": "t", "message": "expected a, found b."}
+    if differs:
+        activities.answers["g1", 0] = [{"rows": 1, "bytes": 1, "findings": [finding]}]
+    result = run(bench, activities, "verify_rows")
+    assert [one["code"] for one in result["findings"]] == ["ROWS_DIFFER"] * differs
+    assert activities.finish["jobs"] == 4
