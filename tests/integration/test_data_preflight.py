@@ -1,0 +1,285 @@
+"""The data preflight on a real PostgreSQL: each finding where the problem is, none where it is not, remedies that mend."""
+
+import functools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from local.postgres import PostgresServer
+from shared.contracts import Options
+from shared.copying.reading import select_sql, where_sql
+from shared.databaseplan import DatabasePlan, PlannedTable
+from shared.errors import Finding
+from shared.inspection.collation import MENDIX_DEFAULT, Collation
+from shared.inspection.inspect import groups, inspect
+from shared.inspection.look import Look
+from shared.inspection.settle import settle
+from shared.mendix.metadata import read_metadata
+from shared.mendix.planning import plan_database
+from shared.sqlserver.types import string_length
+from tests.integration.restored import read_only, restore, scratch
+
+RUN = "20261122t211500-abcdef"
+
+PRESENT = {
+    ("UNIQUE_COLLISION", "tickets$tag.name"),
+    ("UNIQUE_COLLISION", "orders$product.sku"),
+    ("UNIQUE_NULLS", "customers$party.customernumber"),
+    ("UNLIMITED_UNIQUE", "legacy$import.key"),
+    ("INDEX_KEY_TOO_WIDE", "legacy$import.idx_legacy$import_path_asc"),
+    ("TOO_LONG_UTF16", "customers$party.displayname"),
+    ("DATE_OUT_OF_RANGE", "legacy$import.importedat"),
+    ("NUMERIC_NOT_FINITE", "legacy$import.amount"),
+    ("NUMERIC_NOT_FINITE", "legacy$import.ratio"),
+    ("NUMERIC_NOT_FINITE", "orders$product.price"),
+    ("NUMERIC_OVERFLOW", "legacy$import.amount"),
+    ("NUMERIC_SCALE", "legacy$import.amount"),
+    ("DANGLING_REFERENCE", "orders$order.orders$order_customer"),
+    ("UNKNOWN_SHORT_ID", "orders$payment.id"),
+}
+
+
+@pytest.fixture(scope="module")
+def sound(postgres_server: PostgresServer, sample_dump: Path) -> Iterator[str]:
+    with scratch(postgres_server, "sound") as name:
+        restore(postgres_server, name, sample_dump)
+        yield name
+
+
+@pytest.fixture(scope="module")
+def faulty(postgres_server: PostgresServer, sample_with_problems: Path) -> Iterator[str]:
+    from tests.fixtures.sample import dump_of
+
+    with scratch(postgres_server, "faulty") as name:
+        restore(postgres_server, name, dump_of(sample_with_problems))
+        yield name
+
+
+class Inspected:
+    """A database, inspected: the plan as made, what was found, the plan with the remedies."""
+
+    def __init__(self, server: PostgresServer, database: str, **options: Any) -> None:
+        chosen = Options.model_validate(options)
+        self.server, self.database = server, database
+        planning = plan_database(functools.partial(read_only, server, database), RUN, chosen)
+        self.plan, self.planned = planning.plan, planning.findings
+        with read_only(server, database) as connection:
+            metadata = read_metadata(connection)
+            look = Look.at(connection, self.plan, chosen, chosen.collation or MENDIX_DEFAULT)
+            self.findings = [one for group in groups(self.plan) for one in inspect(look, group, metadata)]
+        self.settled = settle(self.plan, self.findings, metadata)
+
+    def names(self) -> set[tuple[str, str]]:
+        return {(finding.code, finding.object) for finding in self.findings}
+
+    def the(self, code: str, about: str | None = None) -> Finding:
+        return next(one for one in self.findings if one.code == code and about in (None, one.object))
+
+    def rows(self, plan: DatabasePlan, table: str, column: str) -> dict[int, Any]:
+        planned = plan.table(table)
+        with psycopg.connect(self.server.dsn(self.database)) as connection:
+            statement = f'SELECT id, "{column}"::text FROM ({select_sql(planned, where_sql(planned.where))}) AS s'
+            return dict(connection.execute(statement.encode()).fetchall())
+
+    def again(self) -> set[tuple[str, str]]:
+        """Inspect the settled plan: what a remedy mends is no longer found."""
+        with read_only(self.server, self.database) as connection:
+            look = Look.at(connection, self.settled, Options(), MENDIX_DEFAULT)
+            metadata = read_metadata(connection)
+            found = [one for group in groups(self.settled) for one in inspect(look, group, metadata)]
+        return {(finding.code, finding.object) for finding in found}
+
+
+def test_a_sound_database_has_no_findings(postgres_server: PostgresServer, sound: str) -> None:
+    assert Inspected(postgres_server, sound).findings == []
+
+
+def test_every_problem_is_found_where_it_is_and_nowhere_else(postgres_server: PostgresServer, faulty: str) -> None:
+    inspected = Inspected(postgres_server, faulty)
+    found = inspected.names()
+    behind = {(code, about) for code, about in found if code == "OBJECT_SEQUENCE_BEHIND"}
+    assert len(behind) == 1
+    assert found - behind == PRESENT
+    assert {one.severity for one in inspected.findings} == {"error"}
+    assert ("SEQUENCE_BEHIND", "tickets$ticket.number") in {(one.code, one.object) for one in inspected.planned}
+    for finding in inspected.findings:
+        assert finding.remedy, finding.code
+        assert finding.choices, finding.code
+        assert finding.chosen is None
+        assert len(finding.examples) <= 10
+
+
+def test_examples_show_no_values_unless_asked_for(postgres_server: PostgresServer, faulty: str) -> None:
+    masked = Inspected(postgres_server, faulty)
+    assert "TAG-001" not in str(masked.findings)
+    assert "not shown, 7 characters" in str(masked.the("UNIQUE_COLLISION", "tickets$tag.name").examples)
+    shown = Inspected(postgres_server, faulty, show_values=True)
+    assert "TAG-001" in str(shown.the("UNIQUE_COLLISION", "tickets$tag.name").examples)
+
+
+def test_the_inspection_changes_nothing_in_the_database(postgres_server: PostgresServer, faulty: str) -> None:
+    def state() -> list[tuple[Any, ...]]:
+        with psycopg.connect(postgres_server.dsn(faulty)) as connection:
+            query = "SELECT relname, relfilenode, relpages FROM pg_class WHERE relnamespace = 'public'::regnamespace"
+            return sorted(connection.execute(query).fetchall())
+
+    before = state()
+    Inspected(postgres_server, faulty)
+    assert state() == before
+
+
+REMEDIES = [
+    ("UNIQUE_COLLISION", "drop-constraint"),
+    ("UNIQUE_NULLS", "filtered-index"),
+    ("UNIQUE_NULLS", "drop-constraint"),
+    ("UNLIMITED_UNIQUE", "drop-constraint"),
+    ("INDEX_KEY_TOO_WIDE", "leave-out"),
+    ("TOO_LONG_UTF16", "widen"),
+    ("TOO_LONG_UTF16", "truncate"),
+    ("DATE_OUT_OF_RANGE", "null"),
+    ("DATE_OUT_OF_RANGE", "clamp"),
+    ("NUMERIC_NOT_FINITE", "null"),
+    ("NUMERIC_NOT_FINITE", "zero"),
+    ("NUMERIC_OVERFLOW", "null"),
+    ("NUMERIC_SCALE", "round"),
+    ("DANGLING_REFERENCE", "null"),
+    ("DANGLING_REFERENCE", "drop-constraint"),
+]
+
+
+@pytest.mark.parametrize(("code", "choice"), REMEDIES)
+def test_a_chosen_remedy_mends_what_was_found(
+    postgres_server: PostgresServer, faulty: str, code: str, choice: str
+) -> None:
+    inspected = Inspected(postgres_server, faulty, remedies={code: choice})
+    chosen = {one.code: one.chosen for one in inspected.findings if one.chosen}
+    assert chosen == {code: choice}
+    assert code not in {one for one, _ in inspected.again()}
+    others = {one for one in inspected.names() if one[0] != code}
+    assert others - inspected.again() <= {("INDEX_KEY_TOO_WIDE", "legacy$import.idx_legacy$import_path_asc")}
+
+
+def test_a_remedy_may_be_chosen_for_one_object_only(postgres_server: PostgresServer, faulty: str) -> None:
+    inspected = Inspected(postgres_server, faulty, remedies={"NUMERIC_NOT_FINITE:orders$product.price": "zero"})
+    assert inspected.the("NUMERIC_NOT_FINITE", "orders$product.price").chosen == "zero"
+    assert inspected.the("NUMERIC_NOT_FINITE", "legacy$import.ratio").chosen is None
+    before = inspected.rows(inspected.plan, "orders$product", "price")
+    after = inspected.rows(inspected.settled, "orders$product", "price")
+    assert {after[key] for key, value in before.items() if value == "NaN"} == {"0"}
+    assert all(after[key] == value for key, value in before.items() if value != "NaN")
+
+
+def test_a_remedy_that_is_not_offered_leaves_the_error_and_says_so(
+    postgres_server: PostgresServer, faulty: str
+) -> None:
+    finding = Inspected(postgres_server, faulty, remedies={"UNIQUE_NULLS": "ignore"}).the("UNIQUE_NULLS")
+    assert finding.chosen is None
+    assert "`ignore`" in finding.message
+    assert "`filtered-index`" in finding.message
+
+
+def test_a_collation_that_keeps_case_mends_case_and_not_trailing_blanks(
+    postgres_server: PostgresServer, faulty: str
+) -> None:
+    choice = "collation:Latin1_General_100_BIN2"
+    inspected = Inspected(postgres_server, faulty, remedies={"UNIQUE_COLLISION": choice})
+    assert inspected.the("UNIQUE_COLLISION", "orders$product.sku").chosen == choice
+    sku = next(one for one in inspected.settled.table("orders$product").columns if one.name == "sku")
+    assert sku.collation == "Latin1_General_100_BIN2"
+    still = inspected.the("UNIQUE_COLLISION", "tickets$tag.name")
+    assert still.chosen is None
+    assert still.count == 2
+    assert "does not mend it" in still.message
+
+
+def test_the_requests_collation_decides_what_collides(postgres_server: PostgresServer, faulty: str) -> None:
+    inspected = Inspected(postgres_server, faulty, collation="Latin1_General_100_CS_AS_WS")
+    assert ("UNIQUE_COLLISION", "orders$product.sku") not in inspected.names()
+    assert inspected.the("UNIQUE_COLLISION", "tickets$tag.name").count == 2
+
+
+def test_truncated_strings_keep_as_many_whole_characters_as_fit(postgres_server: PostgresServer, faulty: str) -> None:
+    inspected = Inspected(postgres_server, faulty, remedies={"TOO_LONG_UTF16": "truncate"})
+    column = next(one for one in inspected.plan.table("customers$party").columns if one.name == "displayname")
+    assert string_length(column.type) == 200
+    before = inspected.rows(inspected.plan, "customers$party", "displayname")
+    after = inspected.rows(inspected.settled, "customers$party", "displayname")
+    changed = {key for key in before if before[key] != after[key]}
+    assert sorted(after[key] for key in changed) == ["a" * 199, "🚚" * 100]
+
+
+def test_dates_are_clamped_to_what_datetime2_holds(postgres_server: PostgresServer, faulty: str) -> None:
+    inspected = Inspected(postgres_server, faulty, remedies={"DATE_OUT_OF_RANGE": "clamp"})
+    before = inspected.rows(inspected.plan, "legacy$import", "importedat")
+    after = inspected.rows(inspected.settled, "legacy$import", "importedat")
+    assert {before[key]: after[key] for key in before if before[key] != after[key]} == {
+        "infinity": "9999-12-31 23:59:59.999",
+        "-infinity": "0001-01-01 00:00:00",
+        "0044-03-15 12:00:00 BC": "0001-01-01 00:00:00",
+        "20260-11-22 00:00:00": "9999-12-31 23:59:59.999",
+        "9999-12-31 23:59:59.9999": "9999-12-31 23:59:59.999",
+    }
+
+
+def test_widening_a_column_leaves_out_the_keys_that_cannot_be(postgres_server: PostgresServer, faulty: str) -> None:
+    table = Inspected(postgres_server, faulty, remedies={"TOO_LONG_UTF16": "widen"}).settled.table("customers$party")
+    assert next(one for one in table.columns if one.name == "displayname").type == "nvarchar(max)"
+    concerned = [key for key in table.indexes if any(one.name == "displayname" for one in key.columns)]
+    assert concerned
+    assert all(key.omitted for key in concerned)
+
+
+def test_a_filtered_index_takes_the_place_of_the_constraint(postgres_server: PostgresServer, faulty: str) -> None:
+    settled = Inspected(postgres_server, faulty, remedies={"UNIQUE_NULLS": "filtered-index"}).settled
+    (key,) = [one for one in settled.table("customers$party").indexes if one.unique]
+    assert (key.constraint, key.where) == (False, "[customernumber] IS NOT NULL")
+
+
+def test_object_sequences_are_raised_over_the_ids_in_use(postgres_server: PostgresServer, faulty: str) -> None:
+    inspected = Inspected(postgres_server, faulty, remedies={"OBJECT_SEQUENCE_BEHIND": "raise"})
+    guid = inspected.the("OBJECT_SEQUENCE_BEHIND").object.partition(".")[2]
+    before, after = (sequences(inspected, plan) for plan in (inspected.plan, inspected.settled))
+    assert before[guid] == 1
+    assert after[guid] == 101
+    assert {key: value for key, value in after.items() if key != guid} == {
+        key: value for key, value in before.items() if key != guid
+    }
+
+
+def sequences(inspected: Inspected, plan: DatabasePlan) -> dict[str, int]:
+    table: PlannedTable = plan.table("mendixsystem$entityidentifier")
+    with psycopg.connect(inspected.server.dsn(inspected.database)) as connection:
+        statement = f"SELECT id, object_sequence FROM ({select_sql(table, '')}) AS s"
+        return dict(connection.execute(statement.encode()).fetchall())
+
+
+@pytest.mark.parametrize(
+    ("collation", "left", "right", "equal"),
+    [
+        ("SQL_Latin1_General_CP1_CI_AS", "Bob", "bOB", True),
+        ("SQL_Latin1_General_CP1_CI_AS", "É", "é", True),
+        ("SQL_Latin1_General_CP1_CI_AS", "é", "e", False),
+        ("SQL_Latin1_General_CP1_CI_AS", "a", "a  ", True),
+        ("SQL_Latin1_General_CP1_CI_AS", " a", "a", False),
+        ("SQL_Latin1_General_CP1_CI_AS", "ＳＫＵ", "sku", True),
+        ("SQL_Latin1_General_CP1_CI_AS", "Straße", "STRASSE", True),
+        ("SQL_Latin1_General_CP1_CI_AS", "ひ", "ヒ", True),
+        ("Latin1_General_100_CI_AS_KS_WS", "ひ", "ヒ", False),
+        ("Latin1_General_100_CI_AI", "é", "E", True),
+        ("Latin1_General_100_CS_AS", "Bob", "bob", False),
+        ("Latin1_General_100_CS_AS", "é", "e\u0301", True),
+        ("Latin1_General_100_CS_AS_WS", "Ａ", "A", False),
+        ("Latin1_General_100_BIN2", "é", "e\u0301", False),
+        ("Latin1_General_100_BIN2", "a", "a ", True),
+    ],
+)
+def test_collations_are_told_in_postgres(
+    postgres_server: PostgresServer, database: str, collation: str, left: str, right: str, equal: bool
+) -> None:
+    with read_only(postgres_server, database) as connection:
+        look = Look.at(connection, DatabasePlan(run="r", tables=[]), Options(), collation)
+        folded = [Collation.of(collation).fold(f"'{text}'::text", look.lower) for text in (left, right)]
+        assert look.one(f"SELECT {folded[0]} = {folded[1]}") == (equal,)
