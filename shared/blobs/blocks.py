@@ -4,8 +4,10 @@ A block's id is its number, so that the same block written twice, by two deliver
 """
 
 import hashlib
+import io
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from types import TracebackType
+from typing import Any
 
 from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.blob import BlobBlock, BlobClient, ContentSettings
@@ -78,6 +80,33 @@ class BlockWriter:
         # The service compares the MD5 with what arrived. Given one, Azurite also leaves out a slow checksum of its own:
         # measured twice the throughput.
         self._blob.stage_block(block_id(number, self._version), data, length=len(data), validate_content=True)
+
+
+class BlockSink(io.RawIOBase):
+    """A file for a writer that only appends: goes out as blocks of 8 MiB."""
+
+    def __init__(self, writer: BlockWriter) -> None:
+        self._writer = writer
+        self._buffer = bytearray()
+        self.blocks = 0
+
+    def writable(self) -> bool:
+        """Return True."""
+        return True
+
+    def write(self, data: Any) -> int:
+        """Take more bytes."""
+        self._buffer += data
+        if len(self._buffer) >= 8 << 20:
+            self.finish()
+        return len(data)
+
+    def finish(self) -> None:
+        """Send what is still here; the caller then commits `blocks` blocks."""
+        if self._buffer:
+            self._writer.put(self.blocks, bytes(self._buffer))
+            self._buffer.clear()
+            self.blocks += 1
 
 
 def md5_of(data: bytes) -> bytes:

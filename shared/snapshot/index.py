@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from azure.storage.blob import BlobClient
 
-from shared.blobs.blocks import BlockWriter, commit
+from shared.blobs.blocks import BlockSink, BlockWriter, commit
 from shared.blobs.ranges import BlobFile
 from shared.errors import Refusal
 from shared.snapshot.members import uuid_text
@@ -53,7 +53,7 @@ def seal(parts: Iterator[BlobClient], sealed: BlobClient) -> int:
     """Make one index of its parts, in their order; return its rows. Raises `Refusal` ARCHIVE_DUPLICATE."""
     rows = 0
     with BlockWriter(sealed) as writer:
-        sink = _BlockSink(writer)
+        sink = BlockSink(writer)
         with pq.ParquetWriter(pa.PythonFile(sink, mode="w"), SCHEMA, compression="none") as parquet:
             for part in parts:
                 table = pq.read_table(io.BytesIO(part.download_blob().readall()), schema=SCHEMA)
@@ -134,27 +134,3 @@ def duplicate(name: str, count: int = 1) -> Refusal:
         f"expected every member once, found it again ({count:,} names are there more than once).",
         "Use the archive as Mendix Cloud made it; do not append to it.",
     )
-
-
-class _BlockSink(io.RawIOBase):
-    """A file for a writer that only appends: goes out as blocks of 8 MiB."""
-
-    def __init__(self, writer: BlockWriter) -> None:
-        self._writer = writer
-        self._buffer = bytearray()
-        self.blocks = 0
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any) -> int:
-        self._buffer += data
-        if len(self._buffer) >= 8 << 20:
-            self.finish()
-        return len(data)
-
-    def finish(self) -> None:
-        if self._buffer:
-            self._writer.put(self.blocks, bytes(self._buffer))
-            self._buffer.clear()
-            self.blocks += 1

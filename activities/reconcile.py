@@ -1,0 +1,45 @@
+"""Stage reconcile: the rows of System.FileDocument against the blobs in the target container."""
+
+from collections.abc import Iterator
+
+from azure.storage.blob import ContainerClient
+
+from activities.boundary import activity
+from shared.blobs.blocks import BlockSink, BlockWriter, commit
+from shared.blobs.clients import target
+from shared.contracts import Reconciled
+from shared.postgres.connection import connect
+from shared.settings import settings
+from shared.snapshot import places
+from shared.snapshot.filedocuments import file_documents
+from shared.snapshot.reconciling import reconcile
+from shared.snapshot.work import ReconcileWork
+
+LIST = "file-differences.ndjson"
+A_PAGE = 5_000
+
+
+@activity
+def reconcile_files(work: ReconcileWork) -> Reconciled:
+    """Compare documents and blobs; the full list of differences goes to the reports container."""
+    request = work.run.request
+    container = target(settings().target_profile(request.target))
+    full = places.reported(work.run.id, LIST)
+    with (
+        connect(settings().postgres, work.restore.database, read_only=True, application_name="mxferry reconcile") as pg,
+        BlockWriter(full) as writer,
+    ):
+        sink = BlockSink(writer)
+        result = reconcile(file_documents(pg), _blobs(container, request.options.blob_prefix), sink)
+        sink.finish()
+    commit(full, sink.blocks)
+    result.list_blob = full.blob_name
+    return result
+
+
+def _blobs(container: ContainerClient, prefix: str) -> Iterator[tuple[str, int]]:
+    for blob in container.list_blobs(name_starts_with=prefix or None, results_per_page=A_PAGE):
+        yield blob.name[len(prefix) :], int(blob.size)
+
+
+ACTIVITIES = [reconcile_files]
