@@ -39,7 +39,7 @@ resource starter 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
   }
 }
 
-// Needed by: activities/environment.py (`start_postgres`, `poll_postgres`, `stop_postgres`) through shared/azure/arm.py.
+// Needed by: activities/environment.py (`start_postgres`, `stop_postgres`) through shared/azure/arm.py.
 resource startStop 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   scope: server
   name: guid(server.id, principalId, starter.name)

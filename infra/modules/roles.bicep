@@ -48,7 +48,7 @@ resource insights 'Microsoft.Insights/components@2020-02-02' existing = {
   name: insightsName
 }
 
-// Needed by: the Functions host (AzureWebJobsStorage__blobServiceUri): deployment package, function keys, host locks and
+// Needed by: the Functions host that runs function_app.py (AzureWebJobsStorage__blobServiceUri): package, function keys, locks and
 // durable leases. The host asks for Owner, because it makes its containers and sets their leases.
 resource hostBlobs 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   scope: hostAccount

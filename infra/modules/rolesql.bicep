@@ -47,7 +47,7 @@ resource scaler 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
   }
 }
 
-// Needed by: activities/environment.py (`scale_sql`, `poll_sql`) through shared/azure/arm.py.
+// Needed by: activities/environment.py (`scale_sql`) through shared/azure/arm.py.
 resource scale 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   scope: server::database
   name: guid(server::database.id, principalId, scaler.name)

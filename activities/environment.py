@@ -1,0 +1,138 @@
+"""Wakes what sleeps between runs and puts it to sleep again: the temporary PostgreSQL server, the size of the target.
+
+Each activity brings its resource one step nearer to the wanted state and says whether it is reached; the orchestrator
+calls it again until it is. So a delivery too many, a crash or another run in between changes nothing. Without resource
+ids in the settings nothing is done, and everything is reached at once.
+"""
+
+import logging
+from typing import Literal
+
+from pydantic import Field
+
+from activities.boundary import activity, closing_activity
+from shared import events
+from shared.azure.arm import ResourceManager
+from shared.azure.marks import ServerMarks, SizeMark
+from shared.blobs import clients
+from shared.contracts import RunWork, Strict
+from shared.errors import TransientError
+from shared.settings import SqlServer, settings
+
+log = logging.getLogger("mxferry.environment")
+
+
+class Power(Strict):
+    """Where the temporary PostgreSQL server stands."""
+
+    managed: bool
+    state: str = ""
+    reached: bool
+    needed_by: list[str] = Field(default_factory=list)
+
+
+class StartWork(RunWork):
+    """Input of `start_postgres`."""
+
+    mark: bool = True
+
+
+class ScaleWork(RunWork):
+    """Input of `scale_sql`."""
+
+    to: Literal["load", "before"]
+
+
+class Scaled(Strict):
+    """Where the size of the target database stands."""
+
+    managed: bool
+    sku: str = ""
+    wanted: str = ""
+    reached: bool
+
+
+@activity
+def start_postgres(work: StartWork) -> Power:
+    """Start the server if it is stopped; `reached` when it is ready. Marks that this run needs it."""
+    return _start(work.run.id if work.mark else None)
+
+
+@closing_activity
+def restart_postgres(work: RunWork) -> Power:
+    """Start the server again for others, after this run stopped it under their hands; works after an abort too."""
+    return _start(None)
+
+
+@closing_activity
+def stop_postgres(work: RunWork) -> Power:
+    """Stop the server unless another run needs it; `needed_by` names runs that came while it was being stopped."""
+    server = settings().postgres
+    if server.resource_id is None:
+        return Power(managed=False, reached=True)
+    marks = ServerMarks(clients.reports())
+    marks.take_away(work.run.id)
+    others = marks.others(work.run.id)
+    if others or not server.stop_when_idle:
+        return Power(managed=True, state="kept running", reached=True)
+    with ResourceManager() as manager:
+        state = manager.postgres_state(server.resource_id)
+        if state == "Ready":
+            manager.stop_postgres(server.resource_id)
+            state = "Stopping"
+            events.emit("environment-changed", work.run.id, what="postgres-stop")
+    # A run that put its mark before it looked at the state may have seen Ready: its mark is there by now.
+    return Power(managed=True, state=state, reached=True, needed_by=marks.others(work.run.id))
+
+
+@closing_activity
+def scale_sql(work: ScaleWork) -> Scaled:
+    """Bring the target database to its size for the load, or back to the size it had before any run scaled it up."""
+    sql = settings().target_profile(work.run.request.target).sql
+    if sql is None or sql.resource_id is None or sql.scale_up_to is None:
+        return Scaled(managed=False, reached=True)
+    return _scale(sql, sql.resource_id, work)
+
+
+def _start(run: str | None) -> Power:
+    server_id = settings().postgres.resource_id
+    if server_id is None:
+        return Power(managed=False, reached=True)
+    if run is not None:
+        ServerMarks(clients.reports()).put(run)
+    with ResourceManager() as manager:
+        state = manager.postgres_state(server_id)
+        if state == "Stopped":
+            manager.start_postgres(server_id)
+            state = "Starting"
+            events.emit("environment-changed", run or "", what="postgres-start")
+    return Power(managed=True, state=state, reached=state == "Ready")
+
+
+def _scale(sql: SqlServer, database_id: str, work: ScaleWork) -> Scaled:
+    mark = SizeMark(clients.reports(), database_id)
+    with ResourceManager() as manager:
+        size = manager.database_size(database_id)
+        if work.to == "load":
+            wanted = sql.scale_up_to or size.sku
+            if size.sku != wanted and not size.changing:
+                mark.put(size.sku, work.run.id)
+        else:
+            wanted = mark.read() or size.sku
+        reached = size.sku == wanted and not size.changing
+        if reached and work.to == "before":
+            mark.forget()
+        if not reached and not size.changing:
+            _ask(manager, database_id, wanted)
+            events.emit("environment-changed", work.run.id, what="sql-scale", before=size.sku, wanted=wanted)
+    return Scaled(managed=True, sku=size.sku, wanted=wanted, reached=reached)
+
+
+def _ask(manager: ResourceManager, database_id: str, sku: str) -> None:
+    """Ask for a size; while another change is under way the next call asks again."""
+    try:
+        manager.scale_database(database_id, sku)
+    except TransientError as error:
+        if error.code != "ARM_BUSY":
+            raise
+        log.info("%s is busy, asking again later", error.about)

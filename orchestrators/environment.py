@@ -1,0 +1,49 @@
+"""Opens and closes the environment of a run: the temporary PostgreSQL server, the size of the target database.
+
+Waiting is done here, with durable timers; the activities only look and ask.
+"""
+
+from datetime import timedelta
+
+from durabletask import task
+
+from orchestrators.calling import Payload, Steps, answering, call
+
+LOOK_EVERY = timedelta(seconds=20)
+PATIENCE = 90  # looks: half an hour; Azure starts a server or changes a size within minutes
+
+
+@answering
+def open_environment(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
+    """Start the temporary PostgreSQL server and wait until it is ready. Input: `RunWork`; output: `Power`."""
+    return (yield from _until_reached(ctx, "start_postgres", payload))
+
+
+@answering
+def scale_for_load(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
+    """Bring the target database to its size for the load, and wait. Input: `RunWork`; output: `Scaled`."""
+    return (yield from _until_reached(ctx, "scale_sql", payload | {"to": "load"}))
+
+
+@answering
+def close_environment(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
+    """Bring the target database back to its size and stop the server if no other run needs it; also after a failure.
+
+    Input: `RunWork`; output: `{"sql": Scaled, "postgres": Power}`.
+    """
+    scaled = yield from _until_reached(ctx, "scale_sql", payload | {"to": "before"})
+    power = yield from call(ctx, "stop_postgres", payload)
+    if power["needed_by"]:
+        power = yield from _until_reached(ctx, "restart_postgres", payload)
+    return {"sql": scaled, "postgres": power}
+
+
+def _until_reached(ctx: task.OrchestrationContext, activity: str, payload: Payload) -> Steps:
+    """Call the activity until it says `reached`; after half an hour return what it said last, for the caller to judge."""
+    answer = yield from call(ctx, activity, payload)
+    for _ in range(PATIENCE):
+        if answer["reached"]:
+            break
+        yield ctx.create_timer(ctx.current_utc_datetime + LOOK_EVERY)
+        answer = yield from call(ctx, activity, payload)
+    return answer

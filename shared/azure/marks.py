@@ -1,0 +1,77 @@
+"""Who needs what of the shared environment: small blobs in the reports container.
+
+The temporary PostgreSQL server serves several runs; it is stopped by the last one. A scaled-up database remembers the
+size it had, so that whoever comes next, after a crash too, can bring it back.
+"""
+
+import hashlib
+import json
+from datetime import UTC, datetime, timedelta
+
+from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
+from azure.storage.blob import ContainerClient
+
+# A run that crashed leaves its mark; it must not keep the server awake for ever.
+FORGOTTEN_AFTER = timedelta(hours=48)
+
+
+class ServerMarks:
+    """Marks of the runs that need the temporary PostgreSQL server."""
+
+    def __init__(self, container: ContainerClient) -> None:
+        self.container = container
+
+    def put(self, run: str) -> None:
+        """Mark that a run needs the server."""
+        self.container.upload_blob(_server_mark(run), b"", overwrite=True)
+
+    def take_away(self, run: str) -> None:
+        """Take a run's mark away; it may be gone already."""
+        try:
+            self.container.delete_blob(_server_mark(run))
+        except ResourceNotFoundError:
+            return
+
+    def others(self, run: str) -> list[str]:
+        """Return the other runs whose marks are not older than two days."""
+        since = datetime.now(UTC) - FORGOTTEN_AFTER
+        prefix = _server_mark("")
+        return [
+            name
+            for blob in self.container.list_blobs(name_starts_with=prefix)
+            if (name := blob.name.removeprefix(prefix)) != run and blob.last_modified >= since
+        ]
+
+
+class SizeMark:
+    """The size a database had before it was scaled up."""
+
+    def __init__(self, container: ContainerClient, database_id: str) -> None:
+        self.container = container
+        digest = hashlib.sha256(database_id.lower().encode()).hexdigest()[:32]
+        self.name = f"environment/sql/{digest}.json"
+
+    def put(self, sku: str, run: str) -> None:
+        """Remember the size, unless a size is remembered already: the first one is the one to go back to."""
+        try:
+            self.container.upload_blob(self.name, json.dumps({"sku": sku, "run": run}).encode(), overwrite=False)
+        except ResourceExistsError:
+            return
+
+    def read(self) -> str | None:
+        """Return the remembered size, or None."""
+        try:
+            return str(json.loads(self.container.download_blob(self.name).readall())["sku"])
+        except ResourceNotFoundError:
+            return None
+
+    def forget(self) -> None:
+        """Forget it; it may be forgotten already."""
+        try:
+            self.container.delete_blob(self.name)
+        except ResourceNotFoundError:
+            return
+
+
+def _server_mark(run: str) -> str:
+    return f"environment/postgres/{run}"

@@ -1,0 +1,298 @@
+"""The environment of a run: PostgreSQL is started and stopped, the target is scaled, through a double of ARM over HTTP.
+
+Marks lie in a real container (Azurite), orchestrators run on durabletask's own worker with its in-memory back end.
+"""
+
+import socket
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from azure.core.credentials import AccessToken
+from azure.storage.blob import ContainerClient
+from durabletask.client import TaskHubGrpcClient
+from durabletask.testing import create_test_backend
+from durabletask.worker import TaskHubGrpcWorker
+
+from activities import environment as activities
+from orchestrators import environment as orchestrators
+from shared import credentials, settings
+from shared.azure.arm import ResourceManager, sku_name
+from shared.blobs import clients
+from shared.contracts import MigrationRequest, Run
+from shared.errors import Refusal, TransientError
+from tests.fixtures.armdouble import DATABASE_ID, POSTGRES_ID, TOKEN, ArmDouble
+
+RUNS = ("20261128t200000-aaaaaa", "20261128t200100-bbbbbb")
+
+
+class Identity:
+    """A double of the app's identity."""
+
+    def __init__(self, arm: ArmDouble) -> None:
+        self.arm = arm
+
+    def get_token(self, *scopes: str, **_options: Any) -> AccessToken:
+        self.arm.scopes.extend(scopes)
+        return AccessToken(TOKEN, 4_000_000_000)
+
+
+@pytest.fixture
+def arm(azurite: str, container: ContainerClient, monkeypatch: pytest.MonkeyPatch) -> Iterator[ArmDouble]:
+    """ARM's double, named in the settings together with a fresh container for the marks."""
+    with ArmDouble() as double:
+        for name, value in {
+            "STAGING__CONNECTION_STRING": azurite,
+            "STAGING__CONTAINER": container.container_name,
+            "STAGING__REPORTS_CONTAINER": container.container_name,
+            "POSTGRES__HOST": "pg",
+            "POSTGRES__USER": "app",
+            "POSTGRES__RESOURCE_ID": POSTGRES_ID,
+            "TARGET__REHEARSAL__SQL__SERVER": "sql",
+            "TARGET__REHEARSAL__SQL__DATABASE": "app",
+            "TARGET__REHEARSAL__SQL__RESOURCE_ID": DATABASE_ID,
+            "TARGET__REHEARSAL__SQL__SCALE_UP_TO": "GP_Gen5_8",
+            "TARGET__REHEARSAL__BLOB__CONNECTION_STRING": azurite,
+            "TARGET__REHEARSAL__BLOB__CONTAINER": container.container_name,
+            "MANAGEMENT_URL": double.url + "/",
+        }.items():
+            monkeypatch.setenv(name, value)
+        settings.settings.cache_clear()
+        credentials.use_credential(Identity(double))
+        yield double
+        credentials.use_credential(None)
+        settings.settings.cache_clear()
+
+
+def run(number: int = 0) -> Run:
+    request = MigrationRequest.model_validate(
+        {"source": {"kind": "blob", "container": "backups", "blob": "snapshot.tar.gz"}, "target": "rehearsal"}
+    )
+    return Run(id=RUNS[number], request=request, created_at="2026-11-28T20:00:00Z")  # type: ignore[arg-type]
+
+
+def payload(number: int = 0, **more: Any) -> dict[str, Any]:
+    return {"run": run(number).model_dump(mode="json"), **more}
+
+
+def start(number: int = 0) -> dict[str, Any]:
+    return activities.start_postgres(None, payload(number))
+
+
+def stop(number: int = 0) -> dict[str, Any]:
+    return activities.stop_postgres(None, payload(number))
+
+
+def scale(to: str, number: int = 0) -> dict[str, Any]:
+    return activities.scale_sql(None, payload(number, to=to))
+
+
+def until_reached(step: Any, *arguments: Any) -> list[dict[str, Any]]:
+    answers = [step(*arguments)]
+    while not answers[-1]["reached"] and len(answers) < 20:
+        answers.append(step(*arguments))
+    return answers
+
+
+def test_a_stopped_server_is_started_once_and_waited_for(arm: ArmDouble) -> None:
+    states = [one["state"] for one in until_reached(start)]
+    assert states == ["Starting", "Starting", "Starting", "Ready"]
+    assert arm.calls == ["postgres/start"]
+
+
+def test_the_token_is_asked_for_the_manager_in_the_settings(arm: ArmDouble) -> None:
+    start()
+    assert set(arm.scopes) == {f"{arm.url}/.default"}
+
+
+def test_a_server_that_is_being_stopped_is_started_when_it_has_stopped(arm: ArmDouble) -> None:
+    until_reached(start)
+    stop()
+    states = [one["state"] for one in until_reached(start, 1)]
+    assert states[0] == "Stopping"
+    assert states[-1] == "Ready"
+    assert arm.calls == ["postgres/start", "postgres/stop", "postgres/start"]
+
+
+def test_a_server_that_another_run_needs_is_not_stopped(arm: ArmDouble) -> None:
+    until_reached(start)
+    until_reached(start, 1)
+    assert stop()["state"] == "kept running"
+    assert stop(1)["state"] == "Stopping"
+    assert arm.calls == ["postgres/start", "postgres/stop"]
+
+
+def test_stopping_twice_stops_once(arm: ArmDouble) -> None:
+    until_reached(start)
+    stop()
+    assert stop()["state"] == "Stopping"
+    assert arm.calls.count("postgres/stop") == 1
+
+
+def test_a_run_that_came_while_the_server_was_being_stopped_is_named(
+    arm: ArmDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    until_reached(start)
+    stop_server = ResourceManager.stop_postgres
+
+    def stop_and_meanwhile(manager: ResourceManager, server: str) -> None:
+        stop_server(manager, server)
+        activities.ServerMarks(clients.reports()).put(RUNS[1])
+
+    monkeypatch.setattr(ResourceManager, "stop_postgres", stop_and_meanwhile)
+    assert stop()["needed_by"] == [RUNS[1]]
+
+
+def test_a_server_stays_up_where_the_settings_say_so(arm: ArmDouble, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POSTGRES__STOP_WHEN_IDLE", "false")
+    settings.settings.cache_clear()
+    until_reached(start)
+    assert stop()["state"] == "kept running"
+    assert arm.state == "Ready"
+
+
+def test_without_resource_ids_nothing_is_asked(arm: ArmDouble, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("POSTGRES__RESOURCE_ID", "TARGET__REHEARSAL__SQL__RESOURCE_ID"):
+        monkeypatch.delenv(name)
+    settings.settings.cache_clear()
+    assert start() == {"managed": False, "state": "", "reached": True, "needed_by": []}
+    assert scale("load")["reached"] is True
+    assert stop()["managed"] is False
+    assert arm.calls == []
+
+
+def test_a_database_is_scaled_up_and_back_to_what_it_was(arm: ArmDouble) -> None:
+    up = until_reached(scale, "load")
+    assert up[-1] == {"managed": True, "sku": "GP_Gen5_8", "wanted": "GP_Gen5_8", "reached": True}
+    down = until_reached(scale, "before")
+    assert down[-1]["sku"] == "GP_Gen5_2"
+    assert arm.calls == ["sql/GP_Gen5_8", "sql/GP_Gen5_2"]
+
+
+def test_a_second_run_on_a_scaled_up_database_goes_back_to_the_first_size(arm: ArmDouble) -> None:
+    """The first run crashed without scaling back: its mark is the size to go back to."""
+    until_reached(scale, "load")
+    until_reached(scale, "load", 1)
+    until_reached(scale, "before", 1)
+    assert arm.sku == "GP_Gen5_2"
+
+
+def test_a_database_that_was_never_scaled_stays_as_it_is(arm: ArmDouble) -> None:
+    assert scale("before") == {"managed": True, "sku": "GP_Gen5_2", "wanted": "GP_Gen5_2", "reached": True}
+    assert arm.calls == []
+
+
+def test_a_busy_database_is_asked_again_later(arm: ArmDouble) -> None:
+    arm.requested_sku = "GP_Gen5_4"
+    answers = until_reached(scale, "load")
+    assert answers[0]["reached"] is False
+    assert arm.sku == "GP_Gen5_8"
+
+
+def test_a_missing_role_is_a_refusal_that_names_the_remedy(arm: ArmDouble) -> None:
+    arm.forbidden = True
+    refused = start()["refused"]
+    assert refused["code"] == "ARM_FORBIDDEN"
+    assert "infra/" in refused["remedy"]
+
+
+def test_throttling_and_server_errors_are_transient(arm: ArmDouble) -> None:
+    for status in (429, 503):
+        arm.fail_next = [(status, "TooManyRequests")]
+        with ResourceManager() as manager, pytest.raises(TransientError) as caught:
+            manager.postgres_state(POSTGRES_ID)
+        assert caught.value.code == "ARM_THROTTLED"
+
+
+def test_a_manager_that_does_not_answer_is_transient(arm: ArmDouble) -> None:
+    with ResourceManager(url="http://127.0.0.1:9") as manager, pytest.raises(TransientError) as caught:
+        manager.postgres_state(POSTGRES_ID)
+    assert caught.value.code == "ARM_UNREACHABLE"
+
+
+def test_a_wrong_resource_id_is_a_refusal(arm: ArmDouble) -> None:
+    with ResourceManager() as manager, pytest.raises(Refusal) as caught:
+        manager.database_size("/subscriptions/1/resourceGroups/x/providers/Microsoft.Sql/servers/s/databases/other")
+    assert caught.value.code == "ARM_REFUSED"
+    assert caught.value.about == "databases/other"
+
+
+def test_no_token_reaches_an_answer_or_an_error(arm: ArmDouble, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    texts = [str(until_reached(start)), str(scale("load"))]
+    arm.fail_next = [(400, "BadRequest")]
+    texts += [str(stop()), caplog.text]
+    assert not [one for one in texts if TOKEN in one or "signed" in one]
+
+
+@pytest.mark.parametrize(
+    ("sku", "name"),
+    [
+        ({"name": "GP_Gen5", "capacity": 2}, "GP_Gen5_2"),
+        ({"name": "GP_Gen5_2", "capacity": 2}, "GP_Gen5_2"),
+        ({"name": "HS_Gen5", "capacity": 4}, "HS_Gen5_4"),
+        ({"name": "S3", "capacity": 100}, "S3"),
+        ({"name": "Basic"}, "Basic"),
+    ],
+)
+def test_a_sku_has_one_name_however_arm_tells_it(sku: dict[str, Any], name: str) -> None:
+    assert sku_name(sku) == name
+
+
+@pytest.fixture
+def engine(arm: ArmDouble, monkeypatch: pytest.MonkeyPatch) -> Iterator[TaskHubGrpcClient]:
+    """durabletask's in-memory back end with the real orchestrators and activities; looks come quickly."""
+    monkeypatch.setattr(orchestrators, "LOOK_EVERY", timedelta(milliseconds=20))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    backend = create_test_backend(port=port)
+    address = f"localhost:{port}"
+    with TaskHubGrpcWorker(host_address=address) as worker:
+        for name in ("open_environment", "scale_for_load", "close_environment"):
+            worker.add_orchestrator(getattr(orchestrators, name))
+        for name in ("start_postgres", "restart_postgres", "stop_postgres", "scale_sql"):
+            worker.add_activity(getattr(activities, name))
+        worker.start()
+        client = TaskHubGrpcClient(host_address=address)
+        yield client
+        client.close()
+    backend.stop()
+
+
+def orchestrated(engine: TaskHubGrpcClient, name: str, number: int = 0) -> Any:
+    instance = engine.schedule_new_orchestration(name, input=payload(number))
+    state = engine.wait_for_orchestration_completion(instance, timeout=60)
+    assert state is not None
+    assert state.runtime_status.name == "COMPLETED", state.failure_details
+    return state.get_output()
+
+
+def test_the_environment_is_opened_scaled_and_closed_again(arm: ArmDouble, engine: TaskHubGrpcClient) -> None:
+    assert orchestrated(engine, "open_environment")["state"] == "Ready"
+    assert orchestrated(engine, "scale_for_load")["sku"] == "GP_Gen5_8"
+    closed = orchestrated(engine, "close_environment")
+    assert closed["sql"]["sku"] == "GP_Gen5_2"
+    assert closed["postgres"]["state"] == "Stopping"
+    assert arm.calls == ["postgres/start", "sql/GP_Gen5_8", "sql/GP_Gen5_2", "postgres/stop"]
+
+
+def test_a_server_stopped_under_another_runs_hands_is_started_again(
+    arm: ArmDouble, engine: TaskHubGrpcClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    orchestrated(engine, "open_environment")
+    stop_server = ResourceManager.stop_postgres
+
+    def stop_and_meanwhile(manager: ResourceManager, server: str) -> None:
+        stop_server(manager, server)
+        activities.ServerMarks(clients.reports()).put(RUNS[1])
+
+    monkeypatch.setattr(ResourceManager, "stop_postgres", stop_and_meanwhile)
+    assert orchestrated(engine, "close_environment")["postgres"]["state"] == "Ready"
+    assert arm.calls == ["postgres/start", "postgres/stop", "postgres/start"]
+
+
+def test_a_refusal_of_arm_leaves_the_orchestration_as_a_refusal(arm: ArmDouble, engine: TaskHubGrpcClient) -> None:
+    arm.forbidden = True
+    assert orchestrated(engine, "open_environment")["refused"]["code"] == "ARM_FORBIDDEN"
