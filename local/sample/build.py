@@ -100,6 +100,7 @@ def _planned(request: Request) -> tuple[Schema, Plan]:
     model = problems.with_legacy(MODEL) if request.with_problems else MODEL
     schema = Schema(model, guid(request.seed))
     described = sum(len(made) for made in metadata.rows(schema, None).values())
+    described += int(request.with_problems)  # the row of the left-over table
     files = Files(request.seed, request.files, request.mean_file_bytes)
     plan = Plan.make(model, request.seed, request.rows, files, described)
     rows.check_links(model, plan)

@@ -58,6 +58,10 @@ def test_the_tables_hold_exactly_the_rows_that_were_asked_for(restored: Connecti
     assert sum(number(restored, f'SELECT count(*) FROM "{name}"') for name in tables(restored)) == ROWS
 
 
+def test_with_problems_too(troubled: Connection) -> None:
+    assert sum(number(troubled, f'SELECT count(*) FROM "{name}"') for name in tables(troubled)) == ROWS
+
+
 def test_the_archive_holds_metadata_dump_and_tree_as_mendix_cloud_does(sample_snapshot: Path) -> None:
     with tarfile.open(sample_snapshot) as archive:
         names = archive.getnames()
