@@ -5,6 +5,7 @@ from types import ModuleType
 from activities import (
     cleanup,
     copy,
+    environment,
     files,
     finish,
     inspect,
@@ -15,12 +16,13 @@ from activities import (
     schema,
     smoke,
     snapshot,
+    source,
     verify,
 )
 from activities.boundary import Boundary
 
 MODULES: tuple[ModuleType, ...] = (
-    preflight, snapshot, restore, schema, inspect, copy, finish, verify, files, reconcile, smoke, report, cleanup,
+    preflight, environment, source, snapshot, restore, schema, inspect, copy, finish, verify, files, reconcile, smoke, report, cleanup,
 )  # fmt: skip
 
 

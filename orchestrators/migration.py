@@ -1,7 +1,7 @@
 """The migration, stage by stage; reads as the runbook does.
 
-preflight → snapshot → restore → plan → inspect → (approval) → { database | files } → reconcile → smoke → report →
-clean-up. Until `database` and `files` start, nothing on the target has been written: everything that can be known
+environment → preflight → snapshot → restore → plan → inspect → (approval) → scale → { database | files } → reconcile →
+smoke → report → clean-up → stand-down. Until `database` and `files` start, nothing on the target has been written: everything that can be known
 beforehand is known by then. A failure anywhere goes to report and clean-up with what is known.
 """
 
@@ -40,6 +40,7 @@ def migrate(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
 def _prepare(book: Book, run: Run, outcome: Outcome) -> Steps:
     """Everything before the point of no return: reads the source, writes only staging and the temporary database."""
     work = {"run": run.model_dump(mode="json")}
+    yield from child_stage(book, "environment", "open_environment", work)
     yield from _checked(book, run, outcome, "preflight", stage(book, "preflight", call(book.ctx, "preflight", work)))
     snapshot = yield from child_stage(book, "snapshot", "take_snapshot", work)
     outcome.snapshot = snapshot
@@ -82,8 +83,9 @@ def _checked(book: Book, run: Run, outcome: Outcome, name: str, steps: Steps) ->
 
 def _move(book: Book, run: Run, outcome: Outcome) -> Steps:
     """Database and files side by side; both are waited for, whatever becomes of either."""
-    book.progress.target_written_at = book.now()
     work = {"run": run.model_dump(mode="json")}
+    yield from child_stage(book, "scale", "scale_for_load", work)
+    book.progress.target_written_at = book.now()
     sides = {
         "database": ("migrate_database", work | {"restore": outcome.restore}),
         "files": ("migrate_files", work | {"snapshot": outcome.snapshot}),
@@ -123,12 +125,17 @@ def _prove(book: Book, run: Run, outcome: Outcome) -> Steps:
 def _close(book: Book, run: Run, outcome: Outcome) -> Steps:
     """Report what is known, clean up, and complete the report with what the clean-up did."""
     outcome.judge()
-    try:
-        yield from stage(book, "report", call(book.ctx, "write_report", outcome.report(book)))
-        cleaned = yield from stage(book, "clean-up", call(book.ctx, "clean_up", outcome.recorded()))
-        outcome.answered("clean-up", cleaned)
-    except StageFailed as failed:
-        outcome.findings.append(failed.finding)
+    work = {"run": run.model_dump(mode="json")}
+    closing = (
+        ("report", stage(book, "report", call(book.ctx, "write_report", outcome.report(book)))),
+        ("clean-up", stage(book, "clean-up", call(book.ctx, "clean_up", outcome.recorded()))),
+        ("stand-down", child_stage(book, "stand-down", "close_environment", work)),
+    )
+    for name, steps in closing:
+        try:
+            outcome.answered(name, (yield from steps))
+        except StageFailed as failed:
+            outcome.findings.append(failed.finding.model_copy(update={"severity": "warning"}))
     try:
         yield from call(book.ctx, "write_report", outcome.report(book))
     except (StageRefused, task.TaskFailedError) as error:

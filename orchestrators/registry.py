@@ -1,7 +1,9 @@
 """Every orchestrator of the app. Those that run below another answer their refusals, so that no remedy is lost."""
 
 from orchestrators.calling import answering
+from orchestrators.cloud import poll_cloud
 from orchestrators.copy import copy_group, copy_rows
+from orchestrators.environment import close_environment, open_environment, scale_for_load
 from orchestrators.files import copy_file_batches, copy_files, verify_files
 from orchestrators.finish import finish_schema
 from orchestrators.inspect import inspect_data
@@ -16,7 +18,11 @@ ORCHESTRATORS = (
     *map(
         answering,
         (
+            open_environment,
+            scale_for_load,
+            close_environment,
             take_snapshot,
+            poll_cloud,
             restore_database,
             inspect_data,
             migrate_database,

@@ -50,7 +50,8 @@ def delete(run_id: str) -> list[str]:
 
 
 def _in_staging() -> Iterator[str]:
-    for prefix in clients.staging().walk_blobs(name_starts_with="runs/", delimiter="/"):
+    prefixes = clients.staging().walk_blobs(name_starts_with="runs/", delimiter="/")  # type: ignore[no-untyped-call]
+    for prefix in prefixes:
         run_id = prefix.name.split("/")[1]
         if RUN_ID.match(run_id):
             yield run_id

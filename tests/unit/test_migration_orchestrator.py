@@ -34,6 +34,7 @@ class Doubles:
         self.calls = []
         self.reports = []
         self.answers = {
+            "open_environment": {}, "scale_for_load": {}, "close_environment": {},
             "preflight": {"findings": []}, "record_findings": {"blob": "b"},
             "take_snapshot": SNAPSHOT,
             "restore_database": {"database": "run_x", "tables": 1, "rows": 5, "bytes": 50, "server_version": 150000},
@@ -57,7 +58,8 @@ class Doubles:
         return found
 
 
-STAGES = ("take_snapshot", "restore_database", "inspect_data", "copy_rows", "finish_schema", "verify_rows",
+STAGES = ("open_environment", "scale_for_load", "close_environment",
+          "take_snapshot", "restore_database", "inspect_data", "copy_rows", "finish_schema", "verify_rows",
           "copy_files", "verify_files")  # fmt: skip
 
 
@@ -127,10 +129,10 @@ def test_a_run_without_trouble_ends_verified_with_every_stage_done(hub, doubles)
     assert summary["verdict"] == "verified", summary
     names = [(one["name"], one["state"]) for one in summary["stages"]]
     assert names == [
-        ("preflight", "done"), ("snapshot", "done"), ("restore", "done"), ("plan", "done"), ("inspect", "done"),
-        ("schema", "done"), ("copy", "done"), ("finish", "done"), ("verify", "done"),
+        ("environment", "done"), ("preflight", "done"), ("snapshot", "done"), ("restore", "done"), ("plan", "done"), ("inspect", "done"),
+        ("scale", "done"), ("schema", "done"), ("copy", "done"), ("finish", "done"), ("verify", "done"),
         ("files", "done"), ("files-verify", "done"), ("reconcile", "done"), ("smoke", "skipped"),
-        ("report", "done"), ("clean-up", "done"),
+        ("report", "done"), ("clean-up", "done"), ("stand-down", "done"),
     ]  # fmt: skip
     assert doubles.calls[-1] == "write_report"
     assert doubles.reports[-1]["answers"]["clean-up"]["done"] == ["staging deleted"]
@@ -143,7 +145,7 @@ def test_findings_of_preflight_stop_the_run_before_the_snapshot_is_taken(hub, do
     assert summary["verdict"] == "refused"
     assert summary["findings"] == 2
     assert "take_snapshot" not in doubles.calls
-    assert doubles.calls[-3:] == ["write_report", "clean_up", "write_report"]
+    assert doubles.calls[-4:] == ["write_report", "clean_up", "close_environment", "write_report"]
 
 
 def test_a_finding_whose_remedy_was_chosen_does_not_stop_the_run(hub, doubles):
@@ -232,7 +234,7 @@ def test_an_abort_during_the_copy_ends_in_report_and_clean_up(hub, doubles):
     doubles.answers["copy_files"] = {"refused": finding("ABORTED")}
     started(hub)
     assert ended(hub)["verdict"] == "aborted"
-    assert doubles.calls[-3:] == ["write_report", "clean_up", "write_report"]
+    assert doubles.calls[-4:] == ["write_report", "clean_up", "close_environment", "write_report"]
 
 
 def test_a_stage_that_crashes_is_reported_with_its_code(hub, doubles):
