@@ -38,10 +38,11 @@ def kept(run_id: str, now: datetime) -> bool:
 def delete(run_id: str) -> list[str]:
     """Delete a run's staging blobs and temporary database; returns sentences of what was done, and of what was not."""
     said: list[str] = []
-    for step in (
+    steps: tuple[Callable[[], list[str]], ...] = (
         lambda: cleanup.delete_staging(run_id),
         lambda: temporary.drop(settings().postgres, database_name(run_id)),
-    ):
+    )
+    for step in steps:
         try:
             said.extend(step())
         except MxferryError as error:
@@ -50,8 +51,7 @@ def delete(run_id: str) -> list[str]:
 
 
 def _in_staging() -> Iterator[str]:
-    prefixes = clients.staging().walk_blobs(name_starts_with="runs/", delimiter="/")  # type: ignore[no-untyped-call]
-    for prefix in prefixes:
+    for prefix in clients.staging().walk_blobs(name_starts_with="runs/", delimiter="/"):
         run_id = prefix.name.split("/")[1]
         if RUN_ID.match(run_id):
             yield run_id
