@@ -199,14 +199,16 @@ class Core:
             if self._workers.pop(worker.number, None) is None:
                 return
             worker.closed = True
+            if self._closed:
+                return
             for key in worker.turns:
                 if self._turns.pop(key, None) is not None:
                     self._offer(key)
             for seq in sorted(worker.running, reverse=True):
-                activity = self.store.activity(seq) if not self._closed else None
+                activity = self.store.activity(seq)
                 if activity is not None:
                     self._waiting.appendleft((seq, activity.name, activity.version))
-            if (worker.turns or worker.running) and not self._closed:
+            if worker.turns or worker.running:
                 log.info("worker %d left with %d activities in hands", worker.number, len(worker.running))
             self._work.notify_all()
 
@@ -295,6 +297,9 @@ class Core:
             except Exception:
                 self.abandon(turn.token)
                 raise
+            instance = self.store.execution(turn.key)
+            if instance is None or instance.is_terminal:
+                self._rest_until.pop(turn.key, None)
             return True
 
     def complete_activity(self, response: pb.ActivityResponse) -> bool:

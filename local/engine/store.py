@@ -156,11 +156,13 @@ class Store:
     """The connection to the state file."""
 
     def __init__(self, path: Path) -> None:
+        path.touch(mode=0o600)  # inputs and outputs are nobody else's business; the log files take over the mode
         self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self._db.execute("PRAGMA journal_mode = WAL")
         # NORMAL does not sync at every commit: safe against the death of the process, not of the machine.
         self._db.execute("PRAGMA synchronous = NORMAL")
         self._db.execute("PRAGMA foreign_keys = ON")
+        self._db.execute("PRAGMA journal_size_limit = 67108864")
         self._db.execute("PRAGMA cache_size = -8000")
         self._create()
 

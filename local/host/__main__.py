@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 from local.engine import StateFileInUse, program
+from local.host.host import Host, Options
+from local.host.settings import HostError, HostSettings, load_app_settings, load_host_settings, quiet_libraries
 
 
 def main() -> int:
@@ -17,12 +19,10 @@ def main() -> int:
         program.die_with_parent()
     folder = arguments.app.resolve()
     arguments.state.mkdir(parents=True, exist_ok=True, mode=0o700)
-    # What Azure sets too: a durable value may not name a class to be rebuilt (see the SDK's df_loads).
-    os.environ.setdefault("AZURE_FUNCTIONS_DURABLE_STRICT_TYPING", "1")
-    from local.host.settings import HostError, load_app_settings, load_host_settings, quiet_libraries
-
     try:
         load_app_settings(arguments.settings or folder / "local.settings.json")
+        # As in Azure: a durable value may not name a class to be rebuilt (see df_loads in azure-functions).
+        os.environ.setdefault("AZURE_FUNCTIONS_DURABLE_STRICT_TYPING", "1")
         settings = load_host_settings(folder / "host.json")
         program.log_to_stderr(settings.log_level)
         quiet_libraries()
@@ -37,14 +37,11 @@ def main() -> int:
     os._exit(code)
 
 
-async def _serve(arguments: argparse.Namespace, folder: Path, settings: object) -> int:
-    from local.host.host import Host, Options
-    from local.host.settings import HostSettings
-
-    assert isinstance(settings, HostSettings)
+async def _serve(arguments: argparse.Namespace, folder: Path, settings: HostSettings) -> int:
     host = Host(
         Options(folder, arguments.state.resolve(), arguments.port, arguments.engine, arguments.function_key), settings
     )
+    sys.stdout = sys.stderr  # what functions print must not fill a pipe that nobody reads after the ready line
     os.chdir(folder)  # as in Azure, where the app's folder is the working directory
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

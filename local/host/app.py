@@ -1,6 +1,5 @@
 """The app, loaded and indexed by the worker library, and how to call its functions."""
 
-import asyncio
 import json
 import logging
 import os
@@ -114,11 +113,6 @@ class App:
             kind, _, text = trouble.message.partition(": ")
             raise FunctionFailed(kind, text, trouble.stack_trace or "")
         return answer.return_value
-
-    async def stop(self, patience: float) -> None:
-        """Let the worker's threads finish for `patience` seconds."""
-        finished = asyncio.get_running_loop().run_in_executor(None, worker.stop_threadpool_executor)
-        await asyncio.wait([finished], timeout=patience)
 
 
 def _function(metadata: Any) -> Function:

@@ -24,9 +24,8 @@ from local.host.settings import HostSettings
 log = logging.getLogger("mxferry.host.durable")
 
 RECONNECT_PAUSE = 0.5  # seconds
-DELIVERY_TRIES = 120  # with the pause: a minute for an engine that is being restarted
-
-_GONE = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.UNKNOWN})
+DELIVERY_TRIES = 120  # with the pause: a minute for an engine that is being restarted, or has no room on its disk
+PATIENCE = 1.5  # seconds for what is under way when the host is asked to stop; the rest is redelivered at next start
 
 
 def client_binding(engine: str, task_hub: str) -> str:
@@ -59,20 +58,28 @@ class DurableWorker:
         self._stub: stubs.TaskHubSidecarServiceStub
 
     async def run(self) -> None:
-        """Take work items until cancelled; reconnects when the engine is restarted."""
+        """Take work items until cancelled, then let those under way finish for a moment."""
         async with grpc.aio.insecure_channel(self._engine, options=CLIENT_OPTIONS) as channel:
             self._stub = stubs.TaskHubSidecarServiceStub(channel)
-            wanted = pb.GetWorkItemsRequest(
-                maxConcurrentActivityWorkItems=self._settings.most_activities,
-                maxConcurrentOrchestrationWorkItems=self._settings.most_turns,
-            )
-            while True:
-                try:
-                    async for item in self._stub.GetWorkItems(wanted):
-                        self._begin(item)
-                except grpc.RpcError as error:
-                    log.warning("the engine's stream broke: %s", error.code())
-                await asyncio.sleep(RECONNECT_PAUSE)
+            try:
+                await self._take()
+            finally:
+                if self._tasks:
+                    await asyncio.wait(self._tasks, timeout=PATIENCE)
+
+    async def _take(self) -> None:
+        """Read the stream; open it again when the engine is restarted."""
+        wanted = pb.GetWorkItemsRequest(
+            maxConcurrentActivityWorkItems=self._settings.most_activities,
+            maxConcurrentOrchestrationWorkItems=self._settings.most_turns,
+        )
+        while True:
+            try:
+                async for item in self._stub.GetWorkItems(wanted):
+                    self._begin(item)
+            except grpc.RpcError as error:
+                log.warning("the engine's stream broke: %s", error.code())
+            await asyncio.sleep(RECONNECT_PAUSE)
 
     def _begin(self, item: pb.WorkItem) -> None:
         kind = item.WhichOneof("request")
@@ -135,7 +142,8 @@ class DurableWorker:
         if took > self._settings.function_timeout:
             # Azure would have killed the worker at that moment; a thread cannot be killed.
             log.error("activity %s took %.0f s, longer than functionTimeout", request.name, took)
-        await self._deliver(self._stub.CompleteActivityTask, response)
+        if not await self._deliver(self._stub.CompleteActivityTask, response):
+            await self._stub.AbandonTaskActivityWorkItem(pb.AbandonActivityTaskRequest(completionToken=token))
 
     async def _run_activity(self, request: pb.ActivityRequest) -> str:
         function = self._activities.get(request.name)
@@ -150,18 +158,19 @@ class DurableWorker:
 
     # -- answers
 
-    async def _deliver(self, call: grpc.aio.UnaryUnaryMultiCallable, response: object) -> None:
-        """Hand an outcome over, also to an engine that is just being restarted."""
-        for _ in range(DELIVERY_TRIES):
+    async def _deliver(self, call: grpc.aio.UnaryUnaryMultiCallable, response: object) -> bool:
+        """Hand an outcome over, also to an engine that is just being restarted; False when it will not have it."""
+        for number in range(DELIVERY_TRIES):
             try:
                 await call(response)
             except grpc.RpcError as error:
-                if error.code() not in _GONE:
-                    log.exception("the engine refused an outcome")
-                    return
+                if number == 0:
+                    log.warning("the engine did not take an outcome: %s %s", error.code(), error.details())
                 await asyncio.sleep(RECONNECT_PAUSE)
             else:
-                return
+                return True
+        log.error("the engine did not take an outcome within a minute")
+        return False
 
 
 def _failed_turn(instance_id: str, kind: str, text: str) -> pb.OrchestratorResponse:

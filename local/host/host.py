@@ -19,7 +19,7 @@ from local.host.web import HttpTriggers
 
 log = logging.getLogger("mxferry.host")
 
-PATIENCE = 2.0  # seconds for what is under way when the host is asked to stop; the rest is redelivered at next start
+HTTP_PATIENCE = 1.0  # seconds for requests under way when the host is asked to stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Host:
     async def _listen(self, triggers: HttpTriggers) -> None:
         server = web.Application(client_max_size=self._settings.body_limit)
         server.router.add_route("*", "/{path:.*}", triggers.handle)
-        self._runner = web.AppRunner(server, access_log=None, handle_signals=False, shutdown_timeout=PATIENCE)
+        self._runner = web.AppRunner(server, access_log=None, handle_signals=False, shutdown_timeout=HTTP_PATIENCE)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", self._options.port)
         await site.start()
@@ -92,8 +92,6 @@ class Host:
         for task in self._tasks:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
-        if self._app is not None:
-            await self._app.stop(PATIENCE)
         if self._engine is not None:
             await asyncio.to_thread(self._engine.stop)
 

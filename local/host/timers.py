@@ -27,7 +27,10 @@ class Timer:
         self._record = folder / f"{function.name}.json"
 
     async def run(self) -> None:
-        """Fire at every due time until cancelled; one firing at a time."""
+        """Fire at every due time until cancelled; one firing at a time.
+
+        The record follows the function, as in Azure: a host that dies in between runs it again, past due.
+        """
         now = datetime.now(UTC)
         last, due = self._remembered()
         if due is not None and due <= now and self._function.trigger.get("useMonitor", True):
@@ -44,7 +47,6 @@ class Timer:
             last = due
 
     async def _fire(self, last: datetime | None, due: datetime, *, past_due: bool) -> None:
-        self._remember(due, self._schedule.after(max(due, datetime.now(UTC))))
         status = {
             "Last": (last or datetime.fromtimestamp(0, UTC)).isoformat(),
             "Next": self._schedule.after(due).isoformat(),
