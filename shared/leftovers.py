@@ -4,7 +4,7 @@ The clean-up of a run deletes its own; this finds what a failed clean-up, a kept
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 from shared import runs
