@@ -33,6 +33,8 @@ def main() -> int:
     signal.signal(signal.SIGTERM, _end)
     given = _arguments()
     console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=140)
     try:
         target = parse(given.sql) if given.sql else None
         if given.snapshot and not given.snapshot.is_file():
@@ -106,9 +108,9 @@ def _request(stack: Stack, given: argparse.Namespace) -> dict[str, Any]:
     return request
 
 
-def _source(stack: Stack, kind: str) -> dict[str, str]:
+def _source(stack: Stack, kind: str) -> dict[str, Any]:
     if kind == "mendix-cloud":
-        return {"kind": kind, "profile": PROFILE, "snapshot": "new"}
+        return {"kind": kind, "profile": PROFILE, "snapshot": "new", "stop_app": True}
     assert stack.snapshot
     stack.upload(BACKUPS, stack.snapshot)
     return {"kind": "blob", "container": BACKUPS, "blob": stack.snapshot.name}

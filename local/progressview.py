@@ -98,7 +98,7 @@ class PlainView:
             if stage.eta_seconds is not None:
                 parts.append(f"about {duration(stage.eta_seconds)} left")
             text = f"{MARKS.get(stage.state, ' ')} {stage_words(stage.name)}: {stage.state}"
-            if stage.state in ("done", "failed"):
+            if stage.state != "skipped" and stage.seconds >= 0.01:
                 parts.append(duration(stage.seconds))
             self._console.print(", ".join([text, *filter(None, parts)]), highlight=False, markup=False, soft_wrap=True)
 

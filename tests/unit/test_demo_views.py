@@ -61,7 +61,7 @@ def test_without_a_terminal_a_stage_says_a_line_when_it_begins_and_when_it_ends(
         ):
             shown.show(status)
     assert out.getvalue().splitlines() == [
-        "… Copy rows: running, 500 of 1,000 rows, 5.00 MB of 10.0 MB, 50 rows/s, about 30.0 s left",
+        "… Copy rows: running, 500 of 1,000 rows, 5.00 MB of 10.0 MB, 50 rows/s, about 30.0 s left, 10.0 s",
         "✓ Copy rows: done, 1,000 rows, 10.0 MB, 20.0 s",
     ]
 
