@@ -25,7 +25,7 @@ Kind = Literal[
     "activity-failed",
     "environment-changed",
 ]
-AMOUNTS = ("rows", "bytes", "files")
+FACTS = ("rows", "bytes", "files", "stopped", "log_write_percent")  # of an activity's answer, where it has them
 
 
 def emit(event: Kind, run: str, **facts: str | float | None) -> None:
@@ -55,5 +55,5 @@ def activity_ended(name: str, work: BaseModel, seconds: float, result: dict[str,
     elif "refused" in result:
         emit("activity-refused", run_id, activity=name, seconds=round(seconds, 3), code=result["refused"]["code"])
     else:
-        amounts = {key: result[key] for key in AMOUNTS if isinstance(result.get(key), int)}
-        emit("activity-done", run_id, activity=name, seconds=round(seconds, 3), **amounts)
+        facts = {key: result[key] for key in FACTS if isinstance(result.get(key), int | float | str)}
+        emit("activity-done", run_id, activity=name, seconds=round(seconds, 3), **facts)

