@@ -14,6 +14,8 @@ METADATA = ".metadata"
 DUMP = "db/db.backup"
 FILE = re.compile(r"tree/(?:[^/]+/)*([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})\Z")
 
+STRANGE = {"sparse": "a sparse file", "unknown": "a member of unknown type"}
+
 Role = Literal["metadata", "dump", "file", "directory", "ignored"]
 
 
@@ -53,7 +55,7 @@ def shown(name: str) -> str:
 def _refuse_hostile(member: Member) -> None:
     found = None
     if member.kind not in ("file", "directory"):
-        found = f"a {member.kind}" if member.kind != "unknown" else "a member of unknown type"
+        found = STRANGE.get(member.kind, f"a {member.kind}")
     elif member.name.startswith(("/", "\\")) or re.match(r"[A-Za-z]:[\\/]", member.name):
         found = "an absolute path"
     elif ".." in re.split(r"[/\\]", member.name):

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from azure.core.exceptions import HttpResponseError
+from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from azure.storage.blob import BlobClient
 
 from shared.blobs.blocks import MAX_BLOCKS, BlockWriter, block_id, commit, staged_blocks
@@ -85,21 +85,29 @@ def stage_stream(origin: Origin, facts: OriginFacts, archive: BlobClient) -> int
 
 def commit_archive(facts: OriginFacts, archive: BlobClient, size: int) -> None:
     """Make the archive of its blocks and check its size; doing it twice is harmless."""
-    if archive.exists() and archive.get_blob_properties().size == size:
+    if _committed_size(archive) == size:
         return
     blocks = blocks_of(size)
     there = staged_blocks(archive)
     wrong = [n for n in range(blocks) if there.get(block_id(n, _version(facts))) != _length(n, size)]
     if wrong:
+        if _committed_size(archive) == size:
+            return  # another delivery has committed the blocks since we looked
         raise TransientError(
             "STAGING_INCOMPLETE",
             archive.blob_name,
             f"expected {blocks:,} blocks, found {len(wrong):,} missing or short.",
         )
     commit(archive, blocks, _version(facts))
-    found = archive.get_blob_properties().size
-    if found != size:
-        raise TransientError("STAGING_INCOMPLETE", archive.blob_name, f"expected {size:,} bytes, found {found:,}.")
+    if (found := _committed_size(archive)) != size:
+        raise TransientError("STAGING_INCOMPLETE", archive.blob_name, f"expected {size:,} bytes, found {found or 0:,}.")
+
+
+def _committed_size(archive: BlobClient) -> int | None:
+    try:
+        return int(archive.get_blob_properties().size)
+    except ResourceNotFoundError:
+        return None
 
 
 def _version(facts: OriginFacts) -> str:

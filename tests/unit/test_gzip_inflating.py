@@ -1,0 +1,79 @@
+"""Inflating gzip: whole or refused, in blocks of the size asked for."""
+
+import gzip
+import random
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared.errors import Refusal
+from shared.snapshot import gz
+from shared.snapshot.gz import inflate
+
+RAW = random.Random(1).randbytes(30_000) + b"abc" * 30_000
+ZIPPED = gzip.compress(RAW, 6)
+
+
+def pieces_of(data: bytes, size: int) -> Iterator[bytes]:
+    for start in range(0, len(data), size):
+        yield data[start : start + size]
+
+
+def inflated(data: bytes, piece: int = 1000, block: int = 4096) -> bytes:
+    return b"".join(inflate(pieces_of(data, piece), block))
+
+
+def refused(data: bytes) -> str:
+    with pytest.raises(Refusal) as caught:
+        inflated(data)
+    assert caught.value.code == "ARCHIVE_CORRUPT"
+    return caught.value.message
+
+
+@pytest.mark.parametrize("piece", [1, 100, 4096, 1 << 20])
+@pytest.mark.parametrize("block", [1000, 4096, 1 << 20])
+def test_blocks_have_the_size_asked_for_and_the_bytes_of_the_original(piece: int, block: int) -> None:
+    blocks = list(inflate(pieces_of(ZIPPED, piece), block))
+    assert b"".join(blocks) == RAW
+    assert all(len(one) == block for one in blocks[:-1])
+
+
+@pytest.mark.parametrize("piece", [1, 7, 100, 1 << 20])
+def test_several_members_and_padding_are_one_file(piece: int) -> None:
+    assert inflated(gzip.compress(RAW[:99]) + gzip.compress(RAW[99:]) + bytes(300), piece) == RAW
+
+
+@pytest.mark.parametrize("cut", [1, 4, 8, 9, 1000, len(ZIPPED) - 1, len(ZIPPED)])
+def test_a_file_cut_anywhere_is_refused(cut: int) -> None:
+    refused(ZIPPED[:-cut])
+
+
+def test_a_wrong_checksum_is_refused() -> None:
+    assert "checksum" in refused(ZIPPED[:-8] + bytes(4) + ZIPPED[-4:])
+
+
+def test_a_wrong_length_is_refused() -> None:
+    refused(ZIPPED[:-4] + b"\1\2\3\4")
+
+
+def test_other_data_after_the_end_is_refused() -> None:
+    assert "68 65 6c 6c after the end" in refused(ZIPPED + b"hello")
+
+
+def test_a_bomb_is_refused_by_its_ratio(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gz, "RATIO_COUNTS_FROM", 1 << 20)
+    with pytest.raises(Refusal, match="at most 200 inflated bytes") as caught:
+        inflated(gzip.compress(bytes(8 << 20)), block=1 << 16)
+    assert caught.value.code == "ARCHIVE_BOMB"
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.integers(0, len(ZIPPED) - 1), st.binary(min_size=1, max_size=10), st.integers(1, 5000))
+def test_damaged_data_is_refused_or_equal(place: int, patch: bytes, piece: int) -> None:
+    damaged = ZIPPED[:place] + patch + ZIPPED[place + len(patch) :]
+    try:
+        assert inflated(damaged[: len(ZIPPED)], piece) == RAW
+    except Refusal as refusal:
+        assert refusal.code == "ARCHIVE_CORRUPT"
