@@ -9,4 +9,5 @@ pytest_plugins = [
     "tests.fixtures.engine",
     "tests.fixtures.host",
     "tests.fixtures.apiserver",
+    "tests.fixtures.browser",
 ]

@@ -8,7 +8,7 @@ import { badge } from "./runs.js";
 import { tables } from "./tables.js";
 import { timeline, windowBar } from "./timeline.js";
 
-const NAMES = ["head", "gate", "window", "findings", "stages", "plots", "tables", "abort"];
+const NAMES = ["head", "gate", "window", "findings", "plots", "stages", "tables", "abort"];
 
 export async function run(place, signal, trouble, id) {
   document.title = `Run ${id} – mxferry`;
@@ -25,15 +25,15 @@ export async function run(place, signal, trouble, id) {
 }
 
 function show(parts, seen, path) {
-  const now = Date.now(), stages = seen.progress.stages, over = OVER.has(seen.status);
+  const at = Date.now(), stages = seen.progress.stages, over = OVER.has(seen.status);
   document.title = `${seen.status}: ${seen.target} – mxferry`;
-  if (!over) sample(seen.id, stages, now);
-  draw(parts.head, [seen.status, seen.reason, seen.stage, seen.progress.target_written_at], () => head(seen));
+  if (!over) sample(seen.id, stages, at);
+  draw(parts.head, [seen.status, seen.reason, seen.progress.target_written_at, now(seen)], () => head(seen));
   draw(parts.gate, over ? null : seen.progress.gate, (gate) => (gate && !gate.decision ? gatePanel(gate, path) : decided(seen.progress.gate)));
-  draw(parts.window, [seen.window, seen.forecast, Math.floor(now / 10_000)], () => (over ? [] : windowBar(seen, now)));
+  draw(parts.window, [seen.window, seen.forecast, Math.floor(at / 10_000)], () => (over ? [] : windowBar(seen, at)));
   draw(parts.findings, seen.findings, findings);
-  draw(parts.stages, over ? stages : [stages, now], () => [h("h2", {}, "Stages"), ...timeline(stages, now)]);
-  draw(parts.plots, over ? null : now, () => (over ? [] : [h("h2", {}, "Rates"), h("div", { class: "plots" },
+  draw(parts.stages, over ? stages : [stages, at], () => [h("h2", {}, "Stages"), ...timeline(stages, at)]);
+  draw(parts.plots, over ? null : at, () => (over ? [] : [h("h2", {}, "Rates"), h("div", { class: "plots" },
     plot(seen.id, "rows", "Rows a second", count), plot(seen.id, "bytes", "Bytes a second", size))]));
   draw(parts.abort, [over, seen.progress.target_written_at], () => (over ? [] : abortPanel(seen, path)));
   announce(over ? `The migration to ${seen.target} is over: ${seen.status}. ${seen.reason}` : `${seen.target}: ${seen.status}${seen.stage ? `, ${stageWords(seen.stage)}` : ""}`);
@@ -44,13 +44,18 @@ function head(seen) {
   const what = seen.purpose === "rehearsal" ? "Rehearsal" : "Cut-over";
   return [
     h("h1", {}, `${what} to ${seen.target}`),
-    h("div", { class: `verdict tone-${seen.status}` }, h("strong", {}, over ? sentence(seen.status) : seen.stage ? stageWords(seen.stage) : sentence(seen.status)),
+    h("div", { class: `verdict tone-${seen.status}` }, h("strong", {}, over ? sentence(seen.status) : now(seen)),
       over ? null : badge(seen.status), seen.reason ? h("p", {}, seen.reason) : null, h("p", {}, pointOfNoReturn(seen, over))),
     h("p", { class: "bar-of-actions" },
       over ? h("a", { href: `#/runs/${seen.id}/report`, class: "button primary" }, "Read the report") : null,
       h("a", { href: `#/runs/${seen.id}/runbook`, class: "button" }, "Runbook"),
       h("span", { class: "soft" }, `Asked for ${moment(seen.created_at)} · `, h("span", { class: "id" }, seen.id))),
   ];
+}
+
+function now(seen) {
+  const running = seen.progress.stages.filter((one) => one.state === "running" || one.state === "waiting").map((one) => stageWords(one.name));
+  return running.join(" · ") || sentence(seen.status);
 }
 
 function pointOfNoReturn(seen, over) {

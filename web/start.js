@@ -34,18 +34,20 @@ export async function start(place, signal) {
 
 // Shows the fields that belong to what is chosen; hidden ones are disabled, so that they are neither sent nor validated.
 function fit(form, profiles) {
-  const chosen = new FormData(form);
   const purpose = form.querySelector("[name=purpose]:checked").value, kind = form.querySelector("[name=kind]:checked").value;
   for (const part of form.querySelectorAll("[data-only]")) {
     part.hidden = ![purpose, kind].includes(part.dataset.only);
     part.querySelectorAll("input, select").forEach((input) => { input.disabled = part.hidden; });
   }
-  const throwAway = new Map(profiles.targets.map((one) => [one.name, one.throw_away]));
-  const fitting = purpose === "rehearsal" ? profiles.targets.filter((one) => one.throw_away) : profiles.targets;
   const select = form.elements.target;
-  for (const option of select.options) option.disabled = purpose === "rehearsal" && !throwAway.get(option.value);
-  if (!fitting.some((one) => one.name === chosen.get("target"))) select.value = fitting[0]?.name ?? "";
-  select.setCustomValidity(fitting.length ? "" : "No target profile in the settings says THROW_AWAY.");
+  const throwAway = new Map(profiles.targets.map((one) => [one.name, one.throw_away]));
+  const fits = (name) => throwAway.get(name) === (purpose === "rehearsal");
+  for (const option of select.options) option.disabled = purpose === "rehearsal" && !fits(option.value);
+  const fitting = profiles.targets.filter((one) => fits(one.name));
+  // A migration on to a throw-away profile is allowed, but nobody should come to it by switching from a rehearsal.
+  if (form.purposeBefore !== purpose && !fits(select.value)) select.value = fitting[0]?.name ?? (purpose === "rehearsal" ? "" : select.value);
+  form.purposeBefore = purpose;
+  select.setCustomValidity(fitting.length || purpose !== "rehearsal" ? "" : "No target profile in the settings says THROW_AWAY.");
 }
 
 async function send(form, said) {

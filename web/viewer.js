@@ -21,11 +21,12 @@ export async function viewer(place, signal, trouble, id, what) {
 
 // The document is parsed, never run: no script in it, and the page's CSP would stop one. Its styles live in a shadow root.
 function framed(html, what) {
-  const parsed = new DOMParser().parseFromString(html, "text/html");
+  const styles = [...html.matchAll(/<style>(.*?)<\/style>/gs)].map((found) => found[1]);
+  const parsed = new DOMParser().parseFromString(html.replace(/<style>.*?<\/style>/gs, ""), "text/html");
   const host = h("article", { class: "paper", "aria-label": what });
   const root = host.attachShadow({ mode: "open" });
   const sheet = new CSSStyleSheet();
-  sheet.replaceSync([...parsed.querySelectorAll("style")].map((one) => one.textContent).join("\n").replaceAll(":root", ":host"));
+  sheet.replaceSync(styles.join("\n").replaceAll(":root", ":host"));
   root.adoptedStyleSheets = [sheet];
   parsed.querySelectorAll("script, style, link, meta, iframe, object").forEach((one) => one.remove());
   root.append(document.adoptNode(parsed.body));
