@@ -12,7 +12,8 @@ import pyarrow as pa
 from shared.copying.arrow import Conversion, ValueOutOfRange
 from shared.copying.model import Chunk, Loaded
 from shared.copying.reading import count_sql, range_sql, select_sql, where_sql, without_sql
-from shared.copying.source import SOURCE_ERRORS, Snapshot, Source, Stream, source_error
+from shared.copying.source import SOURCE_ERRORS, Snapshot, Source, source_error
+from shared.copying.stream import Stream
 from shared.copying.watchdog import Heartbeat
 from shared.databaseplan import PlannedTable
 from shared.errors import MxferryError, Refusal, TransientError
@@ -57,6 +58,24 @@ def load_chunk(
     SQL_TRANSIENT, SOURCE_FAILED, ROWS_DIFFER_IN_FLIGHT; Refusal DUPLICATE_ROW and what the server will not mend.
     """
     try:
+        return _transaction(session, source, work, chunk, heartbeat, without)
+    except MxferryError:
+        raise
+    except SOURCE_ERRORS as error:
+        raise source_error(error, chunk.about) from None
+    except CORE_ERRORS as error:
+        raise explained(error, chunk.about) from None
+
+
+def _transaction(
+    session: BulkSession,
+    source: Source,
+    work: ChunkWork,
+    chunk: Chunk,
+    heartbeat: Heartbeat,
+    without: Sequence[str],
+) -> Loaded:
+    try:
         heartbeat.beat(f"claiming {chunk.about}")
         session.execute("BEGIN TRANSACTION")
         done = _claim(session, work, chunk)
@@ -72,12 +91,6 @@ def load_chunk(
     except RowRefused:
         session.rollback()
         raise
-    except MxferryError:
-        raise
-    except SOURCE_ERRORS as error:
-        raise source_error(error, chunk.about) from None
-    except CORE_ERRORS as error:
-        raise explained(error, chunk.about) from None
 
 
 def _claim(session: BulkSession, work: ChunkWork, chunk: Chunk) -> Loaded | None:

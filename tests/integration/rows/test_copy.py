@@ -1,0 +1,159 @@
+"""The copy between a real PostgreSQL and the SQL Server stand-in."""
+
+from decimal import Decimal
+
+import pytest
+
+from activities import copy
+from shared.contracts import TableRows
+from shared.copying.stage import read_lines
+from shared.sqlserver.ledger import drop_ledger, forget_run, loaded_chunks
+from tests.integration.rows.conftest import opened
+
+
+def cells(stand, table, columns, order):
+    names = ", ".join(f"[{name}]" for name in columns)
+    rows = stand.target.execute(f"SELECT {names} FROM [dbo].[{table}] ORDER BY [{order}]").fetchall()
+    return [tuple(row) for row in rows]
+
+
+def test_every_row_arrives_once_and_the_ledger_says_so(stand):
+    stand.create_tables()
+    copied = stand.copy()
+    assert (copied.rows, copied.rejected) == (2000 + 2000 + 100 + 30, 0)
+    tables = {table.name: table for table in read_lines(stand.staging, copied.tables_blob, TableRows)}
+    for name, rows in (("shop$order", 2000), ("shop$customer", 100), ("mendixsystem$entity", 30), ("shop$nothing", 0)):
+        assert (tables[name].rows_source, tables[name].rows_copied, stand.count(name)) == (rows, rows, rows)
+    assert tables["system$session"].content == "empty"
+    assert stand.count("system$session") == 0
+    assert sum(row.rows for row in loaded_chunks(stand.target, stand.run.id)) == copied.rows
+
+
+def test_values_arrive_as_they_were(stand):
+    stand.create_tables()
+    stand.copy()
+    names = ["id", "number", "code", "remark", "amount", "paid", "quantity", "payload", "rate", "system$owner"]
+    quoted = ", ".join(f'"{name}"' for name in names)
+    expected = stand.postgres.execute(f'SELECT {quoted} FROM "shop$order" ORDER BY id').fetchall()
+    assert cells(stand, "shop$order", names, "id") == [tuple(row) for row in expected]
+
+
+def test_timestamps_are_rounded_to_milliseconds_and_counted(stand):
+    stand.create_tables()
+    copied = stand.copy()
+    finer = stand.postgres.execute(
+        """SELECT count(*) FROM "shop$order" WHERE ordered <> date_trunc('milliseconds', ordered)"""
+    ).fetchone()[0]
+    assert copied.rounded == finer > 1000
+    first = cells(stand, "shop$order", ["number", "ordered"], "number")[0]
+    assert str(first[1]) == "2000-01-01 01:00:00.999000"  # …00.999001 was
+
+
+def test_a_large_table_is_copied_in_many_chunks(stand, monkeypatch):
+    monkeypatch.setenv("COPY_CHUNK_BYTES", str(64 * 1024))
+    copy.settings.cache_clear()
+    stand.create_tables()
+    planned, jobs = stand.jobs()
+    assert planned["chunks"] > 10
+    assert len(jobs) > 8
+    stand.copy()
+    assert stand.count("shop$order") == 2000
+
+
+def test_a_job_delivered_again_finds_its_chunks_in_the_ledger(stand):
+    stand.create_tables()
+    _, jobs = stand.jobs()
+    first = opened(copy.copy_chunks(None, jobs[0]))
+    again = opened(copy.copy_chunks(None, jobs[0]))
+    assert (again["rows"], again["chunks"]) == (first["rows"], first["chunks"])
+    stand.copy()
+    assert stand.count("shop$order") == 2000
+
+
+def test_a_predicate_and_an_expression_of_the_plan_decide_what_is_read(stand):
+    def change(table):
+        if table.name != "shop$customer":
+            return table
+        columns = [
+            column.model_copy(update={"expression": "'N' || length(name) || '%'"}) if column.name == "name" else column
+            for column in table.columns
+        ]
+        return table.model_copy(update={"columns": columns, "where": "id % 256 = 0", "rows": 50})
+
+    stand.replan(change)
+    stand.create_tables()
+    stand.copy()
+    names = {name for (name,) in cells(stand, "shop$customer", ["name"], "name")}
+    assert stand.count("shop$customer") == 50
+    assert names == {"N10%", "N11%", "N12%"}
+
+
+def test_a_source_that_changed_since_it_was_planned_is_noticed(stand):
+    stand.create_tables()
+    stand.postgres.execute('DELETE FROM "shop$customer" WHERE id % 256 = 0')
+    planned, jobs = stand.jobs()
+    answers = [opened(copy.copy_chunks(None, job)) for job in jobs]
+    sums = {"chunks": planned["chunks"], "rejected": 0, "rounded": sum(one["rounded"] for one in answers)}
+    refused = copy.finish_copy(None, {**stand.work, **sums})["refused"]
+    assert (refused["code"], refused["object"]) == ("ROWS_NOT_COPIED", "shop$customer")
+    assert refused["message"] == "expected 100 rows, found 50 loaded and 0 refused."
+
+
+def test_a_chunk_that_is_not_in_the_ledger_is_noticed(stand):
+    stand.create_tables()
+    planned, jobs = stand.jobs()
+    for job in jobs:
+        opened(copy.copy_chunks(None, job))
+    stand.target.execute("DELETE FROM [dbo].[__mxferry_ledger] WHERE [table_name] = N'shop$customer'")
+    refused = copy.finish_copy(None, {**stand.work, "chunks": planned["chunks"], "rejected": 0, "rounded": 0})[
+        "refused"
+    ]
+    assert refused["code"] == "ROWS_NOT_COPIED"
+    assert (
+        refused["message"]
+        == f"expected {planned['chunks']} loaded chunks in the ledger, found {planned['chunks'] - 1}."
+    )
+
+
+def test_a_table_that_is_not_on_the_target_is_a_refusal_that_names_it(stand):
+    stand.create_tables()
+    stand.target.execute("DROP TABLE [dbo].[shop$customer]")
+    _, jobs = stand.jobs()
+    answers = [copy.copy_chunks(None, job) for job in jobs]
+    refused = next(answer["refused"] for answer in answers if "refused" in answer)
+    assert refused["object"].startswith("shop$customer chunk 0")
+
+
+def test_rows_that_are_on_the_target_already_are_a_refusal_that_names_the_table(stand):
+    stand.create_tables(with_keys=True)
+    taken = stand.postgres.execute('SELECT id FROM "shop$customer" LIMIT 1').fetchone()[0]
+    stand.target.execute("INSERT INTO [dbo].[shop$customer] ([id]) VALUES (?)", taken)
+    _, jobs = stand.jobs()
+    answers = [copy.copy_chunks(None, job) for job in jobs]
+    refused = next(answer["refused"] for answer in answers if "refused" in answer)
+    assert (refused["code"], refused["object"]) == ("DUPLICATE_ROW", "shop$customer chunk 0")
+    assert "2627" in refused["message"]
+
+
+def test_the_ledger_can_be_forgotten_and_dropped(stand):
+    stand.create_tables()
+    stand.copy()
+    forget_run(stand.target, stand.run.id)
+    assert loaded_chunks(stand.target, stand.run.id) == []
+    drop_ledger(stand.target)
+    drop_ledger(stand.target)
+    assert stand.target.execute("SELECT OBJECT_ID(N'dbo.__mxferry_ledger', N'U')").fetchval() is None
+
+
+@pytest.mark.parametrize("orders", [3])
+def test_large_values_arrive_whole(stand):
+    stand.postgres.execute(
+        """UPDATE "shop$order" SET remark = repeat('é', 6000000), payload = decode(repeat('00ff', 5000000), 'hex')"""
+    )
+    stand.replan()
+    stand.create_tables()
+    stand.copy()
+    for remark, payload in cells(stand, "shop$order", ["remark", "payload"], "id"):
+        assert remark == "é" * 6000000
+        assert payload == b"\x00\xff" * 5000000
+    assert isinstance(cells(stand, "shop$order", ["amount"], "id")[0][0], Decimal)

@@ -1,0 +1,93 @@
+"""Rows that the driver or the server refuses: found one by one, written down, counted, or the end of the run."""
+
+import pyarrow as pa
+import pytest
+
+from activities import copy
+from shared.contracts import TableRows
+from shared.copying.rejects import refused_rows
+from shared.copying.stage import read_lines
+
+
+def spoil(stand, *numbers, set_="code = repeat('😀', 101)"):
+    """Make rows that nvarchar(200) cannot take: 101 emoji are 202 UTF-16 units."""
+    listed = ", ".join(str(number) for number in numbers)
+    stand.postgres.execute(f'UPDATE "shop$order" SET {set_} WHERE number IN ({listed})')
+    stand.replan()
+    stand.create_tables()
+
+
+def refusal(stand):
+    _, jobs = stand.jobs()
+    answers = [copy.copy_chunks(None, job) for job in jobs]
+    return next(answer["refused"] for answer in answers if "refused" in answer)
+
+
+def test_a_row_that_is_too_long_ends_the_run_and_is_named(stand):
+    spoil(stand, 1234)
+    refused = refusal(stand)
+    assert (refused["code"], refused["object"]) == ("ROW_REFUSED", "shop$order chunk 0")
+    row_id = stand.postgres.execute('SELECT id FROM "shop$order" WHERE number = 1234').fetchone()[0]
+    assert f"id {row_id}" in refused["message"]
+    assert "max_rejects" in refused["remedy"]
+    assert stand.count("shop$order") == 0
+    (reject,) = stand.rejects("shop$order")
+    assert reject.key == {"id": str(row_id)}
+    assert reject.row["number"] == "1234"
+
+
+@pytest.mark.parametrize(
+    ("set_", "why"),
+    [
+        ("code = repeat('😀', 101)", "202"),
+        ("ordered = 'infinity'", "column ordered: expected a timestamp from the year 1 to 9999"),
+        ("ordered = '0044-03-15 BC'", "column ordered: expected a timestamp"),
+        ("amount = 'NaN'", "column amount: "),
+        ("rate = 'NaN'", "column rate: expected a finite number"),
+    ],
+)
+def test_rows_within_the_limit_are_left_out_written_down_and_counted(stand, set_, why):
+    spoil(stand, 5, 6, 1999, set_=set_)
+    stand.option(max_rejects=3)
+    copied = stand.copy()
+    assert copied.rejected == 3
+    rejects = stand.rejects("shop$order")
+    assert sorted(int(reject.row["number"]) for reject in rejects) == [5, 6, 1999]
+    assert all(why in reject.error for reject in rejects)
+    tables = {table.name: table for table in read_lines(stand.staging, copied.tables_blob, TableRows)}
+    assert (tables["shop$order"].rows_copied, tables["shop$order"].rejected) == (1997, 3)
+    assert stand.count("shop$order") == 1997
+
+
+def test_verification_expects_the_rejected_rows_to_be_missing(stand):
+    spoil(stand, 5, 6)
+    stand.option(max_rejects=2)
+    stand.copy()
+    checks, findings, _ = stand.verify()
+    assert not [finding for finding in findings if finding.severity == "error"]
+    assert {check["outcome"] for check in checks} == {"passed", "skipped"}
+
+
+def test_more_rows_than_the_limit_end_the_run(stand):
+    spoil(stand, 5, 6, 7)
+    stand.option(max_rejects=2)
+    assert refusal(stand)["code"] == "ROW_REFUSED"
+
+
+def test_a_repeated_delivery_still_knows_how_many_were_rejected(stand):
+    spoil(stand, 5)
+    stand.option(max_rejects=1)
+    _, jobs = stand.jobs()
+    answers = [[copy.copy_chunks(None, job) for job in jobs] for _ in range(2)]
+    assert [sum(answer["rejected"] for answer in one) for one in answers] == [1, 1]
+
+
+@pytest.mark.parametrize("bad", [[], [0], [9], [3, 4], [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]])
+def test_halving_finds_every_refused_row(bad):
+    batch = pa.RecordBatch.from_arrays([pa.array(range(10))], names=["n"])
+
+    def trial(some):
+        found = [number for number in some.column(0).to_pylist() if number in bad]
+        return f"row {found[0]}" if found else None
+
+    assert list(refused_rows(batch, trial)) == [(number, f"row {number}") for number in bad]

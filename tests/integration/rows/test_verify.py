@@ -1,0 +1,177 @@
+"""Verification must notice: each test damages the target in one way and expects it to be found and named."""
+
+import pytest
+
+from activities import verify
+
+
+@pytest.fixture
+def copied(stand):
+    stand.create_tables()
+    stand.copy()
+    return stand
+
+
+def id_of(stand, number):
+    return stand.postgres.execute(f'SELECT id FROM "shop$order" WHERE number = {number}').fetchone()[0]
+
+
+def outcomes(checks):
+    return {check["name"]: check["outcome"] for check in checks}
+
+
+def errors(findings):
+    return {(finding.code, finding.object): finding for finding in findings if finding.severity == "error"}
+
+
+def test_an_undamaged_copy_is_verified_and_the_checks_say_how(copied):
+    copied.option(verify=["counts", "aggregates", "hash", "sample"])
+    checks, findings, tables = copied.verify()
+    assert errors(findings) == {}
+    assert set(outcomes(checks).values()) == {"passed"}
+    assert all(check["how"] for check in checks)
+    counted = {table.name: (table.rows_source, table.rows_copied, table.rows_target) for table in tables}
+    assert counted["shop$order"] == (2000, 2000, 2000)
+    assert counted["shop$nothing"] == (0, 0, 0)
+    assert counted["system$session"] == (0, 0, 0)
+    (rounded,) = [finding for finding in findings if finding.code == "TIMESTAMPS_ROUNDED"]
+    assert rounded.count > 1000
+
+
+def test_what_was_not_asked_for_is_listed_as_skipped(copied):
+    copied.option(verify=["counts"])
+    checks, _, _ = copied.verify()
+    assert outcomes(checks) == {
+        "row counts": "passed", "column aggregates": "skipped", "row hash": "skipped", "sampled read-back": "skipped",
+    }  # fmt: skip
+    assert "Not asked for" in checks[1]["detail"]
+
+
+DAMAGES = {
+    "one character": ("code", "UPDATE [dbo].[shop$order] SET [code] = N'B-4' WHERE [number] = 4"),
+    "the case of one letter": ("code", "UPDATE [dbo].[shop$order] SET [code] = N'a-4' WHERE [number] = 4"),
+    "a trailing blank": ("code", "UPDATE [dbo].[shop$order] SET [code] = N'A-4 ' WHERE [number] = 4"),
+    "one digit": ("amount", "UPDATE [dbo].[shop$order] SET [amount] = [amount] + 0.00000001 WHERE [number] = 4"),
+    "a value instead of NULL": ("code", "UPDATE [dbo].[shop$order] SET [code] = N'' WHERE [number] = 11"),
+    "NULL instead of a value": ("paid", "UPDATE [dbo].[shop$order] SET [paid] = NULL WHERE [number] = 4"),
+    "NULL instead of an empty text": ("code", "UPDATE [dbo].[shop$order] SET [code] = NULL WHERE [number] = 12"),
+    "one millisecond": ("ordered", "UPDATE [dbo].[shop$order] SET [ordered] = '2000-01-01 05:00:04.004' WHERE [number] = 5"),
+    "one bit": ("paid", "UPDATE [dbo].[shop$order] SET [paid] = 0 WHERE [number] = 4"),
+    "one byte": ("payload", "UPDATE [dbo].[shop$order] SET [payload] = 0x00 WHERE [number] = 4"),
+    "one bit of a float": ("rate", "UPDATE [dbo].[shop$order] SET [rate] = 0.57142857142857129 WHERE [number] = 4"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_changed_value_is_noticed_and_its_row_and_column_are_named(copied, damage):
+    column, statement = DAMAGES[damage]
+    number = int(statement.rsplit(" ", 1)[1])
+    assert copied.target.execute(statement).rowcount == 1
+    copied.option(verify=["hash", "sample"])
+    checks, findings, _ = copied.verify()
+    finding = errors(findings)["ROWS_DIFFER", "shop$order"]
+    assert finding.examples == [f"id {id_of(copied, number)}: differs in {column}"]
+    assert finding.count == 1
+    assert outcomes(checks)["row hash"] == "failed"
+
+
+@pytest.mark.parametrize(
+    "damage", sorted(set(DAMAGES) - {"the case of one letter", "one character", "one byte", "one bit of a float"})
+)
+def test_aggregates_alone_notice_the_column(copied, damage):
+    column, statement = DAMAGES[damage]
+    copied.target.execute(statement)
+    copied.option(verify=["aggregates"])
+    checks, findings, _ = copied.verify()
+    examples = errors(findings)["AGGREGATES_DIFFER", "shop$order"].examples
+    assert {example.split(":")[0] for example in examples} == {column}
+    assert outcomes(checks)["column aggregates"] == "failed"
+
+
+def test_a_timestamp_rounded_down_instead_of_up_is_noticed(copied):
+    number, kept = copied.postgres.execute(
+        """SELECT number, to_char(date_trunc('milliseconds', ordered), 'YYYY-MM-DD HH24:MI:SS.MS') FROM "shop$order"
+            WHERE ordered - date_trunc('milliseconds', ordered) >= interval '500 microseconds' ORDER BY number LIMIT 1"""
+    ).fetchone()
+    copied.target.execute("UPDATE [dbo].[shop$order] SET [ordered] = ? WHERE [number] = ?", kept, number)
+    _, findings, _ = copied.verify()
+    assert errors(findings)["ROWS_DIFFER", "shop$order"].examples == [f"id {id_of(copied, number)}: differs in ordered"]
+
+
+def test_a_dropped_row_is_noticed_and_named(copied):
+    copied.target.execute("DELETE FROM [dbo].[shop$order] WHERE [number] = 77")
+    checks, findings, _ = copied.verify()
+    found = errors(findings)
+    assert found["ROWS_DIFFER", "shop$order"].examples == [f"id {id_of(copied, 77)}: missing on the target"]
+    assert found["COUNTS_DIFFER", "shop$order"].message == "expected 2000 rows, found 1999 on the target."
+    assert outcomes(checks)["row counts"] == "failed"
+
+
+def test_a_doubled_row_is_noticed_and_named(copied):
+    copied.target.execute("INSERT INTO [dbo].[shop$order] SELECT * FROM [dbo].[shop$order] WHERE [number] = 77")
+    _, findings, _ = copied.verify()
+    finding = errors(findings)["ROWS_DIFFER", "shop$order"]
+    assert finding.examples == [f"id {id_of(copied, 77)}: expected 1 time, found 2 times on the target"]
+
+
+def test_a_row_too_many_is_noticed_and_named(copied):
+    copied.target.execute("INSERT INTO [dbo].[shop$order] ([id]) VALUES (42)")
+    _, findings, _ = copied.verify()
+    assert errors(findings)["ROWS_DIFFER", "shop$order"].examples == ["id 42: not expected on the target"]
+
+
+def test_a_dropped_row_hidden_by_a_doubled_one_is_noticed(copied):
+    copied.target.execute("DELETE FROM [dbo].[shop$order_customer] WHERE [shop$orderid] = ?", id_of(copied, 5))
+    other = id_of(copied, 6)
+    copied.target.execute(
+        "INSERT INTO [dbo].[shop$order_customer] SELECT * FROM [dbo].[shop$order_customer] WHERE [shop$orderid] = ?",
+        other,
+    )
+    copied.option(verify=["hash"])
+    _, findings, _ = copied.verify()
+    finding = errors(findings)["ROWS_DIFFER", "shop$order_customer"]
+    assert finding.message == "expected equal rows on both sides, found 1 missing, 1 not expected or doubled."
+
+
+def test_a_row_with_a_text_key_is_named_by_it(copied):
+    copied.target.execute("UPDATE [dbo].[mendixsystem$entity] SET [short] = 99 WHERE [entity_name] = N'Shop.Entity3'")
+    key = copied.postgres.execute("SELECT md5('3')").fetchone()[0]
+    _, findings, _ = copied.verify()
+    assert errors(findings)["ROWS_DIFFER", "mendixsystem$entity"].examples == [f"id {key}: differs in short"]
+
+
+def test_a_table_that_should_be_empty_and_is_not_is_noticed(copied):
+    copied.target.execute("INSERT INTO [dbo].[system$session] ([id]) VALUES (1)")
+    checks, findings, _ = copied.verify()
+    assert errors(findings)["COUNTS_DIFFER", "system$session"].message == "expected 0 rows, found 1 on the target."
+    assert outcomes(checks)["row counts"] == "failed"
+
+
+def test_the_sample_notices_a_change_without_the_hash(copied):
+    copied.target.execute("UPDATE [dbo].[shop$customer] SET [name] = N'X'")
+    copied.option(verify=["sample"])
+    _, findings, _ = copied.verify()
+    finding = errors(findings)["SAMPLE_DIFFERS", "shop$customer"]
+    assert finding.count == 20
+    assert all(example.endswith(": name") for example in finding.examples)
+
+
+def test_large_tables_are_verified_in_slices_of_their_key(copied, monkeypatch):
+    monkeypatch.setenv("VERIFY_SLICE_BYTES", str(64 * 1024))
+    verify.settings.cache_clear()
+    copied.option(verify=["counts", "aggregates", "hash", "sample"])
+    _, findings, tables = copied.verify()
+    assert errors(findings) == {}
+    assert {table.rows_target for table in tables if table.name == "shop$order"} == {2000}
+    copied.target.execute("DELETE FROM [dbo].[shop$order] WHERE [number] = 1999")
+    _, findings, _ = copied.verify()
+    assert errors(findings)["ROWS_DIFFER", "shop$order"].examples == [
+        f"id {id_of(copied, 1999)}: missing on the target"
+    ]
+
+
+def test_findings_hold_no_values_of_rows(copied):
+    copied.target.execute("UPDATE [dbo].[shop$customer] SET [email] = N'secret@example.org'")
+    _, findings, _ = copied.verify()
+    text = "".join(finding.model_dump_json() for finding in findings)
+    assert "example.org" not in text
