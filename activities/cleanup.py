@@ -68,7 +68,7 @@ def _database(work: RecordWork) -> list[str]:
 
 def _target(work: RecordWork) -> list[str]:
     profile = settings().target_profile(work.run.request.target)
-    if profile.sql is None:
+    if profile.sql is None or not work.target_written:
         return []
     with session(profile.sql) as connection:
         marker.remove(connection)
@@ -79,5 +79,5 @@ def _left_over(step: Callable[[RecordWork], list[str]], error: MxferryError) -> 
     return Finding(
         code="NOT_CLEANED_UP", severity="warning", object=step.__name__.strip("_"),
         message=f"expected to delete what the run left, found: {error.message}",
-        remedy="The clean-up timer tries again every hour; see docs/operations.md.",
+        remedy="The sweep timer tries staging and the temporary database again every hour; see docs/operations.md.",
     )  # fmt: skip

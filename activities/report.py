@@ -20,6 +20,7 @@ class RecordWork(RunWork):
 
     restore: RestoreRef | None = None
     verdict: Verdict | None = None
+    target_written: bool = False
     findings: list[Finding] = Field(default_factory=list)
 
 

@@ -32,7 +32,7 @@ def migrate(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
             yield from _move(book, run, outcome)
             yield from _prove(book, run, outcome)
     except StageFailed as failed:
-        outcome.failed(failed, written=book.progress.target_written_at is not None)
+        outcome.failed(failed)
     yield from _close(book, run, outcome)
     return outcome.summary(book).model_dump(mode="json")
 
@@ -86,6 +86,7 @@ def _move(book: Book, run: Run, outcome: Outcome) -> Steps:
     work = {"run": run.model_dump(mode="json")}
     yield from child_stage(book, "scale", "scale_for_load", work)
     book.progress.target_written_at = book.now()
+    outcome.target_written = True
     sides = {
         "database": ("migrate_database", work | {"restore": outcome.restore}),
         "files": ("migrate_files", work | {"snapshot": outcome.snapshot}),

@@ -17,6 +17,7 @@ class Outcome:
         self.findings: list[Finding] = []
         self.checks: list[Check] = []
         self.verdict: Verdict | None = None
+        self.target_written = False
         self.reason = ""
 
     def answered(self, stage: str, answer: Payload) -> None:
@@ -40,12 +41,12 @@ class Outcome:
         self.verdict = "planned"
         self.reason = "Dry run: the target was not written. The report says what would be done."
 
-    def failed(self, failure: StageFailed, *, written: bool) -> None:
+    def failed(self, failure: StageFailed) -> None:
         """A stage failed: before the target was written the run is refused, after it it is failed."""
         finding = failure.finding
         if not failure.listed:
             self.findings.append(finding)
-        self.verdict = "aborted" if finding.code == "ABORTED" else "failed" if written else "refused"
+        self.verdict = "aborted" if finding.code == "ABORTED" else "failed" if self.target_written else "refused"
         self.reason = f"{failure.stage}: [{finding.code}] {finding.object}: {finding.message}"
 
     def judge(self) -> None:
@@ -72,6 +73,7 @@ class Outcome:
             "run": self.run.model_dump(mode="json"),
             "restore": self.restore or None,
             "verdict": self.verdict,
+            "target_written": self.target_written,
             "findings": [one.model_dump(mode="json") for one in self.findings],
         }
 
