@@ -53,6 +53,7 @@ class InspectedWork(RestoredWork):
 
 
 WINDOW = 4
+LOGIN_SECONDS = 10
 
 
 @activity
@@ -115,7 +116,10 @@ def _collation_of_target(work: RunWork) -> str:
     if sql is None:
         return MENDIX_DEFAULT
     try:
-        with session(sql) as connection:
+        with session(sql, login_timeout=LOGIN_SECONDS) as connection:
             return catalogue.database_state(connection).collation
     except MxferryError:
         return MENDIX_DEFAULT
+
+
+ACTIVITIES = [plan_inspection, inspect_group, settle_inspection]

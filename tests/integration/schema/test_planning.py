@@ -14,7 +14,7 @@ from shared.databaseplan import DatabasePlan
 from shared.errors import Refusal
 from shared.mendix.planning import plan_database
 from shared.sqlserver.ddl import script
-from tests.integration.restored import read_only, restore, scratch
+from tests.integration.schema.restored import read_only, restore, scratch
 
 RUN = "20261122t211500-abcdef"
 

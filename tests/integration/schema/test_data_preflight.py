@@ -20,7 +20,7 @@ from shared.inspection.settle import settle
 from shared.mendix.metadata import read_metadata
 from shared.mendix.planning import plan_database
 from shared.sqlserver.types import string_length
-from tests.integration.restored import read_only, restore, scratch
+from tests.integration.schema.restored import read_only, restore, scratch
 
 RUN = "20261122t211500-abcdef"
 

@@ -1,0 +1,189 @@
+"""A run of its own for each test, from a restored sample to a target database on the SQL Server stand-in."""
+
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pyodbc
+import pytest
+from azure.storage.blob import BlobServiceClient, ContainerClient
+from psycopg import sql
+
+from activities import finish, inspect, schema
+from local.postgres import PostgresServer
+from shared.contracts import RestoredWork, RestoreRef, Run
+from shared.databaseplan import DatabasePlan, blob_name
+from shared.errors import Finding
+from shared.inspection.collation import MENDIX_DEFAULT
+from shared.settings import SqlServer, settings
+from shared.sqlserver.connection import connect
+from tests.fixtures.sample import dump_of
+from tests.integration.schema.restored import restore, scratch
+from tests.integration.snapshot import driving
+
+driving.ACTIVITIES.update({one.__name__: one for module in (schema, inspect, finish) for one in module.ACTIVITIES})
+
+Answer = dict[str, Any]
+
+
+@dataclass
+class Stand:
+    """One run against real servers: `call` an activity, `drive` an orchestrator, look at the target."""
+
+    run: Run
+    database: str
+    postgres: PostgresServer
+    staging: ContainerClient
+    reports: ContainerClient
+    statuses: list[Answer] = field(default_factory=list)
+
+    @property
+    def work(self) -> Answer:
+        restored = RestoreRef(database=self.database, tables=1, rows=1, bytes=1, server_version=170000)
+        return RestoredWork(run=self.run, restore=restored).model_dump(mode="json")
+
+    def request(self, **changes: Any) -> None:
+        """Change the request; options are given as `options={…}` and added to those there are."""
+        old = self.run.request.model_dump(mode="json")
+        changed = old | changes | {"options": old["options"] | changes.get("options", {})}
+        self.run = Run.model_validate(self.run.model_dump(mode="json") | {"request": changed})
+
+    def call(self, activity: Callable[..., Answer], **more: Any) -> Answer:
+        """Call an activity; it must not refuse."""
+        answer = activity(None, self.work | more)
+        assert "refused" not in answer, answer
+        return answer
+
+    def refused(self, activity: Callable[..., Answer]) -> Finding:
+        """Call an activity that must refuse."""
+        return Finding.model_validate(activity(None, self.work)["refused"])
+
+    def drive(self, orchestrator: Callable[..., Any]) -> list[Finding]:
+        """Run an orchestrator to its end; return its findings."""
+        answer = driving.drive(orchestrator, self.work, self.statuses)
+        assert "refused" not in answer, answer
+        return [Finding.model_validate(one) for one in answer["findings"]]
+
+    def plan(self) -> DatabasePlan:
+        """The plan that lies in staging."""
+        return DatabasePlan.model_validate_json(self.staging.download_blob(blob_name(self.run.id)).readall())
+
+    @property
+    def target(self) -> SqlServer:
+        sql_server = settings().target_profile("test").sql
+        assert sql_server is not None
+        return sql_server
+
+    def source(self, statement: str) -> None:
+        """Change the temporary database."""
+        with psycopg.connect(self.postgres.dsn(self.database)) as connection:
+            connection.execute(statement.encode())
+
+
+@pytest.fixture(scope="session")
+def sound_template(postgres_server: PostgresServer, sample_snapshot: Path) -> Iterator[str]:
+    """A restored sample that tests copy."""
+    with scratch(postgres_server, "sound_template") as name:
+        restore(postgres_server, name, dump_of(sample_snapshot))
+        yield name
+
+
+@pytest.fixture(scope="session")
+def faulty_template(postgres_server: PostgresServer, sample_with_problems: Path) -> Iterator[str]:
+    """The same with problems."""
+    with scratch(postgres_server, "faulty_template") as name:
+        restore(postgres_server, name, dump_of(sample_with_problems))
+        yield name
+
+
+@pytest.fixture
+def restored(postgres_server: PostgresServer, sound_template: str) -> Iterator[str]:
+    """A copy of the sound sample, for one test."""
+    yield from _copied(postgres_server, sound_template)
+
+
+@pytest.fixture
+def restored_with_problems(postgres_server: PostgresServer, faulty_template: str) -> Iterator[str]:
+    """A copy of the sample with problems, for one test."""
+    yield from _copied(postgres_server, faulty_template)
+
+
+def _copied(server: PostgresServer, template: str) -> Iterator[str]:
+    name = f"copy_{secrets.token_hex(6)}"
+    with psycopg.connect(server.dsn(), autocommit=True) as connection:
+        create = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+        connection.execute(create.format(sql.Identifier(name), sql.Identifier(template)))
+        yield name
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def environment(azurite: str, postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The settings of the app, without a target's server; yields what the containers' names end in."""
+    mark = secrets.token_hex(4)
+    values = {
+        "STAGING__CONNECTION_STRING": azurite,
+        "STAGING__CONTAINER": f"staging-{mark}",
+        "STAGING__REPORTS_CONTAINER": f"reports-{mark}",
+        "POSTGRES__HOST": postgres_server.host,
+        "POSTGRES__PORT": str(postgres_server.port),
+        "POSTGRES__USER": postgres_server.user,
+        "POSTGRES__PASSWORD": postgres_server.password,
+        "POSTGRES__SSLMODE": "disable",
+        "TARGET__TEST__SQL__SERVER": "127.0.0.1,1",
+        "TARGET__TEST__SQL__DATABASE": "none",
+        "TARGET__TEST__SQL__USER": "nobody",
+        "TARGET__TEST__SQL__PASSWORD": "nothing",
+        "TARGET__TEST__SQL__TRUST_SERVER_CERTIFICATE": "true",
+        "TARGET__TEST__BLOB__CONNECTION_STRING": azurite,
+        "TARGET__TEST__BLOB__CONTAINER": f"target-{mark}",
+        "REHEARSAL_SCHEDULE": "0 0 2 * * 6",
+    }
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    settings.cache_clear()
+    yield mark
+    settings.cache_clear()
+
+
+@pytest.fixture
+def stand(azurite: str, postgres_server: PostgresServer, restored: str, environment: str) -> Iterator[Stand]:
+    """A run on the sound sample; the target is not there."""
+    with BlobServiceClient.from_connection_string(azurite) as service:
+        staging, reports = (service.create_container(f"{name}-{environment}") for name in ("staging", "reports"))
+        yield Stand(new_run(), restored, postgres_server, staging, reports)
+        staging.delete_container()
+        reports.delete_container()
+
+
+@pytest.fixture
+def target(stand: Stand, sql_server: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[pyodbc.Connection]:
+    """A session on a fresh target database of the stand."""
+    for name, value in {
+        "SERVER": f"{sql_server.host},{sql_server.port}",
+        "DATABASE": sql_server.new_database(),
+        "USER": sql_server.user,
+        "PASSWORD": sql_server.password,
+    }.items():
+        monkeypatch.setenv(f"TARGET__TEST__SQL__{name}", value)
+    settings.cache_clear()
+    connection = connect(stand.target)
+    yield connection
+    connection.close()
+
+
+def new_run(**request: Any) -> Run:
+    now = datetime.now(UTC)
+    source = {"kind": "blob", "container": "backups", "blob": "b"}
+    return Run.model_validate(
+        {
+            "id": f"{now:%Y%m%dt%H%M%S}-{secrets.token_hex(3)}",
+            "created_at": now.isoformat(),
+            # With a collation of its own a run need not ask the target for it.
+            "request": {"source": source, "target": "test", "options": {"collation": MENDIX_DEFAULT}, **request},
+        }
+    )

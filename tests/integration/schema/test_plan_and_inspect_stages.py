@@ -1,0 +1,75 @@
+"""The stages `plan` and `inspect` as activities and orchestrator: what they write to staging and reports."""
+
+import pytest
+
+from activities import schema
+from orchestrators.inspect import inspect_data
+from tests.integration.schema.conftest import Stand
+
+
+def test_the_plan_goes_to_staging_and_its_ddl_to_the_reports(stand: Stand) -> None:
+    answer = stand.call(schema.plan_database)
+    plan = stand.plan()
+    assert answer["tables"] == len(plan.tables) > 40
+    assert answer["rows"] == sum(table.rows for table in plan.tables if table.content == "copy")
+    script = stand.reports.download_blob(answer["ddl_blob"]).readall().decode()
+    assert script.count("CREATE TABLE") == len(plan.tables)
+    assert "PRIMARY KEY CLUSTERED" in script
+
+
+def test_planning_twice_writes_the_same(stand: Stand) -> None:
+    first = stand.call(schema.plan_database)
+    plan = stand.plan()
+    assert stand.call(schema.plan_database) == first
+    assert stand.plan() == plan
+
+
+def test_a_sound_database_passes_the_inspection_without_a_target_to_ask(stand: Stand) -> None:
+    stand.request(options={"collation": None})
+    stand.call(schema.plan_database)
+    assert stand.drive(inspect_data) == []
+    assert stand.statuses[-1]["done"]["tables"] == stand.statuses[-1]["total"]["tables"] > 30
+    assert stand.statuses[-1]["done"]["rows"] == stand.statuses[-1]["total"]["rows"]
+
+
+def test_chosen_remedies_are_in_the_findings_the_plan_and_the_script(stand: Stand, restored_with_problems: str) -> None:
+    stand.database = restored_with_problems
+    remedies = {"UNIQUE_NULLS": "filtered-index", "UNLIMITED_UNIQUE": "drop-constraint", "UNIQUE_NUL": "x"}
+    stand.request(options={"remedies": remedies})
+    ddl = stand.call(schema.plan_database)["ddl_blob"]
+    findings = stand.drive(inspect_data)
+    chosen = {one.code: one.chosen for one in findings if one.chosen}
+    assert chosen == {"UNIQUE_NULLS": "filtered-index", "UNLIMITED_UNIQUE": "drop-constraint"}
+    script = stand.reports.download_blob(ddl).readall().decode()
+    assert "WHERE [customernumber] IS NOT NULL" in script
+    assert "-- Left out (UNLIMITED_UNIQUE: drop-constraint, as the request chose)" in script
+    (key,) = [one for one in stand.plan().table("customers$party").indexes if one.unique]
+    assert key.where
+
+
+def test_the_inspection_done_twice_makes_the_same_plan(stand: Stand, restored_with_problems: str) -> None:
+    stand.database = restored_with_problems
+    remedies = {"DANGLING_REFERENCE": "null", "TOO_LONG_UTF16": "truncate", "NUMERIC_NOT_FINITE": "null"}
+    stand.request(options={"remedies": remedies})
+    stand.call(schema.plan_database)
+    first = stand.drive(inspect_data)
+    plan = stand.plan()
+    assert stand.drive(inspect_data) == first
+    assert stand.plan() == plan
+
+
+def test_a_remedy_that_fits_nothing_is_said_to_be_unused(stand: Stand) -> None:
+    stand.request(options={"remedies": {"UNIQUE_NULLS:crm$customer.name": "filtered-index"}})
+    stand.call(schema.plan_database)
+    (finding,) = stand.drive(inspect_data)
+    assert (finding.code, finding.severity) == ("REMEDY_UNUSED", "warning")
+    assert finding.object == "UNIQUE_NULLS:crm$customer.name"
+
+
+@pytest.mark.parametrize("purpose", ["cutover", "rehearsal"])
+def test_rows_of_tables_that_start_empty_are_not_inspected(stand: Stand, purpose: str) -> None:
+    stand.request(options={"purpose": purpose})
+    stand.call(schema.plan_database)
+    stand.source("UPDATE \"system$queuedtask\" SET queuename = repeat('🚚', 200)")
+    found = {one.code for one in stand.drive(inspect_data)}
+    assert found == ({"TOO_LONG_UTF16"} if purpose == "cutover" else set())
