@@ -17,7 +17,7 @@ WORKERS ?= 2
 override SQL := $(value SQL)
 export SQL
 
-.PHONY: help setup demo up down test check lint types format bench lock clean
+.PHONY: help setup demo up down test check lint types format docs bench lock clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,10 @@ types: setup
 format: setup ## Format the code and mend what the linter can mend.
 	@$(PYTHON) -m ruff check --fix .
 	@$(PYTHON) -m ruff format .
+
+docs: setup ## Write the generated pages: docs/settings.md, docs/licences.md.
+	@$(PYTHON) -m local.settings_page
+	@$(PYTHON) -m local.licences_page
 
 bench: setup ## Measure, print a table, write .local/bench.json; ONLY=name for one.
 	@$(PYTHON) -m bench $(if $(ONLY),--only '$(ONLY)')

@@ -119,6 +119,11 @@ param stagingRedundancy string = 'Standard_LRS'
 @maxValue(365)
 param stagingExpiryDays int = 14
 
+@description('Days for which a run that asks to be kept stays in staging.')
+@minValue(0)
+@maxValue(365)
+param keepDays int = 7
+
 @description('Container of staging.')
 @minLength(3)
 @maxLength(63)
@@ -254,6 +259,21 @@ param targetParallelChunks int = 4
 @minValue(1)
 @maxValue(64)
 param targetParallelFiles int = 4
+
+@description('Size of a chunk of rows in PostgreSQL, bytes.')
+@minValue(65536)
+@maxValue(1073741824)
+param copyChunkBytes int = 67108864
+
+@description('A load without progress is ended after this many seconds.')
+@minValue(30)
+@maxValue(1800)
+param copyStallSeconds int = 180
+
+@description('Size of the part of a table that one activity verifies, bytes.')
+@minValue(65536)
+@maxValue(4294967296)
+param verifySliceBytes int = 536870912
 
 @description('Keys after the load, or before it.')
 @allowed([
@@ -806,8 +826,12 @@ var ownSettings = {
   POSTGRES__DATABASE: 'postgres'
   POSTGRES__SSLMODE: postgresSslMode
   POSTGRES__STOP_WHEN_IDLE: string(postgresStopWhenIdle)
+  KEEP_DAYS: string(keepDays)
+  COPY_CHUNK_BYTES: string(copyChunkBytes)
+  COPY_STALL_SECONDS: string(copyStallSeconds)
+  VERIFY_SLICE_BYTES: string(verifySliceBytes)
+  REHEARSAL_SCHEDULE: rehearsalSchedule
   REHEARSAL__ENABLED: string(rehearsalEnabled)
-  REHEARSAL__SCHEDULE: rehearsalSchedule
   REHEARSAL__REQUEST: rehearsalRequest
 }
 
