@@ -26,8 +26,9 @@ class JsonLines(logging.Formatter):
             "message": record.getMessage(),
         }
         line.update(getattr(record, "fields", {}))
-        if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
+        if record.exc_info or record.exc_text:
+            # An app that redacts its records does it in exc_text.
+            line["exception"] = record.exc_text or self.formatException(record.exc_info or (None, None, None))
         return json.dumps(line, ensure_ascii=False, default=str)
 
 

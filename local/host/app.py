@@ -96,18 +96,18 @@ class App:
         """Invoke a function with its trigger's value; raises `FunctionFailed` when it does."""
         inputs = [Input(name=function.trigger["name"], data=data)]
         inputs += [Input(name=name, data=TypedData(string=self._durable_client)) for name in function.durable_clients]
-        answer = await worker.invocation_request(
-            request(
-                invocation_request=SimpleNamespace(
-                    invocation_id=str(uuid.uuid4()),
-                    function_id=function.id,
-                    input_data=inputs,
-                    trigger_metadata={},
-                    trace_context=SimpleNamespace(trace_parent="", trace_state="", attributes={}),
-                    retry_context=SimpleNamespace(retry_count=0, max_retry_count=0, exception=None),
-                )
-            )
+        invocation = SimpleNamespace(
+            invocation_id=str(uuid.uuid4()),
+            function_id=function.id,
+            input_data=inputs,
+            trigger_metadata={},
+            trace_context=SimpleNamespace(trace_parent="", trace_state="", attributes={}),
+            retry_context=SimpleNamespace(retry_count=0, max_retry_count=0, exception=None),
         )
+        try:
+            answer = await worker.invocation_request(request(invocation_request=invocation))
+        except SystemExit as exit_:  # the worker passes it on, and it would end the host
+            raise FunctionFailed("SystemExit", str(exit_.code), "") from None
         if answer.result.status != 1:
             trouble = answer.result.exception
             kind, _, text = trouble.message.partition(": ")

@@ -55,6 +55,7 @@ class DurableWorker:
         self._orchestrators = app.named("orchestrationTrigger", "orchestration")
         self._activities = app.named("activityTrigger", "activity")
         self._tasks: set[asyncio.Task[None]] = set()
+        self._running: set[str] = set()  # tokens of activities
         self._stub: stubs.TaskHubSidecarServiceStub
 
     async def run(self) -> None:
@@ -86,6 +87,8 @@ class DurableWorker:
         if kind == "orchestratorRequest":
             work = self._turn(item.orchestratorRequest, item.completionToken)
         elif kind == "activityRequest":
+            if item.completionToken in self._running:
+                return  # given again after a broken stream; the run under way will answer with the same token
             work = self._activity(item.activityRequest, item.completionToken)
         else:
             return
@@ -125,6 +128,16 @@ class DurableWorker:
     # -- activities
 
     async def _activity(self, request: pb.ActivityRequest, token: str) -> None:
+        self._running.add(token)
+        try:
+            response = await self._answered(request, token)
+            delivered = await self._deliver(self._stub.CompleteActivityTask, response)
+        finally:
+            self._running.discard(token)
+        if not delivered:
+            await self._stub.AbandonTaskActivityWorkItem(pb.AbandonActivityTaskRequest(completionToken=token))
+
+    async def _answered(self, request: pb.ActivityRequest, token: str) -> pb.ActivityResponse:
         response = pb.ActivityResponse(
             instanceId=request.orchestrationInstance.instanceId, taskId=request.taskId, completionToken=token
         )
@@ -142,8 +155,7 @@ class DurableWorker:
         if took > self._settings.function_timeout:
             # Azure would have killed the worker at that moment; a thread cannot be killed.
             log.error("activity %s took %.0f s, longer than functionTimeout", request.name, took)
-        if not await self._deliver(self._stub.CompleteActivityTask, response):
-            await self._stub.AbandonTaskActivityWorkItem(pb.AbandonActivityTaskRequest(completionToken=token))
+        return response
 
     async def _run_activity(self, request: pb.ActivityRequest) -> str:
         function = self._activities.get(request.name)

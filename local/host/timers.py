@@ -57,7 +57,7 @@ class Timer:
             await self._app.call(self._function, TypedData(json=json.dumps(value)))
         except FunctionFailed as failure:
             log.error(  # noqa: TRY400 - the stack is the function's own
-                "timer %s failed: %s", self._function.name, failure, extra={"fields": {"stack": failure.stack}}
+                "timer %s failed: %s\n%s", self._function.name, failure, failure.stack
             )
         else:
             log.info("timer %s ran%s", self._function.name, ", past due" if past_due else "")

@@ -120,7 +120,7 @@ class HttpTriggers:
             return _response(await self._app.call(endpoint.function, message))
         except FunctionFailed as failure:
             log.error(  # noqa: TRY400 - the stack is the function's own
-                "function %s failed: %s", endpoint.function.name, failure, extra={"fields": {"stack": failure.stack}}
+                "function %s failed: %s\n%s", endpoint.function.name, failure, failure.stack
             )
             return web.Response(status=500)
 

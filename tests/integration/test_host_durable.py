@@ -42,6 +42,10 @@ def raises(_ctx, payload):
     raise ValueError(payload["text"])
 
 
+def leaves(_ctx, payload):
+    raise SystemExit(3)
+
+
 def gives(_ctx, payload):
     """Return what the name says."""
     return {"nothing": None, "text": "plain", "list": [1, {"a": None}], "thing": Thing("x"), "set": {1},
@@ -106,7 +110,7 @@ def quick(ctx, inp):
 
 for orchestrator in (windows, groups, span, crowds, one, quick):
     app.orchestration_trigger(context_name="context")(orchestrator)
-for activity in (mark, raises, gives, takes, crowd):
+for activity in (mark, raises, leaves, gives, takes, crowd):
     app.activity_trigger(input_name="payload")(activity)
 
 
@@ -194,6 +198,12 @@ def test_an_exception_reaches_the_orchestrator_with_its_type_and_its_text_intact
     inner = state.failure_details.inner_failure
     assert (inner.error_type, inner.message) == ("ValueError", text)
     assert "raise ValueError" in inner.stack_trace
+
+
+def test_an_activity_that_calls_exit_fails_and_the_host_stays(host: RunningHost) -> None:
+    state = run(host, "one", {"activity": "leaves"})
+    assert state.failure_details.inner_failure.error_type == "SystemExit"
+    assert run(host, "quick", None).get_output() == "quick"
 
 
 @pytest.mark.parametrize(
@@ -314,4 +324,5 @@ def test_an_engine_of_its_own_may_die_and_come_back_under_the_host(
         host.stop()
     finally:
         engine.stop()
-    assert len(list(effects.iterdir())) == 60
+    # What ran while the engine was away is answered with the old token and not run again.
+    assert [len(path.read_text()) for path in effects.iterdir()] == [1] * 60
