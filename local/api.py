@@ -1,11 +1,11 @@
 """A client of the app's HTTP API, as the demo and a person with curl use it."""
 
 import time
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 
-from api.migrations import MigrationView
+from api.migrations import MigrationPage, MigrationView
 
 
 class ApiError(RuntimeError):
@@ -18,11 +18,22 @@ class Api:
     def __init__(self, url: str, key: str) -> None:
         self._client = httpx.Client(base_url=f"{url}/api", headers={"x-functions-key": key}, timeout=30)
 
-    def start(self, request: dict[str, Any]) -> str:
-        """Post a migration and return its id."""
-        answer = self._client.post("/migrations", json=request)
+    def start(self, request: dict[str, Any], *, rehearsal: bool = False, key: str | None = None) -> str:
+        """Post a migration or a rehearsal and return its id; the same idempotency key starts only one."""
+        headers = {"Idempotency-Key": key} if key else {}
+        answer = self._client.post("/rehearsals" if rehearsal else "/migrations", json=request, headers=headers)
         _check(answer)
         return str(answer.json()["id"])
+
+    def index(self, limit: int = 20) -> MigrationPage:
+        """Return the newest migrations."""
+        answer = self._client.get("/migrations", params={"limit": limit})
+        _check(answer)
+        return MigrationPage.model_validate(answer.json())
+
+    def decide(self, run: str, what: Literal["approve", "abort"], by: str, comment: str = "") -> None:
+        """Approve at a gate, or abort."""
+        _check(self._client.post(f"/migrations/{run}/{what}", json={"by": by, "comment": comment}))
 
     def show(self, run: str) -> MigrationView:
         """Return a migration's status; an answer that does not come is asked for again for half a minute."""
@@ -38,9 +49,9 @@ class Api:
                     raise ApiError(f"The API does not answer ({type(error).__name__}).") from None
             time.sleep(0.5)
 
-    def report(self, run: str, media_type: str) -> bytes:
-        """Return the report as `application/json` or `text/html`."""
-        answer = self._client.get(f"/migrations/{run}/report", headers={"Accept": media_type})
+    def report(self, run: str, media_type: str, *, what: Literal["report", "runbook"] = "report") -> bytes:
+        """Return the report as `application/json` or `text/html`, or the runbook as `text/markdown` or `text/html`."""
+        answer = self._client.get(f"/migrations/{run}/{what}", headers={"Accept": media_type})
         _check(answer)
         return answer.content
 

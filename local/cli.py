@@ -1,0 +1,199 @@
+"""`python -m local.cli`: start, watch, approve, abort and read migrations from a terminal, through the API alone.
+
+The function key comes from the environment (MXFERRY_KEY) or from a file (--key-file), never from the command line,
+where every user of the machine could read it.
+
+Exit codes: 0 done (with --watch: verified, or planned); 1 the migration ended otherwise; 2 wrong usage; 3 the API
+refused; 4 it does not answer.
+"""
+
+import argparse
+import getpass
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+from pydantic import BaseModel
+from rich.console import Console
+from rich.table import Table
+
+from api.migrations import MigrationView
+from local.api import Api, ApiError
+from local.progressview import view
+
+GOOD = {"verified", "planned"}
+EXIT_OK, EXIT_NOT_VERIFIED, EXIT_REFUSED, EXIT_UNREACHABLE = 0, 1, 3, 4
+MEDIA = {"html": "text/html", "json": "application/json", "markdown": "text/markdown"}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    try:
+        api = Api(given.url.rstrip("/"), _key(given.key_file))
+    except OSError as error:
+        parser.error(f"--key-file: {error}")
+    try:
+        return int(given.run(api, given))
+    except ApiError as error:
+        print(error, file=sys.stderr)
+        return EXIT_REFUSED
+    except httpx.TransportError as error:
+        print(f"{given.url} does not answer ({type(error).__name__}). Is the app up, and --url right?", file=sys.stderr)
+        return EXIT_UNREACHABLE
+    except KeyboardInterrupt:
+        print("\nThe migration goes on; `status --watch` shows it again.", file=sys.stderr)
+        return EXIT_NOT_VERIFIED
+    finally:
+        api.close()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m local.cli", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    url = os.environ.get("MXFERRY_URL", "http://127.0.0.1:7071")
+    parser.add_argument("--url", default=url, help="the app's address (MXFERRY_URL; default %(default)s)")
+    parser.add_argument("--key-file", type=Path, help="a file with the function key; else MXFERRY_KEY")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_start(commands)
+    listing = commands.add_parser("list", help="list migrations, newest first")
+    listing.add_argument("--limit", type=int, default=20)
+    listing.set_defaults(run=_list)
+    status = commands.add_parser("status", help="show one migration")
+    status.add_argument("id")
+    status.add_argument("--watch", action="store_true", help="until it is over; the exit code tells the verdict")
+    status.add_argument("--json", action="store_true", help="as JSON")
+    status.set_defaults(run=_status)
+    for what, words in (("approve", "say go at the gate it waits at"), ("abort", "stop it")):
+        decide = commands.add_parser(what, help=words)
+        decide.add_argument("id")
+        decide.add_argument("--by", default=getpass.getuser(), help="who decides (default %(default)s)")
+        decide.add_argument("--comment", default="")
+        decide.set_defaults(run=_decide, what=what)
+    for what, forms in (("report", ("json", "html")), ("runbook", ("markdown", "html"))):
+        read = commands.add_parser(what, help=f"fetch the {what}")
+        read.add_argument("id")
+        read.add_argument("--form", choices=forms, default=forms[0])
+        read.add_argument("--out", type=Path, help="a file; else standard output")
+        read.set_defaults(run=_read, what=what)
+    return parser
+
+
+def _add_start(commands: Any) -> None:
+    start = commands.add_parser(
+        "start", help="start a migration or a rehearsal",
+        description="Starts what a JSON file (or - for standard input) asks for; the options change or make a request.",
+    )  # fmt: skip
+    start.add_argument("request", nargs="?", type=argparse.FileType("r"), help="MigrationRequest as JSON")
+    start.add_argument("--rehearsal", action="store_true", help="on to a throw-away profile")
+    start.add_argument("--blob", metavar="CONTAINER/BLOB", help="the snapshot's place")
+    start.add_argument("--cloud", metavar="PROFILE", help="take a new snapshot from this Mendix Cloud source profile")
+    start.add_argument("--target", metavar="PROFILE")
+    start.add_argument("--approval", action="store_true", help="wait for an approval before the target is written")
+    start.add_argument("--dry-run", action="store_true", help="stop before the target is written")
+    start.add_argument("--drop", metavar="PROFILE", help="drop what the target holds; the target profile's name again")
+    start.add_argument("--idempotency-key", help="the same key starts only one")
+    start.add_argument("--watch", action="store_true", help="until it is over; the exit code tells the verdict")
+    start.set_defaults(run=_start)
+
+
+def _key(file: Path | None) -> str:
+    return (file.read_text() if file else os.environ.get("MXFERRY_KEY", "")).strip()
+
+
+def _start(api: Api, given: argparse.Namespace) -> int:
+    run = api.start(_request(given), rehearsal=given.rehearsal, key=given.idempotency_key)
+    print(run)
+    return _watch(api, run) if given.watch else EXIT_OK
+
+
+def _request(given: argparse.Namespace) -> dict[str, Any]:
+    request: dict[str, Any] = json.load(given.request) if given.request else {}
+    if given.blob:
+        container, _, blob = given.blob.partition("/")
+        request["source"] = {"kind": "blob", "container": container, "blob": blob}
+    if given.cloud:
+        request["source"] = {"kind": "mendix-cloud", "profile": given.cloud}
+    if given.target:
+        request["target"] = given.target
+    if given.approval:
+        request["approval"] = True
+    if given.dry_run:
+        request.setdefault("options", {})["dry_run"] = True
+    if given.drop:
+        request |= {"target_not_empty": "drop", "confirm": given.drop}
+    return request
+
+
+def _list(api: Api, given: argparse.Namespace) -> int:
+    table = Table("Run", "Status", "Purpose", "Target", "Asked for (UTC)", box=None, pad_edge=False)
+    for item in api.index(given.limit).items:
+        table.add_row(item.id, item.status, item.purpose, item.target, f"{item.created_at:%Y-%m-%d %H:%M:%S}")
+    Console(soft_wrap=True).print(table)
+    return EXIT_OK
+
+
+def _status(api: Api, given: argparse.Namespace) -> int:
+    if given.watch:
+        return _watch(api, given.id)
+    seen = api.show(given.id)
+    if given.json:
+        print(_json(seen))
+    else:
+        _show(seen)
+    return EXIT_OK
+
+
+def _watch(api: Api, run: str) -> int:
+    with view(Console()) as shown:
+        seen = api.show(run)
+        while seen.verdict is None:
+            shown.show(seen)
+            time.sleep(1)
+            seen = api.show(run)
+        shown.show(seen)
+    _end(seen)
+    return EXIT_OK if seen.verdict in GOOD else EXIT_NOT_VERIFIED
+
+
+def _show(seen: MigrationView) -> None:
+    with view(Console()) as shown:
+        shown.show(seen)
+    _end(seen)
+
+
+def _end(seen: MigrationView) -> None:
+    print(f"{seen.id}: {seen.status}{'. ' + seen.reason if seen.reason else ''}")
+    for finding in seen.findings:
+        print(f"  {finding.severity}: [{finding.code}] {finding.object}: {finding.message} {finding.remedy}".rstrip())
+
+
+def _decide(api: Api, given: argparse.Namespace) -> int:
+    api.decide(given.id, given.what, given.by, given.comment)
+    print(f"{given.id}: {given.what} asked for by {given.by}")
+    return EXIT_OK
+
+
+def _read(api: Api, given: argparse.Namespace) -> int:
+    body = api.report(given.id, MEDIA[given.form], what=given.what)
+    if given.out:
+        given.out.write_bytes(body)
+    else:
+        sys.stdout.buffer.write(body)
+        sys.stdout.flush()
+    return EXIT_OK
+
+
+def _json(model: BaseModel) -> str:
+    return model.model_dump_json(indent=2)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,114 @@
+"""`python -m local.cli` as a program, against the API's own handlers; the durable engine behind them is a double."""
+
+import json
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime
+
+import pytest
+
+from shared import runs
+from shared.contracts import Gate, MigrationRequest, Progress, Run, StageState
+from tests.fixtures import reports
+from tests.fixtures.apiserver import ApiServer
+
+ID = "20261122t203000-3f9a1c"
+REQUEST = {"source": {"kind": "blob", "container": "uploads", "blob": "s.tar.gz"}, "target": "demo"}
+NOW = datetime(2026, 11, 22, 20, 30, tzinfo=UTC)
+
+
+def cli(api: ApiServer, *arguments: str, key: str | None = None, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    """Run the program as a person does."""
+    environment = {**os.environ, "MXFERRY_URL": api.url, "MXFERRY_KEY": api.key if key is None else key}
+    command = [sys.executable, "-m", "local.cli", *arguments]
+    return subprocess.run(command, env=environment, input=stdin, capture_output=True, text=True, timeout=60)
+
+
+def put(api: ApiServer, progress: Progress, status: str = "RUNNING", output: object = None) -> None:
+    runs.save(Run(id=ID, request=MigrationRequest.model_validate(REQUEST), created_at=NOW))
+    api.engine.set(ID, status, custom=progress.model_dump(mode="json"), output=output)
+
+
+def test_a_request_is_made_from_options(api: ApiServer) -> None:
+    done = cli(api, "start", "--blob", "uploads/a/b.tar.gz", "--target", "demo", "--approval", "--dry-run")
+    assert done.returncode == 0, done.stderr
+    [(_, run_id, run)] = api.engine.scheduled
+    assert done.stdout.strip() == run_id
+    assert run["request"]["source"]["blob"] == "a/b.tar.gz"
+    assert (run["request"]["approval"], run["request"]["options"]["dry_run"]) == (True, True)
+
+
+def test_a_request_is_read_from_standard_input(api: ApiServer) -> None:
+    assert cli(api, "start", "-", stdin=json.dumps(REQUEST)).returncode == 0
+    assert api.engine.scheduled[0][2]["request"]["target"] == "demo"
+
+
+def test_a_refusal_is_said_with_its_remedy_and_exits_3(api: ApiServer) -> None:
+    done = cli(api, "start", "--blob", "uploads/s.tar.gz", "--target", "nowhere")
+    assert done.returncode == 3
+    assert "expected a target profile from the settings" in done.stderr
+    assert "TARGET__NOWHERE__" in done.stderr
+
+
+def test_a_wrong_key_exits_3_and_is_not_repeated(api: ApiServer) -> None:
+    done = cli(api, "list", key="not-the-key")
+    assert done.returncode == 3
+    assert "401" in done.stderr
+    assert "not-the-key" not in done.stdout + done.stderr
+
+
+def test_a_key_may_come_from_a_file(api: ApiServer, tmp_path) -> None:
+    (tmp_path / "key").write_text(f"{api.key}\n")
+    assert cli(api, "--key-file", str(tmp_path / "key"), "list", key="").returncode == 0
+    missing = cli(api, "--key-file", str(tmp_path / "none"), "list")
+    assert (missing.returncode, "--key-file" in missing.stderr) == (2, True)
+
+
+def test_an_app_that_is_not_there_exits_4(api: ApiServer) -> None:
+    done = cli(api, "--url", "http://127.0.0.1:9", "list")
+    assert done.returncode == 4
+    assert "does not answer" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("verdict", "code"), [("verified", 0), ("planned", 0), ("failed", 1), ("refused", 1), ("aborted", 1)]
+)
+def test_the_exit_code_of_watching_tells_the_verdict(api: ApiServer, verdict: str, code: int) -> None:
+    put(api, Progress(stages=reports.stages()), "COMPLETED", {"verdict": verdict, "reason": "For a reason."})
+    done = cli(api, "status", ID, "--watch")
+    assert done.returncode == code, done.stderr
+    assert f"{ID}: {verdict}. For a reason." in done.stdout
+
+
+def test_status_lists_stages_and_list_lists_runs(api: ApiServer) -> None:
+    put(api, Progress(stages=reports.stages("copy")))
+    assert "Copy rows" in cli(api, "status", ID).stdout
+    assert json.loads(cli(api, "status", ID, "--json").stdout)["stage"] == "copy"
+    assert ID in cli(api, "list").stdout
+
+
+def test_approve_and_abort_say_who(api: ApiServer) -> None:
+    gate = Gate(name="write", asked_at=NOW, answers_by=NOW)
+    put(api, Progress(stages=[StageState(name="approval", state="waiting", started_at=NOW)], gate=gate))
+    assert cli(api, "approve", ID, "--by", "Ada", "--comment", "Go.").returncode == 0
+    assert cli(api, "abort", ID, "--by", "Bob").returncode == 0
+    said = {"by": "Ada", "comment": "Go."}
+    assert api.engine.events == [(ID, "approve", said), (ID, "abort", {"by": "Bob", "comment": ""})]
+
+
+def test_the_report_goes_to_a_file_or_to_standard_output(api: ApiServer, tmp_path) -> None:
+    put(api, Progress(), "COMPLETED", {"verdict": "verified"})
+    assert cli(api, "report", ID).returncode == 3
+    runs.write(f"runs/{ID}/report.json", reports.verified().model_dump_json().encode(), "application/json")
+    runs.write(f"runs/{ID}/report.html", b"<p>report</p>", "text/html")
+    assert json.loads(cli(api, "report", ID).stdout)["verdict"] == "verified"
+    assert cli(api, "report", ID, "--form", "html", "--out", str(tmp_path / "r.html")).returncode == 0
+    assert (tmp_path / "r.html").read_bytes() == b"<p>report</p>"
+
+
+def test_help_names_every_command(api: ApiServer) -> None:
+    done = cli(api, "--help")
+    assert done.returncode == 0
+    for command in ("start", "list", "status", "approve", "abort", "report", "runbook"):
+        assert command in done.stdout
