@@ -12,7 +12,7 @@ from typing import Any, cast, get_type_hints
 
 from pydantic import BaseModel
 
-from shared import runs
+from shared import events, runs
 from shared.contracts import Run
 from shared.errors import MxferryError, Refusal, TransientError
 from shared.redaction import redact
@@ -45,15 +45,19 @@ def _bounded[I: BaseModel, O: BaseModel](function: Callable[[I], O], *, stops: b
             result = function(work).model_dump(mode="json")
         except Refusal as refusal:
             log.warning("%s refused: %s", name, refusal)
-            finding = refusal.finding()
-            return {"refused": finding.model_copy(update={"message": redact(finding.message)}).model_dump(mode="json")}
+            finding = refusal.finding().model_copy(update={"message": redact(refusal.message)})
+            answer = {"refused": finding.model_dump(mode="json")}
+            events.activity_ended(name, work, time.monotonic() - started, answer)
+            return answer
         except MxferryError as error:
+            events.activity_ended(name, work, time.monotonic() - started, None, error.code)
             raise TransientError(error.code, error.about, redact(error.message), error.remedy) from None
         except Exception as error:
             log.exception("%s failed", name)
+            events.activity_ended(name, work, time.monotonic() - started, None, "UNEXPECTED")
             # `from None`: the cause's text would cross the boundary unredacted with the traceback.
             raise TransientError("UNEXPECTED", name, redact(f"{type(error).__name__}: {error}")) from None
-        log.info("%s done in %.2f s", name, time.monotonic() - started)
+        events.activity_ended(name, work, time.monotonic() - started, result)
         return result
 
     run.__name__ = run.__qualname__ = name

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from activities.boundary import activity, closing_activity
 from activities.report import RecordWork
+from shared import events
 from shared.blobs import cleanup, clients, emptying
 from shared.contracts import Findings, RunWork, Strict
 from shared.errors import Finding, MxferryError
@@ -47,6 +48,7 @@ def clean_up(work: RecordWork) -> Cleaned:
         kept = (
             f"Kept, as the request says ({policy}): staging runs/{work.run.id}/, database {database_name(work.run.id)}."
         )
+        events.emit("staging-kept", work.run.id)
         return Cleaned(done=[kept])
     done: list[str] = []
     findings: list[Finding] = []
@@ -55,6 +57,8 @@ def clean_up(work: RecordWork) -> Cleaned:
             done.extend(step(work))
         except MxferryError as error:
             findings.append(_left_over(step, error))
+    if not findings:
+        events.emit("staging-cleaned", work.run.id)
     return Cleaned(done=done, findings=findings)
 
 

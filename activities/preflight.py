@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 
 from activities.boundary import activity
-from shared import runs
+from shared import events, runs
 from shared.blobs import checks as blob_checks
 from shared.contracts import Findings, MigrationRequest, RunWork
 from shared.errors import Finding, MxferryError
@@ -18,6 +18,7 @@ NOT_EMPTY = {"TARGET_NOT_EMPTY", "CONTAINER_NOT_EMPTY"}
 @activity
 def preflight(work: RunWork) -> Findings:
     """Check source, staging, temporary PostgreSQL and target; nothing is written but a probe blob in staging."""
+    events.run_started(work.run)
     request = work.run.request
     profile = settings().target_profile(request.target)
     found = gathered(

@@ -5,14 +5,14 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import Field
-from shared.reporting.html import page
 
 from activities.boundary import activity
-from shared import runs
+from shared import events, runs
 from shared.blobs import clients
 from shared.contracts import Check, Gate, RestoreRef, RunWork, SnapshotRef, StageState, Strict, TableRows, Verdict
 from shared.errors import Finding
 from shared.reporting.build import Known, build
+from shared.reporting.html import page
 
 
 class RecordWork(RunWork):
@@ -64,6 +64,8 @@ def write_report(work: ReportWork) -> Recorded:
     report = build(known)
     runs.write(name, report.model_dump_json(indent=2).encode(), "application/json")
     runs.write(f"runs/{work.run.id}/report.html", page(report).encode(), "text/html; charset=utf-8")
+    if any(stage.name == "stand-down" for stage in work.stages):  # the last of the two calls
+        events.emit("run-ended", work.run.id, outcome=known.verdict, reason=work.reason[:300] or None)
     return Recorded(blob=name)
 
 

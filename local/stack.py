@@ -197,7 +197,7 @@ class Stack:
         _make_role(self.postgres, kept.postgres_app)
         if self.target is None:
             self.store = self._postgres("store", kept.store)
-            self._serve("sqlserver", ["local.sqlserver"], self._sql_server_settings())
+            self._serve("sqlserver", self._sql_server_command(), self._sql_server_secrets())
         if self.snapshot:
             command = ["local.mendixcloud", "--snapshot", str(self.snapshot.resolve())]
             self._serve("mendixcloud", command, {"MXFERRY_MENDIX_API_KEY": kept.mendix_api_key})
@@ -230,12 +230,23 @@ class Stack:
         self.state.pids[name] = child.pid
         self.state.write(self._file)
 
-    def _sql_server_settings(self) -> dict[str, str]:
+    def _sql_server_command(self) -> list[str]:
+        certificates = self.folder / "sqlserver"
+        return [
+            *(
+                "local.sqlserver",
+                "--store-env",
+                "MXFERRY_SQLSERVER_STORE",
+                "--password-env",
+                "MXFERRY_SQLSERVER_PASSWORD",
+            ),
+            *("--user", SQL_LOGIN, "--database", DATABASE, "--tls", str(certificates)),
+        ]
+
+    def _sql_server_secrets(self) -> dict[str, str]:
         return {
             "MXFERRY_SQLSERVER_STORE": self.store.dsn(),
-            "MXFERRY_SQLSERVER_USER": SQL_LOGIN,
             "MXFERRY_SQLSERVER_PASSWORD": self.state.secrets.sql_login,
-            "MXFERRY_SQLSERVER_DATABASES": DATABASE,
         }
 
     def _make_containers(self) -> None:
