@@ -17,7 +17,7 @@ WORKERS ?= 2
 override SQL := $(value SQL)
 export SQL
 
-.PHONY: help setup demo up down test check lint types format docs bench lock clean
+.PHONY: help setup demo up down test test-setup check lint types format docs bench lock clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,8 +35,11 @@ up: setup ## Start all parts, print their addresses, and leave them running.
 down: ## Stop the parts that `make up` started.
 	@$(PYTHON) -m local.up --down
 
-test: check ## Lint, types, unit, integration and end-to-end tests: what CI runs.
+test: check test-setup ## Lint, types, unit, integration and end-to-end tests: what CI runs.
 	@$(PYTHON) -m pytest -q -n $(WORKERS) --dist loadfile
+
+test-setup:
+	@sh local/setup.sh --with-tests
 
 check: lint types ## Lint, format and types.
 

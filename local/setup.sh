@@ -58,19 +58,30 @@ install_node_packages() {
     echo "$now" >$stamp
 }
 
-install_driver_manager() {
-    if .venv/bin/python -c 'import pyodbc' 2>/dev/null; then return; fi
+install_debian_packages() {
     as_root=
     if [ "$(id -u)" != 0 ]; then
-        command -v sudo >/dev/null 2>&1 && sudo -n true 2>/dev/null || fail "the ODBC driver manager is missing. Install it as root: apt-get install unixodbc"
+        command -v sudo >/dev/null 2>&1 && sudo -n true 2>/dev/null || fail "$1 is missing. Install it as root: apt-get install $2"
         as_root=sudo
     fi
-    command -v apt-get >/dev/null 2>&1 || fail "the ODBC driver manager (unixODBC, libodbc.so.2) is missing. Install it with this system's package manager."
-    say "setup: installing unixodbc"
+    command -v apt-get >/dev/null 2>&1 || fail "$1 is missing. Install it with this system's package manager (Debian's packages: $2)."
+    say "setup: installing $2"
     $as_root apt-get update -qq >&2
-    DEBIAN_FRONTEND=noninteractive $as_root apt-get install -y -qq unixodbc >&2
+    # shellcheck disable=SC2086 - several packages
+    DEBIAN_FRONTEND=noninteractive $as_root apt-get install -y -qq --no-install-recommends $2 >/dev/null || fail "$2 could not be installed; try apt-get install $2."
+}
+
+install_driver_manager() {
+    if .venv/bin/python -c 'import pyodbc' 2>/dev/null; then return; fi
+    install_debian_packages "the ODBC driver manager (libodbc.so.2)" unixodbc
+}
+
+install_browser() {
+    if command -v chromium >/dev/null 2>&1 && command -v chromedriver >/dev/null 2>&1; then return; fi
+    install_debian_packages "Chromium, for the tests of the page," "chromium chromium-driver"
 }
 
 install_python_packages
 install_node_packages
 install_driver_manager
+case "${1:-}" in --with-tests) install_browser ;; esac
