@@ -21,7 +21,6 @@ from shared.sources.origin import OriginFacts
 CONTENT_RANGE = re.compile(r"bytes [0-9]+-[0-9]+/([0-9]+)\Z")
 TIMEOUT = httpx.Timeout(30, read=120)
 EXPIRED = {401, 403, 410}
-READ = 1 << 20
 
 
 def stow_source_url(run_id: str, url: str) -> None:
@@ -84,7 +83,7 @@ class UrlOrigin:
     def facts(self) -> OriginFacts:
         """Look at the first bytes. Raises `Refusal` SOURCE_URL_EXPIRED, SOURCE_MISSING or of `sniff`."""
         with self._get({"Range": f"bytes=0-{SNIFF - 1}"}) as answer:
-            first = _take(answer.iter_bytes(READ), SNIFF)
+            first = _take(answer.iter_raw(), SNIFF)
             ranges = answer.status_code == httpx.codes.PARTIAL_CONTENT
             if ranges:
                 told = CONTENT_RANGE.match(answer.headers.get("Content-Range", ""))
@@ -110,7 +109,7 @@ class UrlOrigin:
                 with self._get(headers) as answer:
                     if answer.status_code != httpx.codes.PARTIAL_CONTENT:
                         raise _changed(self.label, "it no longer serves parts")
-                    for piece in answer.iter_bytes(READ):
+                    for piece in answer.iter_raw():
                         data += piece
             except TransientError:
                 if len(data) == start - offset:
@@ -124,7 +123,7 @@ class UrlOrigin:
     def stream(self, etag: str | None) -> Iterator[bytes]:
         """Yield the whole archive from its start."""
         with self._get({"If-Match": etag} if etag else {}) as answer:
-            yield from answer.iter_bytes(READ)
+            yield from answer.iter_raw()
 
     @contextmanager
     def _get(self, headers: dict[str, str]) -> Iterator[httpx.Response]:
