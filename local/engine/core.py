@@ -4,6 +4,7 @@ One lock guards everything. Whatever is in memory can be told from the state fil
 the process may be killed at any moment. A change is first committed, then shown to the queues.
 """
 
+import functools
 import itertools
 import logging
 import threading
@@ -71,7 +72,7 @@ class Core:
             for key in self.store.keys_with_mail():
                 self._offer(key)
             for seq, fire_at in self.store.timers():
-                self._alarms.at(fire_at, lambda seq=seq: self._fire(seq))
+                self._alarms.at(fire_at, functools.partial(self._fire, seq))
         self._alarms.start()
 
     def close(self) -> None:
@@ -108,7 +109,7 @@ class Core:
         for key in effects.ready:
             self._offer(key)
         for seq, fire_at in effects.timers:
-            self._alarms.at(fire_at, lambda seq=seq: self._fire(seq))
+            self._alarms.at(fire_at, functools.partial(self._fire, seq))
         self._work.notify_all()
         self._changed.notify_all()
 

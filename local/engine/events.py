@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 from durabletask.internal import orchestrator_service_pb2 as pb
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -34,9 +35,9 @@ def text(value: str | None) -> StringValue | None:
     return None if value is None else StringValue(value=value)
 
 
-def happened(event_id: int = -1, **kind: object) -> pb.HistoryEvent:
+def happened(event_id: int = -1, **kind: Any) -> pb.HistoryEvent:
     """Return an event of now: `happened(taskCompleted=pb.TaskCompletedEvent(...))`."""
-    return pb.HistoryEvent(eventId=event_id, timestamp=stamp(now()), **kind)  # type: ignore[arg-type]
+    return pb.HistoryEvent(eventId=event_id, timestamp=stamp(now()), **kind)
 
 
 def execution_started(

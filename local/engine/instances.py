@@ -123,7 +123,7 @@ def make_room(store: Store, effects: Effects, instance_id: str, replaceable: fro
         return
     allowed = existing.is_terminal if replaceable is None else existing.status in replaceable
     if not allowed:
-        state = pb.OrchestrationStatus.Name(existing.status).removeprefix("ORCHESTRATION_STATUS_")  # type: ignore[arg-type]
+        state = pb.OrchestrationStatus.Name(existing.status).removeprefix("ORCHESTRATION_STATUS_")
         raise InstanceExistsError(
             f"expected no instance '{instance_id}' or a replaceable one, found one that is {state}"
         )

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import threading
-import time
+from datetime import UTC, datetime
 
 PR_SET_PDEATHSIG = 1
 
@@ -15,12 +15,10 @@ PR_SET_PDEATHSIG = 1
 class JsonLines(logging.Formatter):
     """One JSON object a line."""
 
-    converter = time.gmtime
-
     def format(self, record: logging.LogRecord) -> str:
         """Return the record as a line."""
         line: dict[str, object] = {
-            "time": f"{self.formatTime(record, '%Y-%m-%dT%H:%M:%S')}.{int(record.msecs):03d}Z",
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "logger": record.name,
             "message": record.getMessage(),

@@ -144,7 +144,7 @@ class Service(stubs.TaskHubSidecarServiceServicer):
         self._post(request.instanceId, executionResumed=pb.ExecutionResumedEvent(input=request.reason))
         return pb.ResumeResponse()
 
-    def _post(self, instance_id: str, **event: object) -> None:
+    def _post(self, instance_id: str, **event: Any) -> None:
         with self._core.change() as effects:
             instance = instances.get(self._core.store, instance_id)
             instances.post(self._core.store, effects, instance, events.happened(**event))

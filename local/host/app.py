@@ -112,7 +112,8 @@ class App:
             trouble = answer.result.exception
             kind, _, text = trouble.message.partition(": ")
             raise FunctionFailed(kind, text, trouble.stack_trace or "")
-        return answer.return_value
+        value: TypedData | None = answer.return_value
+        return value
 
 
 def _function(metadata: Any) -> Function:

@@ -7,7 +7,7 @@ import pytest
 from durabletask.internal import orchestrator_service_pb2 as pb
 from google.protobuf.wrappers_pb2 import StringValue
 
-from local.engine import Engine, StateFileInUse
+from local.engine import Engine, StateFileInUse, core
 from tests.fixtures.engine import EngineBench, call, finish, kinds
 
 
@@ -144,6 +144,37 @@ def test_work_that_comes_in_while_a_worker_is_idle_wakes_it_at_once(bench: Engin
         token, _ = worker.turn()
         worker.end_turn(token, instance_id, call(number) if number < 201 else finish())
     assert bench.client().get_orchestration_state(instance_id).runtime_status.name == "COMPLETED"
+
+
+def test_an_idle_stream_is_pinged_even_while_others_keep_the_engine_busy(
+    bench: EngineBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Workers drop a stream that stays silent, and with it what they have in hands."""
+    monkeypatch.setattr(core, "PING_EVERY", 0.5)
+    busy = bench.hand_worker()
+    instance_id = started(bench, busy, call(1))
+    filters = pb.WorkItemFilters(activities=[pb.ActivityFilter(name="never called")])
+    stream = busy.stub.GetWorkItems(pb.GetWorkItemsRequest(workItemFilters=filters))
+    pinged = threading.Event()
+
+    def listen() -> None:
+        for item in stream:
+            if item.HasField("healthPing"):
+                pinged.set()
+                return
+
+    listener = threading.Thread(target=listen, daemon=True)
+    listener.start()
+    number = 1
+    while not pinged.is_set():
+        token, _ = busy.activity()
+        busy.end_activity(token)
+        token, _ = busy.turn()
+        number += 1
+        assert number < 2000
+        busy.end_turn(token, instance_id, call(number))
+    stream.cancel()
+    listener.join()
 
 
 def test_two_workers_share_the_work_and_no_item_goes_to_both(bench: EngineBench) -> None:

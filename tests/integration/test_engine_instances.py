@@ -92,6 +92,24 @@ def test_an_event_raised_before_the_instance_waits_is_kept_over_a_restart(bench:
     assert request.newEvents[2].eventRaised.input.value == '{"by": "me"}'
 
 
+def test_an_orchestration_may_raise_an_event_for_another_and_one_for_nobody_is_dropped(bench: EngineBench) -> None:
+    worker = bench.hand_worker()
+    start(bench, worker, "hears")
+    sent = [
+        pb.OrchestratorAction(
+            id=number,
+            sendEvent=pb.SendEventAction(instance=pb.OrchestrationInstance(instanceId=target), name="hello"),
+        )
+        for number, target in enumerate(["hears", "nobody"], 1)
+    ]
+    start(bench, worker, "says", *sent, finish())
+    token, request = worker.turn()
+    assert request.instanceId == "hears"
+    assert request.newEvents[1].eventRaised.name == "hello"
+    worker.end_turn(token, "hears", finish())
+    assert status(bench, "says") == "COMPLETED"
+
+
 def test_an_event_for_nobody_is_refused(bench: EngineBench) -> None:
     with pytest.raises(grpc.RpcError) as refused:
         bench.client().raise_orchestration_event("nobody", "approve")
