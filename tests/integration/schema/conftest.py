@@ -138,7 +138,7 @@ def environment(azurite: str, postgres_server: PostgresServer, monkeypatch: pyte
         "TARGET__TEST__SQL__DATABASE": "none",
         "TARGET__TEST__SQL__USER": "nobody",
         "TARGET__TEST__SQL__PASSWORD": "nothing",
-        "TARGET__TEST__SQL__TRUST_SERVER_CERTIFICATE": "true",
+        "TARGET__TEST__SQL__ENCRYPT": "no",
         "TARGET__TEST__BLOB__CONNECTION_STRING": azurite,
         "TARGET__TEST__BLOB__CONTAINER": f"target-{mark}",
         "REHEARSAL_SCHEDULE": "0 0 2 * * 6",
