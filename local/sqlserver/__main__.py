@@ -26,14 +26,15 @@ def main() -> None:
     if arguments.with_parent:
         _die_with_parent()
     settings = Settings(
-        address=os.environ.get(arguments.store_env, "") if arguments.store_env else arguments.store,
-        user=arguments.user,
+        address=arguments.store or os.environ[arguments.store_env],
+        user=arguments.user or os.environ.get("MXFERRY_SQLSERVER_USER", "sa"),
         password=os.environ[arguments.password_env],
         accepts_tokens=arguments.accept_tokens,
         discard=arguments.discard_bulk,
     )
     store.prepare(settings.address)
-    for name in ("master", *arguments.database):
+    named = os.environ.get("MXFERRY_SQLSERVER_DATABASES", "").split(",")
+    for name in ("master", *arguments.database, *filter(None, named)):
         _ensure_database(settings.address, name)
     listener, control = _listen(arguments.port), _listen(arguments.control_port)
     context = _tls(Path(arguments.tls)) if arguments.tls else None
@@ -51,12 +52,16 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m local.sqlserver", description=__doc__)
     parser.add_argument("--port", type=int, default=0, help="TDS port on 127.0.0.1; 0 takes a free one")
     parser.add_argument("--control-port", type=int, default=0, help="port of the control channel; 0 takes a free one")
+    parser.add_argument("--store", default="", help="libpq address of a PostgreSQL 15+, as a superuser")
     parser.add_argument(
-        "--store", default="", help="libpq address of a PostgreSQL 15+ the server may create databases on"
+        "--store-env",
+        default="MXFERRY_SQLSERVER_STORE",
+        help="environment variable with that address, if it has a password",
     )
-    parser.add_argument("--store-env", help="environment variable that holds the address, when it has a password")
-    parser.add_argument("--user", default="sa")
-    parser.add_argument("--password-env", required=True, help="environment variable that holds the login's password")
+    parser.add_argument("--user", help="the one login (default: MXFERRY_SQLSERVER_USER, or sa)")
+    parser.add_argument(
+        "--password-env", default="MXFERRY_SQLSERVER_PASSWORD", help="environment variable that holds its password"
+    )
     parser.add_argument("--database", action="append", default=[], help="database to create if it is not there")
     parser.add_argument(
         "--tls", metavar="FOLDER", help="offer TLS; the self-signed certificate is put into this folder"

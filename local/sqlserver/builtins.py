@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from sqlglot import exp
 
+from local.sqlserver.collations import PATTERN
 from local.sqlserver.casts import Sql, cast, common_type, string_bytes, string_of
 from local.sqlserver.errors import NotUnderstoodError, SqlError
 from local.sqlserver.expressions import Expressions, concatenated_type
@@ -547,26 +548,37 @@ def _col_length(e: Expressions, arguments: Arguments) -> Sql:
 
 
 _PERMISSIONS = frozenset(
-    """any; alter; alter any schema; connect; control; control server; create database; create index; create procedure; create schema;
-    create table; create view; delete; execute; insert; references; select; update; view database state; view definition;
-    view database performance state; view server state; view any definition; create function; create type""".replace(
-        "\n", " "
-    ).split("; ")
-)
+    [
+        "any", "alter", "alter any schema", "connect", "control", "control server", "create database", "create function",
+        "create procedure", "create schema", "create table", "create type", "create view", "delete", "execute", "insert",
+        "references", "select", "update", "view any definition", "view database performance state",
+        "view database state", "view definition", "view server state",
+    ]
+)  # fmt: skip
 
 
 @_function("HAS_PERMS_BY_NAME")
 def _has_perms(e: Expressions, arguments: Arguments) -> Sql:
     """The stand-in's one login may do everything; a permission it has never heard of is NULL, as in SQL Server."""
     securable, kind, permission = arguments[:3]
-    name = " ".join(_constant(e, permission).lower().split())
     what = e.value(kind)
-    known = name in {" ".join(known.split()) for known in _PERMISSIONS}
-    if not known:
-        return Sql("NULL::int4", INT)
+    asked = f"lower({_text(e, permission).text})"
     if what.constant and what.constant.upper() == "OBJECT":
         return Sql(f"(CASE WHEN mssql.object_id({_text(e, securable).text}, NULL) IS NOT NULL THEN 1 END)::int4", INT)
-    return Sql("1::int4", INT)
+    known = ", ".join(literal(name) for name in sorted(_PERMISSIONS))
+    return Sql(f"(CASE WHEN {asked} IN ({known}) THEN 1 END)::int4", INT)
+
+
+@_function("COLLATIONPROPERTY")
+def _collationproperty(e: Expressions, arguments: Arguments) -> Sql:
+    collation, wanted = arguments
+    if _constant(e, wanted).lower() != "codepage":
+        raise NotUnderstoodError(f"COLLATIONPROPERTY {wanted.sql(dialect='tsql')}")
+    name = _text(e, collation).text
+    return Sql(
+        f"(CASE WHEN {name} ~* {literal(PATTERN)} THEN CASE WHEN {name} ~* '_UTF8$' THEN 65001 ELSE 1252 END END)::int4",
+        INT,
+    )
 
 
 @_function("IS_ROLEMEMBER", "IS_SRVROLEMEMBER", "IS_MEMBER")

@@ -81,7 +81,8 @@ INSERT INTO mssql.types VALUES
 
 CREATE VIEW sys.schemas AS
     SELECT 'dbo'::mssql.sysname AS name, 1 AS schema_id, 1 AS principal_id
-    UNION ALL SELECT 'guest', 2, 2 UNION ALL SELECT 'INFORMATION_SCHEMA', 3, 3 UNION ALL SELECT 'sys', 4, 4;
+    UNION ALL SELECT 'guest'::mssql.sysname, 2, 2 UNION ALL SELECT 'INFORMATION_SCHEMA'::mssql.sysname, 3, 3
+    UNION ALL SELECT 'sys'::mssql.sysname, 4, 4;
 
 CREATE VIEW sys.types AS
     SELECT name::mssql.sysname AS name, system_type_id, user_type_id, 4 AS schema_id, max_length::smallint AS max_length,
@@ -123,7 +124,8 @@ CREATE VIEW sys.indexes AS
         (predicate IS NOT NULL)::int::mssql.bit AS has_filter, predicate AS filter_definition
     FROM mssql.indexes
     UNION ALL
-    SELECT t.object_id, NULL, 0, 0, 'HEAP', 0, 0, 0, 0, 0, 0, NULL FROM mssql.tables AS t
+    SELECT t.object_id, NULL::mssql.sysname, 0, 0::mssql.tinyint, 'HEAP'::mssql.sysname, 0::mssql.bit, 0::mssql.bit, 0::mssql.bit,
+        0::mssql.bit, 0::mssql.bit, 0::mssql.bit, NULL FROM mssql.tables AS t
     WHERE NOT EXISTS (SELECT FROM mssql.indexes AS i WHERE i.object_id = t.object_id AND i.clustered);
 
 CREATE VIEW sys.index_columns AS
@@ -133,7 +135,8 @@ CREATE VIEW sys.index_columns AS
     FROM mssql.indexes AS i CROSS JOIN LATERAL jsonb_array_elements(i.columns) WITH ORDINALITY AS k (col, place)
         JOIN mssql.columns AS c ON c.object_id = i.object_id AND c.name = k.col ->> 'name'
     UNION ALL
-    SELECT i.object_id, i.index_id, (jsonb_array_length(i.columns) + k.place)::int, c.column_id, 0, 0, 1, 0
+    SELECT i.object_id, i.index_id, (jsonb_array_length(i.columns) + k.place)::int, c.column_id, 0::mssql.tinyint, 0::mssql.bit,
+        1::mssql.bit, 0::mssql.tinyint
     FROM mssql.indexes AS i CROSS JOIN LATERAL jsonb_array_elements_text(i.included) WITH ORDINALITY AS k (col, place)
         JOIN mssql.columns AS c ON c.object_id = i.object_id AND c.name = k.col;
 
@@ -178,9 +181,9 @@ CREATE VIEW sys.objects AS
     UNION ALL
     SELECT name, object_id, schema_id, 0, type, type_desc, create_date, modify_date, is_ms_shipped FROM sys.procedures
     UNION ALL
-    SELECT name, object_id, schema_id, parent_object_id, type, type_desc, '2000-01-01', '2000-01-01', 0::mssql.bit FROM sys.key_constraints
+    SELECT name, object_id, schema_id, parent_object_id, type, type_desc, timestamp '2000-01-01', timestamp '2000-01-01', 0::mssql.bit FROM sys.key_constraints
     UNION ALL
-    SELECT name, object_id, schema_id, parent_object_id, type, type_desc, '2000-01-01', '2000-01-01', 0::mssql.bit FROM sys.foreign_keys;
+    SELECT name, object_id, schema_id, parent_object_id, type, type_desc, timestamp '2000-01-01', timestamp '2000-01-01', 0::mssql.bit FROM sys.foreign_keys;
 
 CREATE VIEW sys.all_objects AS SELECT * FROM sys.objects;
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from local.sqlserver.casts import cast
 from local.sqlserver.clauses import Clauses
 from local.sqlserver.errors import NotUnderstoodError, SqlError, syntax_error
-from local.sqlserver.expressions import Context, check_collation
+from local.sqlserver.collations import check_collation
+from local.sqlserver.expressions import Context
 from local.sqlserver.parsing import parse_expression, parse_query
 from local.sqlserver.queries import Queries
 from local.sqlserver.scope import Column, Scope, Source, Table
@@ -459,13 +460,13 @@ class Ddl:
                     1913,
                     f"The operation failed because an index or statistics with name '{key.name}' already exists on table 'dbo.{table.name}'.",
                 )
+            if kind == "PK" and key.kind == "PK":
+                raise SqlError(1779, f"Table '{table.name}' already has a primary key defined on it.")
             if clustered and key.clustered:
                 raise SqlError(
                     1902,
                     f"Cannot create more than one clustered index on table 'dbo.{table.name}'. Drop the existing clustered index '{name}' before creating another.",
                 )
-            if kind == "PK" and key.kind == "PK":
-                raise SqlError(1779, f"Table '{table.name}' already has a primary key defined on it.")
 
     def drop_index(self) -> Change:
         """DROP INDEX [IF EXISTS] name ON table."""

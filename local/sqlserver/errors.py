@@ -17,6 +17,7 @@ class SqlError(Exception):
         self.message = message
         self.severity = severity
         self.state = state
+        self.followed_by: SqlError | None = None
 
 
 class NotUnderstoodError(SqlError):

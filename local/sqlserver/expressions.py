@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from local.sqlserver.casts import Sql, as_decimal, cast, common_type, family, string_of
+from local.sqlserver.collations import check_collation, conflict
 from local.sqlserver.errors import NotUnderstoodError, SqlError
 from local.sqlserver.parsing import only
 from local.sqlserver.scope import Catalogue, Column, Scope
@@ -209,6 +210,7 @@ class Expressions:
 
     def concatenate(self, left: Sql, right: Sql) -> Sql:
         """`+` of two strings."""
+        _refuse_conflict(left, right, "add")
         kind = concatenated_type([left, right])
         narrow = [cast(part, varchar(MAX, kind.collation)) if not kind.is_unicode else part for part in (left, right)]
         text = f"({narrow[0].text} || {narrow[1].text})"
@@ -353,6 +355,7 @@ class Expressions:
         if "null" in (left.kind.name, right.kind.name):
             return f"(({left.text})::text {operator} ({right.text})::text)"
         if left.kind.is_string and right.kind.is_string:
+            _refuse_conflict(left, right, {"=": "equal to", "<>": "not equal to"}.get(operator, operator))
             winner = left if left.explicit or not right.explicit else right
             if winner.kind.collation is None and not winner.explicit:
                 winner = next((side for side in (left, right) if side.kind.collation), winner)
@@ -488,15 +491,11 @@ _TYPE_NAMES = {
 }
 
 
-def check_collation(name: str) -> None:
-    """Refuses what is no collation's name.
-
-    Raises:
-        SqlError: 448.
-    """
-    parts = name.upper().split("_")
-    if len(parts) < 2 or not ({"CI", "CS", "BIN", "BIN2"} & set(parts)):
-        raise SqlError(448, f"Invalid collation '{name}'.")
+def _refuse_conflict(left: Sql, right: Sql, operation: str) -> None:
+    """Two columns of different collations cannot be compared unless COLLATE says how."""
+    one, other = left.kind.collation, right.kind.collation
+    if one and other and one.lower() != other.lower() and not (left.explicit or right.explicit):
+        raise conflict(one, other, operation)
 
 
 def ignores_case(value: Sql, context: Context) -> bool:

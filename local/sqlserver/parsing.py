@@ -72,6 +72,16 @@ def _words(token: Token, text: str) -> list[Word]:
     ]
 
 
+# The literal 0x is a name to sqlglot. Strings, names in brackets and comments are matched first, and left alone.
+_EMPTY_BINARY = re.compile(
+    r"'(?:[^']|'')*'|\[[^\]]*\]|\"[^\"]*\"|--[^\n]*|/\*.*?\*/|(?<![\w@#$])(0[xX])(?![\w])", re.DOTALL
+)
+
+
+def _spelt_out(match: re.Match[str]) -> str:
+    return "CAST('' AS varbinary(1))" if match[1] else match[0]
+
+
 @lru_cache(maxsize=512)
 def parse_query(text: str) -> exp.Expression:
     """The tree of one SELECT or INSERT. Trees are shared: nobody may change them.
@@ -80,7 +90,7 @@ def parse_query(text: str) -> exp.Expression:
         SqlError: 102 for what sqlglot cannot parse.
     """
     try:
-        trees = _DIALECT.parse(text)
+        trees = _DIALECT.parse(_EMPTY_BINARY.sub(_spelt_out, text))
     except sqlglot.errors.ParseError as error:
         first = error.errors[0] if error.errors else {}
         near = first.get("highlight") or text[:40]
@@ -164,7 +174,6 @@ _WITHIN = {
     "ALTER": {"DROP", "ALTER", "WITH", "SET", "CREATE", "DELETE", "UPDATE", "IF", "ROLLBACK"},
     "CREATE": {"WITH", "DELETE", "UPDATE", "SET"},
     "DROP": {"IF"},
-    "SET": {"SELECT", "ROLLBACK"},
     "DECLARE": {"SELECT"},
     "BEGIN": {"WITH"},
     "MERGE": _STARTS,

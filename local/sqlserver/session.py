@@ -142,12 +142,12 @@ class Session:
     def problem(self, problem: SqlError) -> None:
         """Writes an error and what follows from it for the transaction."""
         self._consequences(problem)
-        self.channel.write(tokens.error(problem) + tokens.done(tokens.ERROR | tokens.MORE, token=self.done_token))
+        self.channel.write(_error_tokens(problem) + tokens.done(tokens.ERROR | tokens.MORE, token=self.done_token))
 
     def problem_in_procedure(self, problem: SqlError) -> None:
         """The same at the end of an RPC: DONEPROC ends it."""
         self._consequences(problem)
-        self.channel.write(tokens.error(problem) + tokens.done(tokens.ERROR, token=tokens.DONE_PROC))
+        self.channel.write(_error_tokens(problem) + tokens.done(tokens.ERROR, token=tokens.DONE_PROC))
 
     def _consequences(self, problem: SqlError) -> None:
         self.state.error = problem.number
@@ -264,7 +264,10 @@ class Session:
         return result
 
     def _complete(self, problem: Raw, verb: str, names: dict[str, dict[str, object]]) -> SqlError:
-        return problem.complete(self.store, self.database, verb, names)
+        completed = problem.complete(self.store, self.database, verb, names)
+        if verb == "ALTER TABLE" and completed.number in (1505, 1776, 1778):
+            completed.followed_by = SqlError(1750, "Could not create constraint or index. See previous errors.")
+        return completed
 
     def run(self, statement: Statement, variables: dict[str, Variable]) -> None:
         """Runs a translated query or change and writes its result."""
@@ -624,6 +627,11 @@ _VERBS: dict[str, Callable[[Session, str, dict[str, Variable]], None]] = {
     "PRINT": Session._print,
     "USE": Session._use,
 }
+
+
+def _error_tokens(problem: SqlError) -> bytes:
+    following = problem.followed_by
+    return tokens.error(problem) + (tokens.error(following) if following else b"")
 
 
 def values_of(statement: Statement, variables: dict[str, Variable]) -> list[Value]:

@@ -60,6 +60,25 @@ class Raw(SqlError):
             )
         if self.sqlstate == "23514":
             return self._check(store, database, verb)
+        return self._of_ddl(names)
+
+    def _of_ddl(self, names: dict[str, dict[str, object]]) -> SqlError:
+        """What goes wrong with keys and tables that others refer to."""
+        told = next(iter(names.values()), {})
+        if self.sqlstate == "42830":
+            return SqlError(
+                1776,
+                f"There are no primary or candidate keys in the referenced table 'dbo.{told.get('referenced')}' that "
+                f"match the referencing column list in the foreign key '{told.get('name')}'.",
+            )
+        if self.sqlstate == "42804" and told.get("kind") == "FK":
+            return SqlError(
+                1778, f"A column of foreign key '{told['name']}' is not the same data type as the column it references."
+            )
+        if self.sqlstate == "2BP01":
+            return SqlError(3726, "Could not drop object because it is referenced by a FOREIGN KEY constraint.")
+        if self.sqlstate == "0A000" and "truncate" in self.raw:
+            return SqlError(4712, "Cannot truncate table because it is being referenced by a FOREIGN KEY constraint.")
         return self
 
     def _duplicate(self, store: Store, names: dict[str, dict[str, object]]) -> SqlError:
