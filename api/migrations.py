@@ -9,9 +9,10 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from api.http import Answer, Call, Engine, answer, parsed, problem, refusal, with_etag
-from shared import progress, runs
+from shared import progress, rehearsals, runs
 from shared.contracts import Decision, MigrationRequest, Run, UrlSource, Window
 from shared.errors import Finding, Refusal
+from shared.forecast import Forecast, forecast
 from shared.progress import StageView, View
 from shared.settings import settings
 from shared.sources.url import checked_url, stow_source_url
@@ -42,6 +43,7 @@ class MigrationView(BaseModel):
     created_at: datetime
     stage: str | None = None
     window: Window | None = None
+    forecast: Forecast | None = Field(default=None, description="The expected end, while the migration runs.")
     progress: View
     findings: list[Finding] = Field(default_factory=list)
     links: dict[str, str] = Field(default_factory=dict)
@@ -148,10 +150,13 @@ async def look(engine: Engine, run_id: str) -> MigrationView:
     state = await engine.get_orchestration_state(run_id)
     seen = await _view(engine, _json(state.serialized_custom_status) if state else None)
     status, verdict, reason = _status(state, seen)
+    window = run.request.window
+    measured = await asyncio.to_thread(rehearsals.measured, run_id)
+    expected = None if verdict else forecast(seen.stages, measured, datetime.now(UTC), window)
     return MigrationView(
         id=run_id, status=status, verdict=verdict, reason=reason, target=run.request.target,
         purpose=run.request.options.purpose, source=run.request.source.kind, created_at=run.created_at,
-        stage=seen.stage, window=run.request.window, progress=seen, findings=await asyncio.to_thread(runs.findings, run_id), links=_links(run_id),
+        stage=seen.stage, window=window, forecast=expected, progress=seen, findings=await asyncio.to_thread(runs.findings, run_id), links=_links(run_id),
     )  # fmt: skip
 
 

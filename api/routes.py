@@ -1,6 +1,6 @@
 """The table of routes: it makes the HTTP triggers in `function_app.py`, and the OpenAPI page."""
 
-from api import health, migrations, openapi, profiles, ui
+from api import health, migrations, openapi, profiles, rehearsals, ui
 from api.http import Problem, Query, Route
 from shared.contracts import Decision, MigrationRequest
 from shared.reporting.model import Report
@@ -26,6 +26,10 @@ _ROUTES = (
           request=Decision, responses={202: migrations.Accepted, 404: Problem, 409: Problem}),
     Route("abort_migration", "POST", "migrations/{id}/abort", migrations.abort, "Abort a migration.",
           request=Decision, responses={202: migrations.Accepted, 404: Problem, 409: Problem}),
+    Route("start_rehearsal", "POST", "rehearsals", rehearsals.start, "Start a rehearsal on to a throw-away target.",
+          idempotent=True, request=MigrationRequest, responses={202: migrations.Started, 409: Problem}),
+    Route("list_rehearsals", "GET", "rehearsals", rehearsals.index, "Compare rehearsals; are we ready?",
+          responses={200: rehearsals.Rehearsals}, etag=True),
     Route("migration_report", "GET", "migrations/{id}/report", migrations.report, "The report, HTML or JSON by Accept.",
           responses={200: (Report, "text/html"), 404: Problem}, etag=True),
 )  # fmt: skip

@@ -52,7 +52,7 @@ def view(status: dict[str, Any] | None, look: Look, now: datetime) -> View:
     if not status:
         return View()
     progress = Progress.model_validate(status)
-    stages = [_stage_view(stage, now) for stage in _flatten(progress.stages, look)]
+    stages = [stage_view(stage, now) for stage in _flatten(progress.stages, look)]
     return View(stages=stages, gate=progress.gate, target_written_at=progress.target_written_at)
 
 
@@ -93,7 +93,8 @@ def add(total: Counts, more: Counts) -> None:
         setattr(total, name, getattr(total, name) + getattr(more, name))
 
 
-def _stage_view(stage: StageState, now: datetime) -> StageView:
+def stage_view(stage: StageState, now: datetime) -> StageView:
+    """Return a stage with its duration and, while it runs, its ETA."""
     seconds = max(0.0, ((stage.ended_at or now) - stage.started_at).total_seconds())
     share = percent(stage.done, stage.total)
     eta = seconds * (1 - share) / share if stage.state == "running" and share and seconds > 1 else None

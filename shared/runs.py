@@ -154,6 +154,11 @@ def read(name: str) -> bytes | None:
         return None
 
 
+def names(prefix: str) -> list[str]:
+    """Return the names of the blobs of the reports container that begin with `prefix`."""
+    return list(_container().list_blob_names(name_starts_with=prefix))
+
+
 def _container() -> ContainerClient:
     return clients.reports()
 

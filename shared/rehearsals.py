@@ -1,0 +1,192 @@
+"""Rehearsals: what makes a request one, their history, how they compare, and whether we are ready for the cut-over.
+
+The history lies in the reports container, one small blob a rehearsal: `rehearsals/<target>/<run>.json`.
+"""
+
+import functools
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from pydantic import BaseModel, Field, ValidationError
+
+from shared import runs
+from shared.contracts import Mask, MigrationRequest, RunId, Verdict
+from shared.errors import Finding, Refusal
+from shared.reporting.model import Report
+from shared.reporting.wording import duration, plural, stage_words
+from shared.settings import settings
+
+KEPT = 10
+"""Rehearsals of a target that are looked at; older ones stay in the container."""
+SLOWER = 1.3
+LEAST_SECONDS = 5.0
+"""A stage that gets slower by less than this is not worth a sentence."""
+SAME_SIZE = 0.1
+STALE = timedelta(days=14)
+
+
+class Rehearsal(BaseModel):
+    """One rehearsal, as the history keeps it. Durations are seconds."""
+
+    id: RunId
+    target: str
+    verdict: Verdict
+    reason: str = ""
+    created_at: datetime
+    seconds: float
+    stages: dict[str, float]
+    rows: int
+    files: int
+    bytes: int = Field(description="Bytes of rows and of files.")
+    smoke: int = Field(default=0, description="Smoke checks that were done.")
+    findings: list[Finding] = Field(default_factory=list)
+
+
+class Readiness(BaseModel):
+    """A rehearsal target: its rehearsals, newest first, and what still stands between us and the cut-over."""
+
+    target: str
+    ready: bool
+    open: list[str]
+    regressions: list[str]
+    rehearsals: list[Rehearsal]
+
+
+def prepared(request: MigrationRequest) -> MigrationRequest:
+    """Return the request as a rehearsal: its throw-away target dropped without asking, everything cleaned up.
+
+    The purpose makes the stages empty volatile tables and lets masks work; a request without masks takes those of the
+    settings' own rehearsal. Raises `Refusal` NOT_THROW_AWAY, UNKNOWN_TARGET.
+    """
+    if not settings().target_profile(request.target).throw_away:
+        raise Refusal(
+            "NOT_THROW_AWAY", request.target,
+            "expected a target profile that says it is throw-away, found one that does not: a rehearsal drops what the "
+            "target holds without asking.",
+            f"Set TARGET__{request.target.upper().replace('-', '_')}__THROW_AWAY to true if it may be dropped, or name "
+            "another profile.",
+        )  # fmt: skip
+    options = request.options.model_copy(
+        update={"purpose": "rehearsal", "cleanup": "always", "masks": request.options.masks or _masks()}
+    )
+    return request.model_copy(
+        update={"options": options, "target_not_empty": "drop", "confirm": request.target, "approval": False}
+    )
+
+
+def _masks() -> list[Mask]:
+    try:
+        return MigrationRequest.model_validate_json(settings().rehearsal.request).options.masks
+    except ValidationError:
+        return []
+
+
+def recorded(report: Report) -> Rehearsal:
+    """Return what the history keeps of a report."""
+    return Rehearsal(
+        id=report.id, target=report.target, verdict=report.verdict, reason=report.reason, created_at=report.created_at,
+        seconds=report.seconds, stages={one.name: one.seconds for one in report.stages if one.state != "skipped"},
+        rows=report.rows, files=report.files.copied, bytes=report.files.bytes + sum(one.bytes for one in report.tables),
+        smoke=sum(one.outcome != "skipped" for one in report.smoke), findings=report.findings,
+    )  # fmt: skip
+
+
+def remember(report: Report) -> None:
+    """Keep a rehearsal in the history; other reports are left out. Doing it again writes the same."""
+    if report.purpose == "rehearsal":
+        made = recorded(report)
+        runs.write(f"rehearsals/{made.target}/{made.id}.json", made.model_dump_json().encode(), "application/json")
+
+
+def history(target: str, limit: int = KEPT) -> list[Rehearsal]:
+    """Return the rehearsals of a target, newest first."""
+    names = sorted(runs.names(f"rehearsals/{target}/"), reverse=True)[:limit]
+    stored = [runs.read(name) for name in names]
+    return [Rehearsal.model_validate_json(one) for one in stored if one is not None]
+
+
+def latest(verdict: Verdict = "verified") -> Rehearsal | None:
+    """Return the newest rehearsal of that verdict, on to whichever target."""
+    for target in targets():
+        found = [one for one in history(target) if one.verdict == verdict]
+        if found:
+            return found[0]
+    return None
+
+
+def targets() -> list[str]:
+    """Return the targets that have a history, the one of the newest rehearsal first."""
+    newest: dict[str, str] = {}
+    for name in runs.names("rehearsals/"):
+        _, target, run = name.split("/")
+        newest[target] = max(run, newest.get(target, ""))
+    return sorted(newest, key=lambda target: newest[target], reverse=True)
+
+
+def readiness(target: str, now: datetime) -> Readiness:
+    """Return the comparison and the verdict for a target."""
+    found = history(target)
+    worse = regressions(found)
+    return Readiness(
+        target=target, rehearsals=found, regressions=worse, open=(gaps := _gaps(found, worse, now)), ready=not gaps
+    )
+
+
+def regressions(found: Sequence[Rehearsal]) -> list[str]:
+    """Say what got worse in the newest rehearsal against the one before it: findings, and stages at equal size."""
+    if len(found) < 2:
+        return []
+    now, before = found[0], found[1]
+    known = {(one.code, one.object) for one in before.findings}
+    said = [
+        f"New finding {one.code} on {one.object}: {one.message}"
+        for one in now.findings
+        if (one.code, one.object) not in known and one.severity != "info"
+    ]
+    if before.verdict == "verified" and now.verdict != "verified":
+        said.insert(0, f"The rehearsal before was verified, this one {now.verdict}: {now.reason}")
+    if _same_size(now, before):
+        said += [
+            f"{stage_words(name)} took {duration(seconds)}, before {duration(before.stages[name])}, at equal size."
+            for name, seconds in now.stages.items()
+            if name in before.stages and _slower(seconds, before.stages[name])
+        ]
+    return said
+
+
+def _gaps(found: Sequence[Rehearsal], worse: Sequence[str], now: datetime) -> list[str]:
+    if not found:
+        return ["No rehearsal has ended yet."]
+    last = found[0]
+    gaps = []
+    if last.verdict != "verified":
+        gaps.append(f"The last rehearsal ended {last.verdict}: {last.reason}")
+    errors = [one for one in last.findings if one.severity == "error" and one.chosen is None]
+    if errors:
+        gaps.append(f"{plural(len(errors), 'finding')} without a remedy, first {errors[0].code} on {errors[0].object}.")
+    if worse:
+        gaps.append(f"{plural(len(worse), 'thing')} got worse since the rehearsal before.")
+    if not last.smoke:
+        gaps.append("No smoke test was done in the last rehearsal: whether the app starts on the data is not known.")
+    if now - last.created_at > STALE:
+        gaps.append(
+            f"The last rehearsal was {plural((now - last.created_at).days, 'day')} ago; model and data have changed since."
+        )
+    return gaps
+
+
+def _same_size(one: Rehearsal, other: Rehearsal) -> bool:
+    pairs = ((one.rows, other.rows), (one.bytes, other.bytes))
+    return all(abs(a - b) <= SAME_SIZE * max(a, b, 1) for a, b in pairs)
+
+
+def _slower(now: float, before: float) -> bool:
+    return now > before * SLOWER and now - before >= LEAST_SECONDS
+
+
+@functools.lru_cache(maxsize=64)
+def measured(run_id: str) -> dict[str, float]:
+    """Return the stage durations that a forecast of this run starts from; asked once a run and process."""
+    del run_id
+    last = latest()
+    return dict(last.stages) if last else {}

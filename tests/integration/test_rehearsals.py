@@ -1,0 +1,149 @@
+"""Rehearsals: throw-away targets only, their history, comparison and readiness; records lie in a real Azurite."""
+
+import asyncio
+import json
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+
+from api.rehearsals import start_rehearsal
+from shared import rehearsals, settings
+from shared.errors import Finding
+from tests.fixtures import reports
+from tests.fixtures.apiserver import ApiServer, EngineDouble
+
+SOURCE = {"kind": "blob", "container": "uploads", "blob": "s.tar.gz"}
+MASK = {"table": "customers$customer", "column": "email", "how": "email"}
+
+
+def post(api: ApiServer, body: object, **headers: str) -> httpx.Response:
+    return httpx.post(f"{api.url}/api/rehearsals", json=body, headers={"x-functions-key": api.key, **headers})
+
+
+def rehearsal(days: float = 0, **changes: object):
+    """A report of a rehearsal that many days before now."""
+    made = reports.verified()
+    when = datetime.now(UTC) - timedelta(days=days)
+    return made.model_copy(
+        update={"purpose": "rehearsal", "target": "rehearsal", "created_at": when, "id": f"{when:%Y%m%dt%H%M%S}-0000aa", "findings": []} | changes
+    )  # fmt: skip
+
+
+def test_a_rehearsal_drops_its_target_without_asking_and_always_cleans_up(api: ApiServer) -> None:
+    body = {"source": SOURCE, "target": "rehearsal", "approval": True, "options": {"cleanup": "keep"}}
+    answered = post(api, body)
+    assert answered.status_code == 202, answered.text
+    request = api.engine.scheduled[0][2]["request"]
+    assert (request["target_not_empty"], request["confirm"], request["approval"]) == ("drop", "rehearsal", False)
+    assert (request["options"]["purpose"], request["options"]["cleanup"]) == ("rehearsal", "always")
+
+
+def test_a_target_that_is_not_throw_away_is_never_rehearsed_on(api: ApiServer) -> None:
+    answered = post(api, {"source": SOURCE, "target": "demo", "target_not_empty": "drop", "confirm": "demo"})
+    assert (answered.status_code, answered.json()["code"]) == (400, "NOT_THROW_AWAY")
+    assert "TARGET__DEMO__THROW_AWAY" in answered.json()["remedy"]
+    assert api.engine.scheduled == []
+
+
+def test_a_doubled_click_starts_one_rehearsal(api: ApiServer) -> None:
+    body = {"source": SOURCE, "target": "rehearsal"}
+    first, second = (post(api, body, **{"Idempotency-Key": "click"}) for _ in range(2))
+    assert first.json()["id"] == second.json()["id"]
+    assert len(api.engine.scheduled) == 1
+
+
+def test_a_rehearsal_without_masks_takes_those_of_the_settings(api: ApiServer, monkeypatch) -> None:
+    stored = {"source": SOURCE, "target": "rehearsal", "options": {"masks": [MASK]}}
+    monkeypatch.setenv("REHEARSAL__REQUEST", json.dumps(stored))
+    settings.settings.cache_clear()
+    post(api, {"source": SOURCE, "target": "rehearsal"})
+    assert api.engine.scheduled[0][2]["request"]["options"]["masks"] == [MASK]
+
+
+@pytest.mark.parametrize(("target", "started"), [("rehearsal", 1), ("demo", 0)])
+def test_the_timer_starts_what_the_settings_say_by_the_same_rules(
+    api_settings: None, monkeypatch, target: str, started: int
+) -> None:
+    monkeypatch.setenv("REHEARSAL__ENABLED", "true")
+    monkeypatch.setenv("REHEARSAL__REQUEST", json.dumps({"source": SOURCE, "target": target}))
+    settings.settings.cache_clear()
+    engine = EngineDouble()
+    asyncio.run(start_rehearsal(engine, past_due=False))
+    asyncio.run(start_rehearsal(engine, past_due=True))
+    assert len(engine.scheduled) == started
+
+
+def test_the_timer_does_nothing_unless_it_is_enabled(api_settings: None) -> None:
+    engine = EngineDouble()
+    asyncio.run(start_rehearsal(engine, past_due=False))
+    assert engine.scheduled == []
+
+
+def test_only_rehearsals_are_remembered_and_twice_is_once(api_settings: None) -> None:
+    rehearsals.remember(reports.verified())
+    assert rehearsals.targets() == []
+    rehearsals.remember(rehearsal())
+    rehearsals.remember(rehearsal())
+    assert [one.verdict for one in rehearsals.history("rehearsal")] == ["verified"]
+
+
+def test_ready_means_verified_smoke_tested_and_nothing_worse(api: ApiServer) -> None:
+    rehearsals.remember(rehearsal(3))
+    rehearsals.remember(rehearsal(1))
+    [found] = httpx.get(f"{api.url}/api/rehearsals", headers={"x-functions-key": api.key}).json()["targets"]
+    assert (found["ready"], found["open"], len(found["rehearsals"])) == (True, [], 2)
+    assert found["rehearsals"][0]["stages"]["copy"] == 24.0
+
+
+def finding(severity: str = "error", chosen: str | None = None) -> Finding:
+    return Finding(code="UNIQUE_NULLS", severity=severity, object="a$b.c", message="found 14.", chosen=chosen)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"verdict": "failed", "reason": "It broke."}, "The last rehearsal ended failed: It broke."),
+        ({"findings": [finding()]}, "1 finding without a remedy, first UNIQUE_NULLS on a$b.c."),
+        ({"smoke": []}, "No smoke test was done"),
+    ],
+)
+def test_what_stands_before_the_cut_over_is_said(api_settings: None, changes: dict[str, object], words: str) -> None:
+    rehearsals.remember(rehearsal(1, **changes))
+    found = rehearsals.readiness("rehearsal", datetime.now(UTC))
+    assert not found.ready
+    assert [one for one in found.open if words in one], found.open
+
+
+def test_an_old_rehearsal_says_nothing_about_today(api_settings: None) -> None:
+    rehearsals.remember(rehearsal(20))
+    found = rehearsals.readiness("rehearsal", datetime.now(UTC))
+    assert found.open == ["The last rehearsal was 20 days ago; model and data have changed since."]
+
+
+def slower(name: str, seconds: float):
+    """The stages, one of them of another duration."""
+    return [
+        one.model_copy(update={"seconds": seconds}) if one.name == name else one for one in reports.verified().stages
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "count"),
+    [
+        ({"stages": slower("copy", 24.0 * 1.29)}, 0),
+        ({"stages": slower("copy", 24.0 * 1.35)}, 1),
+        ({"stages": slower("plan", 6.0)}, 0),
+        ({"stages": slower("copy", 240.0), "rows": 900_000}, 0),
+        ({"findings": [finding("warning")]}, 1),
+        ({"findings": [finding("info")]}, 0),
+        ({"verdict": "failed", "reason": "It broke."}, 1),
+    ],
+)  # fmt: skip
+def test_a_regression_is_a_new_finding_or_a_stage_slower_at_equal_size(
+    api_settings: None, changes: dict[str, object], count: int
+) -> None:
+    rehearsals.remember(rehearsal(3))
+    rehearsals.remember(rehearsal(1, **changes))
+    found = rehearsals.readiness("rehearsal", datetime.now(UTC))
+    assert len(found.regressions) == count, found.regressions
