@@ -8,7 +8,7 @@ from shared.errors import Finding, MxferryError
 from shared.settings import SqlServer, TargetProfile
 from shared.sqlserver import catalogue
 from shared.sqlserver.completion import COMPATIBILITY_LEVEL, OPTIONS
-from shared.sqlserver.connection import PROGRAM, session
+from shared.sqlserver.connection import PROGRAM, literal, session
 
 LOGIN_SECONDS = 30
 FIRST_MAJOR = 15
@@ -65,9 +65,9 @@ def _rights(connection: pyodbc.Connection, sql: SqlServer, where: str, identity:
     missing = [
         right
         for right in DATABASE_RIGHTS
-        if not _allowed(connection, "SELECT HAS_PERMS_BY_NAME(DB_NAME(), 'DATABASE', ?)", right)
+        if not _allowed(connection, f"SELECT HAS_PERMS_BY_NAME(DB_NAME(), 'DATABASE', {literal(right)})")
     ]
-    if not _allowed(connection, "SELECT HAS_PERMS_BY_NAME(N'dbo', 'SCHEMA', ?)", "ALTER"):
+    if not _allowed(connection, "SELECT HAS_PERMS_BY_NAME(N'dbo', 'SCHEMA', 'ALTER')"):
         missing.append("ALTER ON SCHEMA::dbo")
     if not missing:
         return []
@@ -75,8 +75,8 @@ def _rights(connection: pyodbc.Connection, sql: SqlServer, where: str, identity:
     return [_error("TARGET_NO_RIGHT", where, message, grant(sql, identity))]
 
 
-def _allowed(connection: pyodbc.Connection, statement: str, right: str) -> bool:
-    row = connection.execute(statement, right).fetchone()
+def _allowed(connection: pyodbc.Connection, statement: str) -> bool:
+    row = connection.execute(statement).fetchone()
     return row is not None and row[0] == 1
 
 
