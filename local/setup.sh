@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs what the project needs, once: a virtual environment in .venv, node's packages in node_modules, and the ODBC
-# driver manager. Each is done again only when its lock file has changed. `make setup` runs it.
+# driver manager; with --with-tests also the browser of the page's tests. What is there already is left alone; packages are
+# installed again when their lock file has changed.
 set -eu
 cd "$(dirname "$0")/.."
 

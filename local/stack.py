@@ -155,8 +155,11 @@ class Stack:
         """Stop what was started, last first. Data stays."""
         for name in reversed(list(self.children)):
             self.children.pop(name).stop(grace=20)
-        self.state.pids = {}
-        self.state.write(self._file)
+        self.forget_processes()
+        self.release()
+
+    def release(self) -> None:
+        """Let another command use the folder."""
         self._lock.close()
 
     def forget_processes(self) -> None:

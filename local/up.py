@@ -28,42 +28,43 @@ def main() -> int:
     parser.add_argument("--snapshot", type=Path, help="the backup that the Mendix Cloud stand-in hands out")
     parser.add_argument("--sql", default=os.environ.get("SQL"), help="a SQL Server: Server=…;Database=…;UID=…;PWD=…")
     parser.add_argument("--down", action="store_true", help="stop the parts")
+    parser.add_argument("--name", default=NAME, help="folder under .local/ (up)")
     parser.add_argument("--delete", action="store_true", help="with --down: delete their data too")
     given = parser.parse_args()
     try:
         if given.down:
-            down(given.delete)
+            down(given.name, given.delete)
         else:
-            up(given.snapshot, given.sql)
+            up(given.name, given.snapshot, given.sql)
     except (ProcessError, ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
     return 0
 
 
-def up(snapshot: Path | None, connection_string: str | None) -> None:
+def up(name: str, snapshot: Path | None, connection_string: str | None) -> None:
     """Start the parts (those of an earlier `up` are stopped first) and print their addresses."""
     stack = Stack(
-        NAME, snapshot or _sample(), parse(connection_string) if connection_string else None, with_parent=False
+        name, snapshot or _sample(name), parse(connection_string) if connection_string else None, with_parent=False
     )
     _stop_parts(stack)
     stack.start()
     _print(stack)
 
 
-def down(delete: bool) -> None:
+def down(name: str, delete: bool) -> None:
     """Stop the parts of the last `up`."""
-    stack = Stack(NAME)
+    stack = Stack(name)
     stopped = _stop_parts(stack)
     if delete:
         stack.empty()
     print(f"Stopped {', '.join(stopped)}." if stopped else "Nothing was running.")
 
 
-def _sample() -> Path:
+def _sample(name: str) -> Path:
     from local.sample.build import Request, build
 
-    made = Stack.folder_of(NAME) / "snapshot.tar.gz"
+    made = Stack.folder_of(name) / "snapshot.tar.gz"
     if not made.exists():
         print("Making a sample backup (20,000 rows, 200 files); give SNAPSHOT=… to use your own.")
         made.parent.mkdir(parents=True, exist_ok=True)
