@@ -116,6 +116,16 @@ class Window(Strict):
         return self
 
 
+class Contact(Strict):
+    """Somebody the runbook names."""
+
+    role: Annotated[str, StringConstraints(min_length=1, max_length=100)] = Field(
+        description="Such as migration lead, database, application, network, management."
+    )
+    name: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    reach: Annotated[str, StringConstraints(max_length=200)] = Field(default="", description="Phone, chat, e-mail.")
+
+
 class Options(Strict):
     """How the migration is to be done. Every default is the careful one."""
 
@@ -152,6 +162,7 @@ class MigrationRequest(Strict):
     approval_timeout_minutes: int = Field(default=24 * 60, ge=1, le=7 * 24 * 60)
     window: Window | None = None
     smoke: Smoke = Field(default_factory=Smoke)
+    contacts: list[Contact] = Field(default_factory=list, max_length=50, description="Who the runbook names.")
     options: Options = Field(default_factory=Options)
     idempotency_key: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = None
 
