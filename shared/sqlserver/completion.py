@@ -1,10 +1,8 @@
 """Completes the target after the rows are there: keys, indexes, foreign keys, the procedure, database options.
 
-Every statement looks in the catalogue first, inside a transaction that holds the table's application lock, so that it
-may be delivered twice, and twice at once.
+A table's statements look in the catalogue first, under the table's application lock, so that they may be delivered
+twice, and twice at once.
 """
-
-from collections.abc import Callable
 
 import pyodbc
 
@@ -13,18 +11,17 @@ from shared.errors import Finding
 from shared.sqlserver import catalogue, ddl
 from shared.sqlserver.connection import literal, quote, table_name
 from shared.sqlserver.errors import number_of, text_of
-from shared.sqlserver.locks import locked_transaction
+from shared.sqlserver.locks import locked
 
 BUILD_SECONDS = 25 * 60
 """Time-out of one statement that builds a key or an index; an activity's own limit is above it."""
 
-EXISTS_ALREADY = (1779, 1913, 2714)  # primary key, index, constraint of that name
 DUPLICATES = (1505, 2601, 2627)
 CONSTRAINT_FAILED = 1750  # "Could not create constraint. See previous errors."
 VIOLATES_FOREIGN_KEY = 547
 CASCADE_REFUSED = 1785
 KEY_TOO_WIDE = 1946  # "Operation failed. The index entry of length … exceeds the maximum length"
-MINDED = (*EXISTS_ALREADY, *DUPLICATES, CONSTRAINT_FAILED, VIOLATES_FOREIGN_KEY, CASCADE_REFUSED, KEY_TOO_WIDE)
+MINDED = (*DUPLICATES, CONSTRAINT_FAILED, VIOLATES_FOREIGN_KEY, CASCADE_REFUSED, KEY_TOO_WIDE)
 
 COMPATIBILITY_LEVEL = 140  # https://docs.mendix.com/refguide/system-requirements/#databases
 OPTIONS = (
@@ -35,25 +32,27 @@ OPTIONS = (
 
 def add_keys(connection: pyodbc.Connection, table: PlannedTable) -> list[Finding]:
     """Make a table's primary key, then its unique constraints and indexes; what is there already is left alone."""
-    present = catalogue.indexes(connection, table.name)
     found: list[Finding] = []
-    if table.primary_key is not None and not any(present.values()):
-        found += _build(connection, table, table.primary_key, ddl.add_primary_key(table, table.primary_key))
-    for index in sorted(table.indexes, key=lambda one: not one.unique):
-        if index.omitted is None and index.name not in present:
-            found += _build(connection, table, index, ddl.add_index(table, index))
+    with locked(connection, f"table:{table.name}", BUILD_SECONDS):
+        present = catalogue.indexes(connection, table.name)
+        if table.primary_key is not None and not any(present.values()):
+            found += _build(connection, table, table.primary_key, ddl.add_primary_key(table, table.primary_key))
+        for index in sorted(table.indexes, key=lambda one: not one.unique):
+            if index.omitted is None and index.name not in present:
+                found += _build(connection, table, index, ddl.add_index(table, index))
     return found
 
 
 def add_foreign_keys(connection: pyodbc.Connection, table: PlannedTable) -> list[Finding]:
     """Make a table's foreign keys; existing rows are checked."""
-    present = {name for owner, name in catalogue.foreign_keys(connection) if owner == table.name}
     found: list[Finding] = []
-    for key in table.foreign_keys:
-        if key.omitted is None and key.name not in present:
-            error = _attempt(connection, table, ddl.add_foreign_key(table, key), _has_foreign_key(table, key))
-            if error is not None:
-                found.append(_foreign_key_finding(table, key, error))
+    with locked(connection, f"table:{table.name}", BUILD_SECONDS):
+        present = {name for owner, name in catalogue.foreign_keys(connection) if owner == table.name}
+        for key in table.foreign_keys:
+            if key.omitted is None and key.name not in present:
+                error = _attempt(connection, ddl.add_foreign_key(table, key))
+                if error is not None:
+                    found.append(_foreign_key_finding(table, key, error))
     return found
 
 
@@ -86,7 +85,7 @@ def set_options(connection: pyodbc.Connection) -> list[Finding]:
 
 
 def _build(connection: pyodbc.Connection, table: PlannedTable, key: PlannedIndex, statement: str) -> list[Finding]:
-    error = _attempt(connection, table, statement, _has_index(table, key))
+    error = _attempt(connection, statement)
     if error is None:
         return []
     number = number_of(error)
@@ -101,33 +100,15 @@ def _build(connection: pyodbc.Connection, table: PlannedTable, key: PlannedIndex
     ]  # fmt: skip
 
 
-def _attempt(
-    connection: pyodbc.Connection,
-    table: PlannedTable,
-    statement: str,
-    there: Callable[[pyodbc.Connection], bool],
-) -> pyodbc.Error | None:
-    """Run a statement unless its object is there; return the error if it is one that belongs in the report."""
-    connection.timeout = BUILD_SECONDS
+def _attempt(connection: pyodbc.Connection, statement: str) -> pyodbc.Error | None:
+    """Run a statement; return the error if it is one that belongs in the report."""
     try:
-        with locked_transaction(connection, f"table:{table.name}", BUILD_SECONDS):
-            if not there(connection):
-                connection.execute(statement)
+        connection.execute(statement)
     except pyodbc.Error as error:
         if number_of(error) not in MINDED:
             raise
-        if number_of(error) in EXISTS_ALREADY and there(connection):
-            return None
         return error
     return None
-
-
-def _has_index(table: PlannedTable, key: PlannedIndex) -> Callable[[pyodbc.Connection], bool]:
-    return lambda connection: key.name in catalogue.indexes(connection, table.name)
-
-
-def _has_foreign_key(table: PlannedTable, key: PlannedForeignKey) -> Callable[[pyodbc.Connection], bool]:
-    return lambda connection: (table.name, key.name) in catalogue.foreign_keys(connection)
 
 
 def _duplicates_finding(connection: pyodbc.Connection, table: PlannedTable, key: PlannedIndex) -> Finding:

@@ -1,7 +1,8 @@
 """Application locks: one delivery of an activity at a time does what the catalogue alone cannot make atomic."""
 
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import Literal
 
 import pyodbc
 
@@ -23,7 +24,7 @@ def locked_transaction(
     connection.execute("SET XACT_ABORT ON")
     connection.execute("BEGIN TRANSACTION")
     try:
-        _lock(connection, f"mxferry:{resource}", seconds)
+        _lock(connection, f"mxferry:{resource}", "Transaction", seconds)
         yield connection
         connection.execute("COMMIT TRANSACTION")
     except BaseException:
@@ -31,11 +32,26 @@ def locked_transaction(
         raise
 
 
-def _lock(connection: pyodbc.Connection, resource: str, seconds: int) -> None:
+@contextmanager
+def locked(connection: pyodbc.Connection, resource: str, seconds: int = LOCK_SECONDS) -> Generator[pyodbc.Connection]:
+    """Hold the application lock `mxferry:<resource>` of this database over statements that each commit on their own.
+
+    The lock belongs to the session, so a lost connection gives it back. Raises TransientError TARGET_LOCKED.
+    """
+    name = f"mxferry:{resource}"
+    _lock(connection, name, "Session", seconds)
+    try:
+        yield connection
+    finally:
+        with suppress(pyodbc.Error):  # the connection is gone, and with it the lock; the first error says more
+            connection.execute(f"EXEC sp_releaseapplock @Resource = {literal(name[:255])}, @LockOwner = N'Session'")
+
+
+def _lock(connection: pyodbc.Connection, resource: str, owner: Literal["Session", "Transaction"], seconds: int) -> None:
     row = connection.execute(
         "SET NOCOUNT ON; DECLARE @result int; "
         f"EXEC @result = sp_getapplock @Resource = {literal(resource[:255])}, @LockMode = N'Exclusive', "
-        f"@LockOwner = N'Transaction', @LockTimeout = {seconds * 1000}; SELECT @result"
+        f"@LockOwner = N'{owner}', @LockTimeout = {seconds * 1000}; SELECT @result"
     ).fetchone()
     if row is None or int(row[0]) < 0:
         raise TransientError(
@@ -47,8 +63,5 @@ def _lock(connection: pyodbc.Connection, resource: str, seconds: int) -> None:
 
 
 def _roll_back(connection: pyodbc.Connection) -> None:
-    try:
+    with suppress(pyodbc.Error):  # the connection is gone, and with it the transaction; the first error says more
         connection.execute("IF @@TRANCOUNT > 0 ROLLBACK TRANSACTION")
-    except pyodbc.Error:
-        # The connection is gone, and with it the transaction; the first error says more.
-        return
