@@ -8,13 +8,17 @@ from shared.errors import Finding, MxferryError
 from shared.settings import SqlServer, TargetProfile
 from shared.sqlserver import catalogue
 from shared.sqlserver.completion import COMPATIBILITY_LEVEL, OPTIONS
-from shared.sqlserver.connection import PROGRAM, literal, session
+from shared.sqlserver.connection import PROGRAM, session
 
 LOGIN_SECONDS = 30
 FIRST_MAJOR = 15
 """SQL Server 2019: the first with UTF-8 collations, by which verification hashes rows as PostgreSQL does."""
 
 DATABASE_RIGHTS = ("CREATE TABLE", "CREATE PROCEDURE", "SELECT", "INSERT", "UPDATE", "DELETE", "ALTER", "EXECUTE")
+RIGHTS = "\n     , ".join(
+    ["SELECT HAS_PERMS_BY_NAME(N'dbo', 'SCHEMA', 'ALTER')"]
+    + [f"HAS_PERMS_BY_NAME(DB_NAME(), 'DATABASE', '{right}')" for right in DATABASE_RIGHTS]
+)
 WAKING = 40613
 """Azure SQL's error number while a serverless database resumes."""
 
@@ -62,22 +66,13 @@ def _engine(connection: pyodbc.Connection, where: str) -> list[Finding]:
 
 
 def _rights(connection: pyodbc.Connection, sql: SqlServer, where: str, identity: str | None) -> list[Finding]:
-    missing = [
-        right
-        for right in DATABASE_RIGHTS
-        if not _allowed(connection, f"SELECT HAS_PERMS_BY_NAME(DB_NAME(), 'DATABASE', {literal(right)})")
-    ]
-    if not _allowed(connection, "SELECT HAS_PERMS_BY_NAME(N'dbo', 'SCHEMA', 'ALTER')"):
-        missing.append("ALTER ON SCHEMA::dbo")
+    asked = ("ALTER ON SCHEMA::dbo", *DATABASE_RIGHTS)
+    given = connection.execute(RIGHTS).fetchone()
+    missing = [right for right, allowed in zip(asked, given, strict=True) if allowed != 1]
     if not missing:
         return []
     message = f"expected the login to be db_owner, or to have each right, found these missing: {', '.join(missing)}."
     return [_error("TARGET_NO_RIGHT", where, message, grant(sql, identity))]
-
-
-def _allowed(connection: pyodbc.Connection, statement: str) -> bool:
-    row = connection.execute(statement).fetchone()
-    return row is not None and row[0] == 1
 
 
 def grant(sql: SqlServer, identity: str | None) -> str:
