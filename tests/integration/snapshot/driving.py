@@ -1,6 +1,7 @@
-"""Drives an orchestrator by hand: activities are called in this process, timers pass at once, sub-orchestrations nest."""
+"""Drives an orchestrator by hand: activities are called in this process, timers are short, sub-orchestrations nest."""
 
 import json
+import time
 from collections.abc import Callable, Generator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -58,6 +59,7 @@ class HandContext:
 
     def create_timer(self, fire_at: datetime | timedelta) -> DoneTask:
         self.calls.append(("timer", str(fire_at)))
+        time.sleep(0.1)  # what is waited for is real, and takes a moment
         self.current_utc_datetime = (
             self.current_utc_datetime + fire_at if isinstance(fire_at, timedelta) else fire_at.replace(tzinfo=None)
         )

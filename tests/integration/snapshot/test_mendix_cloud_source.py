@@ -1,0 +1,186 @@
+"""From a Mendix Cloud environment to a staged archive, through everything the API may answer on the way."""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from orchestrators.snapshot import take_snapshot
+from shared.settings import settings
+from shared.sources.checks import check_source
+from shared.sources.mendixcloud import MendixCloudApi
+from tests.fixtures.mendixcloud import Cloud
+from tests.integration.snapshot.conftest import Stand, new_run
+
+Start = Callable[..., Stand]
+
+
+@pytest.fixture
+def in_the_cloud(stand: Stand, mendix_cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Start:
+    values = {
+        "PROJECT_ID": mendix_cloud.project_id,
+        "ENVIRONMENT_ID": mendix_cloud.environment_id,
+        "USERNAME": mendix_cloud.username,
+        "API_KEY": mendix_cloud.api_key,
+        "APP_ID": mendix_cloud.app_id,
+        "BACKUPS_URL": mendix_cloud.backups_url,
+        "DEPLOY_URL": mendix_cloud.deploy_url,
+    }
+    for name, value in values.items():
+        monkeypatch.setenv(f"SOURCE__LIVE__MENDIX_CLOUD__{name}", value)
+    settings.cache_clear()
+
+    _start_app(mendix_cloud)
+
+    def start(**source: Any) -> Stand:
+        return replace(stand, run=new_run({"kind": "mendix-cloud", "profile": "live", **source}))
+
+    return start
+
+
+def _start_app(cloud: Cloud) -> None:
+    """Start the app again that an earlier test has stopped."""
+    environment = f"{cloud.deploy_url}/apps/{cloud.app_id}/environments/Production"
+    if httpx.get(environment, headers=cloud.headers).json()["Status"] == "Running":
+        return
+    job = httpx.post(f"{environment}/start", json={"AutoSyncDb": True}, headers=cloud.headers).json()["JobId"]
+    while httpx.get(f"{environment}/start/{job}", headers=cloud.headers).json()["Status"] != "Started":
+        time.sleep(0.1)
+
+
+def test_a_new_snapshot_is_made_awaited_and_staged(
+    in_the_cloud: Start, mendix_cloud: Cloud, sample_snapshot: Path
+) -> None:
+    stand = in_the_cloud()
+    taken = stand.drive(take_snapshot, stand.work)
+    assert stand.staging.download_blob(taken["archive_blob"]).readall() == sample_snapshot.read_bytes()
+    calls = mendix_cloud.control()["calls"]
+    assert len([call for call in calls if call.startswith("POST") and call.endswith("/snapshots")]) == 1
+    assert len([call for call in calls if call.startswith("POST") and call.endswith("/archives")]) == 1
+    assert any(status.get("state") == "waiting" for status in stand.statuses)
+
+
+def test_the_latest_completed_snapshot_is_found_over_all_pages(
+    in_the_cloud: Start, mendix_cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.sources.mendixcloud.PAGE", 10)
+    stand = in_the_cloud(snapshot="latest")
+    taken = stand.drive(take_snapshot, stand.work)
+    assert taken["kind"] == "full"
+    calls = mendix_cloud.control()["calls"]
+    assert len([call for call in calls if call.startswith("GET") and call.endswith("/snapshots")]) >= 4
+    assert not [call for call in calls if call.startswith("POST") and call.endswith("/snapshots")]
+
+
+def test_a_failed_snapshot_is_explained_in_mendix_words(in_the_cloud: Start, mendix_cloud: Cloud) -> None:
+    listed = httpx.get(mendix_cloud.snapshots, headers=mendix_cloud.headers).json()["snapshots"]
+    failed = next(one for one in listed if one["state"] == "failed")
+    stand = in_the_cloud(snapshot=failed["snapshot_id"])
+    code, about, message = stand.refusal(take_snapshot, stand.work)
+    assert (code, about) == ("MENDIX_SNAPSHOT_FAILED", failed["snapshot_id"])
+    assert message == f"expected a completed snapshot, found that it failed: {failed['status_message']}"
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "retry_after"),
+    [
+        (429, "RATE_LIMIT", 7),
+        (400, "ENVIRONMENT_BUSY", None),
+        (400, "INVALID_STATE", None),
+        (500, "SERVICE_UNAVAILABLE", None),
+    ],
+)
+def test_what_may_pass_is_waited_for_by_timers(
+    in_the_cloud: Start, mendix_cloud: Cloud, status: int, code: str, retry_after: int | None
+) -> None:
+    fault = {"path": "/snapshots", "status": status, "code": code, "times": 3, "retry_after": retry_after}
+    mendix_cloud.control(faults=[fault])
+    stand = in_the_cloud()
+    assert stand.drive(take_snapshot, stand.work)["kind"] == "full"
+    told = [status["note"] for status in stand.statuses if status.get("state") == "waiting"]
+    assert told[:3] == [f"Mendix Cloud asks to wait: {code}"] * 3
+
+
+def test_an_expired_url_is_renewed_and_the_archive_staged_all_the_same(
+    in_the_cloud: Start, mendix_cloud: Cloud, sample_snapshot: Path
+) -> None:
+    mendix_cloud.control(faults=[{"path": "/download/", "status": 403, "times": 1}])
+    stand = in_the_cloud()
+    taken = stand.drive(take_snapshot, stand.work)
+    assert stand.staging.download_blob(taken["archive_blob"]).readall() == sample_snapshot.read_bytes()
+    calls = mendix_cloud.control()["calls"]
+    assert len([call for call in calls if call.startswith("POST") and call.endswith("/archives")]) == 2
+    assert len([call for call in calls if call.startswith("POST") and call.endswith("/snapshots")]) == 1
+
+
+def test_a_wrong_key_is_refused_with_the_rights_that_are_needed(
+    in_the_cloud: Start, mendix_cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOURCE__LIVE__MENDIX_CLOUD__API_KEY", "wrong")
+    settings.cache_clear()
+    stand = in_the_cloud()
+    code, about, message = stand.refusal(take_snapshot, stand.work)
+    assert (code, about) == ("MENDIX_DENIED", mendix_cloud.environment_id)
+    assert message == "expected access to the environment's backups, found status 403 NO_ACCESS."
+
+
+def test_the_app_is_stopped_only_when_the_request_says_so(in_the_cloud: Start, mendix_cloud: Cloud) -> None:
+    stand = in_the_cloud(snapshot="latest")
+    stand.drive(take_snapshot, stand.work)
+    assert mendix_cloud.control()["status"] == "Running"
+    stand = in_the_cloud(stop_app=True)
+    stand.drive(take_snapshot, stand.work)
+    assert mendix_cloud.control()["status"] == "Stopped"
+
+
+def test_choosing_a_new_snapshot_twice_makes_one(in_the_cloud: Start, mendix_cloud: Cloud) -> None:
+    from activities.source import choose_snapshot, request_archive
+
+    stand = in_the_cloud()
+    chosen = [choose_snapshot(None, stand.work) for _ in range(2)]
+    assert chosen[0]["snapshot"] == chosen[1]["snapshot"]
+    latest = in_the_cloud(snapshot="latest")
+    work = {**latest.work, "snapshot": choose_snapshot(None, latest.work)["snapshot"]}
+    asked = [request_archive(None, work) for _ in range(2)]
+    assert asked[0]["archive"] == asked[1]["archive"]
+
+
+def test_key_and_url_are_in_no_answer_status_or_blob(in_the_cloud: Start, mendix_cloud: Cloud) -> None:
+    stand = in_the_cloud()
+    calls: list[Any] = []
+    from tests.integration.snapshot.driving import drive
+
+    taken = drive(take_snapshot, stand.work, stand.statuses, calls)
+    said = json.dumps([taken, stand.statuses, calls])
+    assert mendix_cloud.api_key not in said
+    assert "/download/" not in said
+    for blob in stand.staging.list_blobs():
+        content = stand.staging.download_blob(blob.name).readall()
+        assert mendix_cloud.api_key.encode() not in content
+        assert b"/download/" not in content
+
+
+def test_preflight_tells_version_status_and_access(
+    in_the_cloud: Start, mendix_cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = in_the_cloud().run.request.source
+    assert [one.code for one in check_source(source, None)] == ["SOURCE_APP_RUNNING"]
+    assert {one.code for one in check_source(source, "9.9.9")} == {"SOURCE_APP_RUNNING", "MODEL_VERSION"}
+    stopped = in_the_cloud(stop_app=True).run.request.source
+    assert check_source(stopped, "4.7.1.88") == []
+    monkeypatch.setenv("SOURCE__LIVE__MENDIX_CLOUD__ENVIRONMENT_ID", "00000000-0000-0000-0000-000000000000")
+    settings.cache_clear()
+    assert [one.code for one in check_source(source, None)] == ["MENDIX_NOT_FOUND"]
+
+
+def test_an_answer_that_is_not_as_documented_is_refused(in_the_cloud: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(MendixCloudApi, "_ask", lambda *_, **__: {"unexpected": 1})
+    stand = in_the_cloud(snapshot="some-id")
+    code, about, message = stand.refusal(take_snapshot, stand.work)
+    assert (code, about) == ("MENDIX_ANSWER", "CloudSnapshot")
+    assert "without snapshot_id, state" in message
