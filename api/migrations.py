@@ -280,4 +280,10 @@ def _json(text: str | None) -> dict[str, Any] | None:
 
 def _links(run_id: str) -> dict[str, str]:
     base = f"/api/migrations/{run_id}"
-    return {"self": base, "report": f"{base}/report", "approve": f"{base}/approve", "abort": f"{base}/abort"}
+    return {
+        "self": base,
+        "report": f"{base}/report",
+        "runbook": f"{base}/runbook",
+        "approve": f"{base}/approve",
+        "abort": f"{base}/abort",
+    }

@@ -1,6 +1,6 @@
 """The table of routes: it makes the HTTP triggers in `function_app.py`, and the OpenAPI page."""
 
-from api import health, migrations, openapi, profiles, rehearsals, ui
+from api import health, migrations, openapi, profiles, rehearsals, runbook, ui
 from api.http import Problem, Query, Route
 from shared.contracts import Decision, MigrationRequest
 from shared.reporting.model import Report
@@ -32,6 +32,9 @@ _ROUTES = (
           responses={200: rehearsals.Rehearsals}, etag=True),
     Route("migration_report", "GET", "migrations/{id}/report", migrations.report, "The report, HTML or JSON by Accept.",
           responses={200: (Report, "text/html"), 404: Problem}, etag=True),
+    Route("migration_runbook", "GET", "migrations/{id}/runbook", runbook.show,
+          "The runbook as it stands now, HTML or Markdown by Accept.",
+          responses={200: "text/markdown, text/html", 404: Problem}, etag=True),
 )  # fmt: skip
 
 ROUTES = (*_ROUTES, openapi.route(_ROUTES))

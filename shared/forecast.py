@@ -11,9 +11,9 @@ from pydantic import BaseModel, Field
 from shared.contracts import Window
 from shared.progress import StageView
 
-BEFORE = ("preflight", "snapshot", "restore", "plan", "inspect")
+BEFORE = ("environment", "preflight", "snapshot", "restore", "plan", "inspect", "scale")
 DATABASE = ("schema", "copy", "finish", "verify")
-FILES = ("files", "files-verify")
+FILES = ("empty", "files", "files-verify")
 AFTER = ("reconcile", "smoke")
 MOVING = (*DATABASE, *FILES)
 

@@ -22,6 +22,8 @@ SLOWER = 1.3
 LEAST_SECONDS = 5.0
 """A stage that gets slower by less than this is not worth a sentence."""
 SAME_SIZE = 0.1
+PEOPLE = ("scheduled", "approval", "late", "start-gate")
+"""Stages that wait for people or for the clock; how long they took says nothing about the machines."""
 STALE = timedelta(days=14)
 
 
@@ -149,7 +151,7 @@ def regressions(found: Sequence[Rehearsal]) -> list[str]:
         said += [
             f"{stage_words(name)} took {duration(seconds)}, before {duration(before.stages[name])}, at equal size."
             for name, seconds in now.stages.items()
-            if name in before.stages and _slower(seconds, before.stages[name])
+            if name in before.stages and name not in PEOPLE and _slower(seconds, before.stages[name])
         ]
     return said
 

@@ -4,10 +4,12 @@ Table names, findings and examples come from databases we do not control, so the
 (`autoescape`), and a name that the template does not know is an error, not an empty string.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from shared.contracts import TableRows
 from shared.errors import Finding
@@ -15,6 +17,7 @@ from shared.reporting import wording
 from shared.reporting.gantt import timeline
 from shared.reporting.model import Report
 
+TICKS = re.compile(r"`([^`]+)`")
 SEVERITY_ORDER = {"error": 0, "warning": 1, "info": 2}
 OUTCOME_ORDER = {"failed": 0, "passed": 1, "skipped": 2}
 
@@ -30,9 +33,14 @@ def environment() -> Environment:
     )
     made.filters |= {
         "count": wording.count, "size": wording.size, "duration": wording.duration, "moment": wording.moment,
-        "clock": wording.clock, "plural": wording.plural, "stage": wording.stage_words, "sentence": wording.sentence,
+        "clock": wording.clock, "plural": wording.plural, "stage": wording.stage_words, "sentence": wording.sentence, "ticks": _ticks,
     }  # fmt: skip
     return made
+
+
+def _ticks(text: str) -> Markup:
+    """Show `text` between backticks as code; everything is escaped first."""
+    return Markup(TICKS.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped in the same line
 
 
 @dataclass(frozen=True)

@@ -16,23 +16,31 @@ VERDICT_WORDS: dict[Verdict, str] = {
 
 STAGE_WORDS = {
     "scheduled": "Waiting for the window",
+    "environment": "Wake the environment",
     "preflight": "Preflight",
     "snapshot": "Snapshot to staging",
     "restore": "Restore to the temporary database",
     "plan": "Plan of the target schema",
     "inspect": "Inspection of the data",
     "approval": "Approval",
+    "late": "Decision: it will be late",
+    "scale": "Scale the target up",
     "database": "Database",
     "schema": "Create the target schema",
     "copy": "Copy rows",
     "finish": "Keys, indexes, sequences",
     "verify": "Verify rows",
+    "empty": "Empty the target container",
     "files": "Copy files",
     "files-verify": "Verify files",
     "reconcile": "Reconcile rows and files",
+    "start-gate": "Decision: start the app",
+    "app-stop": "Stop the target app",
+    "app-start": "Start the target app",
     "smoke": "Smoke tests",
     "report": "Report",
     "clean-up": "Clean-up",
+    "stand-down": "Stand the environment down",
 }
 
 

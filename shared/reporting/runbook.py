@@ -1,0 +1,153 @@
+"""The runbook of a run: every step with who, when, how long it took last time, how to check it and how to undo it.
+
+Made from the request, the window and the last rehearsal before the run; during it the same runbook shows what is done,
+with real times. Markdown for the wiki, HTML for the screen, both from one model.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+from pydantic import BaseModel, Field
+
+from shared.communication.texts import Message, messages
+from shared.contracts import Run
+from shared.errors import Finding
+from shared.forecast import AFTER, BEFORE, DATABASE, FILES
+from shared.progress import View
+from shared.reporting import wording
+from shared.reporting.html import environment
+from shared.reporting.steps import AFTERWARDS, BEFOREHAND, IN_THE_WINDOW, ROLL_BACK, Phase, StepText
+
+MARKDOWN = str.maketrans({one: f"\\{one}" for one in "\\`*_[]<>|#~"})
+
+
+class Step(BaseModel):
+    """One step as the runbook shows it; durations are seconds."""
+
+    number: int
+    title: str
+    who: str
+    detail: str
+    check: str
+    undo: str
+    planned_at: datetime | None = None
+    measured: float | None = Field(default=None, description="Seconds in the last rehearsal; null if not measured.")
+    state: str = "open"
+    started_at: datetime | None = None
+    seconds: float | None = None
+    point_of_no_return: bool = False
+
+
+class Part(BaseModel):
+    """A phase with its steps."""
+
+    title: str
+    steps: list[Step]
+
+
+class Runbook(BaseModel):
+    """Everything the templates show."""
+
+    run: Run
+    made_at: datetime
+    parts: list[Part]
+    roll_back: list[StepText]
+    expected: float | None = Field(description="Seconds from the start to the proof, by the last rehearsal.")
+    rehearsed: str | None = Field(description="Id of the rehearsal that the durations come from.")
+    written_at: datetime | None
+    findings: list[Finding]
+    messages: list[Message]
+
+
+def runbook(
+    run: Run,
+    seen: View,
+    measured: Mapping[str, float],
+    findings: Sequence[Finding],
+    now: datetime,
+    rehearsed: str | None,
+) -> Runbook:
+    """Return the runbook of a run as it stands now; `measured` has seconds by stage of the last rehearsal."""
+    expected = _expected(measured)
+    counter = iter(range(1, 1000))
+    parts = [_part(phase, run, seen, measured, counter) for phase in (BEFOREHAND, IN_THE_WINDOW, AFTERWARDS)]
+    return Runbook(
+        run=run, made_at=now, parts=parts, roll_back=list(ROLL_BACK), expected=expected, rehearsed=rehearsed,
+        written_at=seen.target_written_at, findings=[one for one in findings if one.severity != "info"],
+        messages=messages(run, expected),
+    )  # fmt: skip
+
+
+def html(book: Runbook) -> str:
+    """Return the runbook as a self-contained page, in the report's clothes."""
+    made = environment()
+    made.filters["state"] = words_of_state
+    return made.get_template("runbook.html.j2").render(book=book)
+
+
+def markdown(book: Runbook) -> str:
+    """Return the runbook as Markdown; values are escaped, so that a table name cannot become markup."""
+    made = environment()
+    made.autoescape = False
+    made.filters["state"] = words_of_state
+    made.filters["md"] = lambda value: " ".join(str(value).split()).translate(MARKDOWN)
+    return made.get_template("runbook.md.j2").render(book=book)
+
+
+def _part(phase: Phase, run: Run, seen: View, measured: Mapping[str, float], counter: object) -> Part:
+    clock = _start(run) if phase is IN_THE_WINDOW else None
+    steps: list[Step] = []
+    for text in phase.steps:
+        if text.when is not None and not text.when(run):
+            continue
+        step = _step(text, next(counter), seen, measured)  # type: ignore[call-overload]
+        if clock is not None:
+            beside = bool(set(text.stages) & set(FILES)) and not text.point_of_no_return
+            step.planned_at = (steps[-1].planned_at if beside and steps else None) or clock
+            clock += timedelta(seconds=_advance(text, measured))
+        steps.append(step)
+    return Part(title=phase.title, steps=steps)
+
+
+def _step(text: StepText, number: int, seen: View, measured: Mapping[str, float]) -> Step:
+    stages = [stage for stage in seen.stages if stage.name in text.stages]
+    took = [measured[name] for name in text.stages if name in measured]
+    step = Step(
+        number=number, title=text.title, who=text.who, detail=text.detail, check=text.check, undo=text.undo,
+        measured=sum(took) if took else None, point_of_no_return=text.point_of_no_return,
+    )  # fmt: skip
+    if stages:
+        states = {stage.state for stage in stages}
+        step.state = next((one for one in ("failed", "waiting", "running") if one in states), stages[-1].state)
+        step.started_at = min(stage.started_at for stage in stages)
+        step.seconds = sum(stage.seconds for stage in stages)
+    return step
+
+
+def _advance(text: StepText, measured: Mapping[str, float]) -> float:
+    """Seconds until the next step; files are moved beside the rows, so only the longer side counts."""
+    database, files = (sum(measured.get(name, 0.0) for name in side) for side in (DATABASE, FILES))
+    if set(text.stages) & set(FILES):
+        return max(0.0, files - database)
+    return sum(measured.get(name, 0.0) for name in text.stages) or text.minutes * 60.0
+
+
+def _start(run: Run) -> datetime | None:
+    return run.request.window.start or run.created_at if run.request.window else None
+
+
+def _expected(measured: Mapping[str, float]) -> float | None:
+    if not measured:
+        return None
+
+    def spent(names: Sequence[str]) -> float:
+        return sum(measured.get(name, 0.0) for name in names)
+
+    return spent(BEFORE) + max(spent(DATABASE), spent(FILES)) + spent(AFTER)
+
+
+def words_of_state(step: Step) -> str:
+    """Return a step's state for people: what is done with its real time, what is open with its plan."""
+    if step.started_at is not None:
+        return f"{step.state} {wording.clock(step.started_at)} UTC, {wording.duration(step.seconds)}"
+    return "open"

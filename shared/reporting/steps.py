@@ -1,0 +1,111 @@
+"""The steps of a cut-over, in the words of the field; `runbook.py` gives them times and states.
+
+Sources: https://docs.mendix.com/developerportal/deploy/migrating-to-different-cloud/ (TTL a week ahead, same
+configuration, no upgrade during the move), https://docs.mendix.com/refguide/custom-settings/ (runtime settings).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from shared.contracts import Run
+
+
+@dataclass(frozen=True)
+class StepText:
+    """One step; `stages` are the run's stages that do it, `minutes` what a person is given for it."""
+
+    title: str
+    who: str
+    detail: str
+    check: str
+    undo: str
+    stages: tuple[str, ...] = ()
+    minutes: float = 0
+    point_of_no_return: bool = False
+    when: Callable[[Run], bool] | None = None
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Steps that belong together."""
+
+    title: str
+    steps: tuple[StepText, ...] = field(default=())
+
+
+MXFERRY = "mxferry"
+LEAD = "migration lead"
+APPLICATION = "application"
+NETWORK = "network"
+
+
+def _from_cloud(run: Run) -> bool:
+    return run.request.source.kind == "mendix-cloud"
+
+
+def _stops_app(run: Run) -> bool:
+    return run.request.source.kind == "mendix-cloud" and run.request.source.stop_app
+
+
+def _by_hand(run: Run) -> bool:
+    return not _stops_app(run)
+
+
+def _asked(run: Run) -> bool:
+    return run.request.approval
+
+
+def _dropped(run: Run) -> bool:
+    return run.request.target_not_empty == "drop"
+
+
+BEFOREHAND = Phase(
+    "Before the day",
+    (
+        StepText("Lower the TTL of the DNS records", NETWORK, "A week ahead, set the TTL of every name that will move to 300 seconds. The old TTL must have run out before the cut-over.", "`dig +noall +answer NAME` shows at most 300.", "Set the old TTL again."),
+        StepText("Freeze the model", APPLICATION, "Deploy to the target the very package that the source runs; no upgrade of the Mendix runtime during the move.", "The model version in both environments is the same, and the request expects it.", "Lift the freeze."),
+        StepText("Configure the target app", APPLICATION, "The same constants, custom settings, certificates and scheduled events as at the source; database and storage settings of the target; a licence; an administrator password that is not `1`.", "The settings of both environments, side by side.", "Nothing to undo."),
+        StepText("Rehearse", LEAD, "Run a rehearsal until its verdict is verified, and choose a remedy for each finding.", "The page says “ready for the cut-over”.", "Nothing to undo: a rehearsal writes a throw-away target."),
+        StepText("Tell everybody", LEAD, "Send the announcements below.", "Nobody is surprised.", "Send a correction."),
+    ),
+)  # fmt: skip
+
+IN_THE_WINDOW = Phase(
+    "In the window",
+    (
+        StepText("Wake the environment", MXFERRY, "The temporary PostgreSQL is started.", "The stage is done.", "Nothing to undo.", stages=("scheduled", "environment")),
+        StepText("Preflight", MXFERRY, "Rights, connections, room, versions, an empty target: everything that can be known before.", "No finding without a remedy.", "Nothing to undo.", stages=("preflight",)),
+        StepText("Stop the target app", APPLICATION, "No session may be open on the target database.", "The app does not answer.", "Start it again.", stages=("app-stop",), minutes=2),
+        StepText("Stop the source app", APPLICATION, "From here on the users are out. Show a maintenance page.", "The environment says Stopped.", "Start the source app: nothing has changed in it.", minutes=5, when=_by_hand),
+        StepText("Stop the source app and take the snapshot", MXFERRY, "By the Deploy API and the Backups API. From here on the users are out.", "The environment says Stopped, the snapshot completed.", "Start the source app: nothing has changed in it.", stages=("snapshot",), when=_stops_app),
+        StepText("Take the snapshot to staging", MXFERRY, "The archive is copied by the storage service and indexed.", "Its length and MD5 are in the report.", "Nothing to undo.", stages=("snapshot",), when=_by_hand),
+        StepText("Restore to the temporary database", MXFERRY, "The dump is loaded into a PostgreSQL database of this run alone.", "The stage says how many rows.", "Nothing to undo.", stages=("restore",)),
+        StepText("Plan and inspect", MXFERRY, "The target schema is planned; every rule of the target is tried on the data.", "No finding without a remedy.", "Nothing to undo.", stages=("plan", "inspect")),
+        StepText("Go or no-go", LEAD, "Read the findings and the expected end. Approve on the page.", "The gate is in the report, with name and time.", "Abort: source and target are as they were.", stages=("approval", "late"), minutes=5, when=_asked),
+        StepText("Drop what the target holds", MXFERRY, "As the request confirmed: tables and blobs of the target are dropped.", "The stage is done.", "None: restore the target's own backup.", stages=("empty",), point_of_no_return=True, when=_dropped),
+        StepText("Move the rows", MXFERRY, "Schema, rows, keys and indexes; then every row is verified.", "Every check passed.", "Abort, start the source app again, drop the target.", stages=("scale", "schema", "copy", "finish", "verify"), point_of_no_return=True),
+        StepText("Move the files", MXFERRY, "Beside the rows, blob to blob; then every file is verified.", "Every check passed.", "Abort, start the source app again, empty the container.", stages=("files", "files-verify")),
+        StepText("Reconcile rows and files", MXFERRY, "Each row of System.FileDocument has its blob, each blob its row.", "No blob is missing.", "As before.", stages=("reconcile",)),
+        StepText("Start the target app", APPLICATION, "Scheduled events off at first (ScheduledEventExecution NONE).", "The log ends in “Mendix Runtime successfully started”; no pending database change.", "Stop it.", stages=("start-gate", "app-start"), minutes=10),
+        StepText("Smoke tests", MXFERRY, "The checks of the request; then the people of the business try what matters to them.", "Each has its verdict in the report.", "Stop the target app, roll back.", stages=("smoke",), minutes=15),
+        StepText("Switch DNS or the load balancer", NETWORK, "Names and certificates now lead to the target. With a TTL of 300 seconds everybody has followed within five minutes; some resolvers take longer.", "`dig` from outside shows the new address; the certificate is the right one.", "Switch back. What users wrote on the target since is lost at the source: decide before anybody writes.", minutes=10),
+        StepText("Scheduled events on", APPLICATION, "ScheduledEventExecution as at the source.", "The next event ran.", "Off again.", minutes=5),
+        StepText("Say that it is done", LEAD, "Send the last message below.", "The users are in.", "Send a correction.", minutes=5),
+    ),
+)  # fmt: skip
+
+AFTERWARDS = Phase(
+    "Afterwards",
+    (
+        StepText("Report and clean-up", MXFERRY, "The report is written; staging and the temporary database are deleted.", "The report says what was deleted.", "Nothing to undo.", stages=("report", "clean-up", "stand-down")),
+        StepText("Keep the source stopped", APPLICATION, "Nobody may write there. Keep it, and its last snapshot, until the business has closed a month on the target.", "The environment says Stopped.", "Nothing to undo."),
+        StepText("Take a backup of the target", APPLICATION, "The first backup of the new home, before the first working day.", "A restore of it was tried.", "Nothing to undo."),
+        StepText("Raise the TTL again", NETWORK, "When nobody wants to go back any more.", "`dig` shows the old TTL.", "Nothing to undo."),
+    ),
+)  # fmt: skip
+
+ROLL_BACK = (
+    StepText("Before the point of no return", LEAD, "Abort on the page. The source was only read, the target was not written. Start the source app; take the maintenance page away.", "The users are in, at the source.", ""),
+    StepText("After it, before the DNS switch", LEAD, "Abort on the page; the target is incomplete, do not start the app on it. Start the source app; take the maintenance page away. The next try drops the target first.", "The users are in, at the source.", ""),
+    StepText("After the DNS switch", LEAD, "Stop the target app at once. What was written on the target since the switch exists nowhere else: export it, or decide to lose it, and write down who decided. Switch DNS back, start the source app.", "The users are in, at the source; the loss is known.", ""),
+)  # fmt: skip

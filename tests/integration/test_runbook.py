@@ -1,0 +1,102 @@
+"""The runbook: who, when, how long last time, how to check, how to undo; and during a run what is done."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import httpx
+
+from shared import rehearsals, runs
+from shared.contracts import MigrationRequest, Progress, Run
+from shared.errors import Finding
+from shared.progress import View
+from shared.reporting import runbook
+from tests.fixtures import reports
+from tests.fixtures.apiserver import ApiServer
+
+ID = "20261122t203000-3f9a1c"
+START = datetime(2026, 11, 28, 20, 0, tzinfo=UTC)
+HOSTILE = "a | b </td><script>alert(1)</script> [x](javascript:1) `c`"
+BLOB = {"kind": "blob", "container": "uploads", "blob": "s.tar.gz"}
+
+
+def request(**more: object) -> MigrationRequest:
+    window = {"start": START.isoformat(), "end": (START + timedelta(hours=3)).isoformat()}
+    return MigrationRequest.model_validate({"source": BLOB, "target": "production", "window": window} | more)
+
+
+def book(findings: list[Finding] | None = None, measured: dict[str, float] | None = None, **more: object):
+    run = Run(id=ID, request=request(**more), created_at=START)
+    return runbook.runbook(run, View(), measured or {}, findings or [], START, None)
+
+
+def steps(made: runbook.Runbook) -> dict[str, runbook.Step]:
+    return {step.title: step for part in made.parts for step in part.steps}
+
+
+def test_steps_have_clock_times_from_the_window_and_the_last_rehearsal() -> None:
+    measured = {stage.name: stage.seconds for stage in reports.verified().stages}
+    found = steps(book(measured=measured))
+    assert found["Preflight"].planned_at == START
+    assert found["Restore to the temporary database"].measured == 37.0
+    moved = found["Move the rows"]
+    assert moved.planned_at is not None
+    assert moved.planned_at > START
+    assert found["Move the files"].planned_at == moved.planned_at, "files move beside the rows"
+    assert book(measured=measured).expected == 3.2 + 17.8 + 37 + 2.1 + 10.9 + (2 + 24 + 18 + 19) + 2 + 6
+
+
+def test_without_a_window_there_are_no_clock_times() -> None:
+    assert {step.planned_at for step in steps(book(window=None)).values()} == {None}
+
+
+def test_every_step_says_who_how_to_check_and_how_to_undo() -> None:
+    made = book(approval=True, target_not_empty="drop", confirm="production")
+    for step in steps(made).values():
+        assert step.who, step.title
+        assert step.check, step.title
+        assert step.undo, step.title
+    assert [step.number for part in made.parts for step in part.steps] == list(range(1, len(steps(made)) + 1))
+    assert "Go or no-go" in steps(made)
+    assert "Go or no-go" not in steps(book())
+
+
+def test_it_names_ttl_roll_back_and_messages_for_each_audience() -> None:
+    text = runbook.markdown(book())
+    assert "TTL" in text
+    assert "After the DNS switch" in text
+    for audience in ("users", "team", "management"):
+        assert f"To {audience}" in text
+
+
+def test_hostile_names_stay_text_in_both_forms() -> None:
+    finding = Finding(code="X", severity="error", object=HOSTILE, message=HOSTILE)
+    made = book([finding], contacts=[{"role": HOSTILE, "name": HOSTILE}])
+    page = runbook.html(made)
+    assert "<script>" not in page
+    text = runbook.markdown(made)
+    assert "<script>" not in text
+    assert re.search(r"(?<!\\)\]\(", text) is None, "no link"
+    [row] = [line for line in text.splitlines() if "alert" in line and line.startswith("|")]
+    assert len(re.findall(r"(?<!\\)\|", row)) == 4, "a pipe in a name does not make a column"
+
+
+def test_during_the_run_the_runbook_shows_what_is_done(api: ApiServer) -> None:
+    runs.save(Run(id=ID, request=request(), created_at=START))
+    rehearsals.remember(reports.verified().model_copy(update={"purpose": "rehearsal", "target": "rehearsal"}))
+    written = reports.START + timedelta(seconds=95)
+    progress = Progress(stages=reports.stages("copy", "running"), target_written_at=written)
+    api.engine.set(ID, "RUNNING", custom=progress.model_dump(mode="json"))
+    keyed = {"x-functions-key": api.key}
+    text = httpx.get(f"{api.url}/api/migrations/{ID}/runbook", headers=keyed)
+    assert text.headers["content-type"].startswith("text/markdown")
+    assert "Point of no return: passed at 2026-11-22 20:31:35 UTC" in text.text
+    [restored] = [line for line in text.text.splitlines() if "**Restore to" in line]
+    assert "37.0 s | done 20:30:21 UTC, 37.0 s" in restored
+    page = httpx.get(f"{api.url}/api/migrations/{ID}/runbook", headers=keyed | {"Accept": "text/html"})
+    assert page.headers["content-type"].startswith("text/html")
+    assert "Past the point of no return" in page.text
+
+
+def test_a_run_nobody_knows_has_no_runbook(api: ApiServer) -> None:
+    answered = httpx.get(f"{api.url}/api/migrations/{ID}/runbook", headers={"x-functions-key": api.key})
+    assert (answered.status_code, answered.json()["code"]) == (404, "UNKNOWN_RUN")
