@@ -124,7 +124,8 @@ def receive(session: Session, target: BulkTarget | None) -> None:
     try:
         if target is None:
             raise SqlError(4022, "Bulk load data was expected but not sent: no INSERT BULK came before it.")
-        rows = session.guarded(lambda: _load(session, target, feed, fault), "INSERT")
+        with session.store.uninterrupted():
+            rows = session.guarded(lambda: _load(session, target, feed, fault), "INSERT")
     except SqlError as problem:
         feed.drain()
         session.problem(problem)

@@ -188,6 +188,15 @@ class Store:
         self._pg.put_copy_end(failure.encode() if failure else None)
         return sum(result.command_tuples or 0 for result in self._results())
 
+    @contextmanager
+    def uninterrupted(self) -> Iterator[None]:
+        """While a load is read, bytes of the client are its rows, not an attention."""
+        watched, self._interrupted = self._interrupted, None
+        try:
+            yield
+        finally:
+            self._interrupted = watched
+
 
 def _rows_of(result: pq.abc.PGresult) -> list[Row]:
     columns = range(result.nfields)
