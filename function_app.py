@@ -8,13 +8,13 @@ import logging
 
 import azure.durable_functions as df
 import azure.functions as func
-
 from activities.registry import ACTIVITIES
+from orchestrators.registry import ORCHESTRATORS
+
 from api.functions import http_trigger
 from api.rehearsals import start_rehearsal
 from api.routes import ROUTES
 from api.sweep import sweep_leftovers
-from orchestrators.registry import ORCHESTRATORS
 from shared import redaction
 
 redaction.install()

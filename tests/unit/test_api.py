@@ -243,7 +243,7 @@ def test_the_report_comes_as_html_or_json_by_accept(engine):
 
 def test_health_is_open_and_says_little(engine, monkeypatch):
     # The page is an empty shell: it holds no data and asks for the key.
-    assert {one.path for one in ROUTES if one.auth == "anonymous"} == {"health", "ui"}
+    assert {one.path for one in ROUTES if one.auth == "anonymous"} == {"health", "ui", "ui/{file}"}
     assert ask(engine, "GET", "health")[:2] == (200, {"status": "ok", "version": "0.1.0"})
     monkeypatch.delenv("POSTGRES__HOST")
     settings.settings.cache_clear()
