@@ -59,8 +59,6 @@ def load_chunk(
     """
     try:
         return _transaction(session, source, work, chunk, heartbeat, without)
-    except MxferryError:
-        raise
     except SOURCE_ERRORS as error:
         raise source_error(error, chunk.about) from None
     except CORE_ERRORS as error:

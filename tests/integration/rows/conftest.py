@@ -121,10 +121,10 @@ def stand(
     postgres_server: Any,
     database: str,
     sql_server: Any,
+    sql_database: str,
     orders: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Stand]:
-    name = sql_server.new_database()
     values = {
         "STAGING__CONNECTION_STRING": azurite,
         "STAGING__CONTAINER": container.container_name,
@@ -134,10 +134,10 @@ def stand(
         "POSTGRES__PASSWORD": postgres_server.password,
         "POSTGRES__SSLMODE": "disable",
         "TARGET__TEST__SQL__SERVER": f"{sql_server.host},{sql_server.port}",
-        "TARGET__TEST__SQL__DATABASE": name,
+        "TARGET__TEST__SQL__DATABASE": sql_database,
         "TARGET__TEST__SQL__USER": sql_server.user,
         "TARGET__TEST__SQL__PASSWORD": sql_server.password,
-        "TARGET__TEST__SQL__TRUST_SERVER_CERTIFICATE": "true",
+        "TARGET__TEST__SQL__ENCRYPT": "no",
         "TARGET__TEST__BLOB__CONNECTION_STRING": azurite,
         "TARGET__TEST__BLOB__CONTAINER": container.container_name,
         "REHEARSAL_SCHEDULE": "0 0 2 * * 6",

@@ -3,11 +3,9 @@
 import hashlib
 
 import psycopg
-import pyodbc
 import pytest
 
 from shared.databaseplan import PlannedColumn
-from shared.sqlserver.connection import connection_string
 from shared.verification.canonical import Canonical, canonical, postgres_hash, tsql_hash
 
 ASTRAL = "naïve 日本 😀"
@@ -57,7 +55,7 @@ VALUES = [
     ("text", "nvarchar(max)", f"repeat('{ASTRAL}', 1000)", f"REPLICATE(CAST(N'{ASTRAL}' AS nvarchar(max)), 1000)", "1" + ASTRAL * 1000),
     ("uuid", "nvarchar(36)", "'0D3E301F-5551-46f8-ad44-8de2be084c95'", "N'0d3e301f-5551-46f8-ad44-8de2be084c95'", "10d3e301f-5551-46f8-ad44-8de2be084c95"),
     ("bytea", "varbinary(max)", "NULL", "NULL", "0"),
-    ("bytea", "varbinary(max)", "''", "0x", "1D41D8CD98F00B204E9800998ECF8427E"),
+    ("bytea", "varbinary(max)", "''", "CAST('' AS varbinary(max))", "1D41D8CD98F00B204E9800998ECF8427E"),
     ("bytea", "varbinary(max)", "'abc'", "0x616263", f"1{MD5_OF_ABC}"),
 ]  # fmt: skip
 
@@ -84,9 +82,8 @@ def postgres(postgres_server, database):
 
 
 @pytest.fixture
-def target(sql_server):
-    profile = sql_server.profile(sql_server.new_database())
-    with pyodbc.connect(connection_string(profile), autocommit=True) as connection:
+def target(sql_server, sql_database):
+    with sql_server.connect(sql_database) as connection:
         declared = ", ".join(f"[c{number}] {kind} NULL" for number, (_, kind, *_) in enumerate(VALUES))
         connection.execute(f"CREATE TABLE [dbo].[v] ({declared})")
         connection.execute(f"INSERT INTO [dbo].[v] VALUES ({', '.join(tsql for _, _, _, tsql, _ in VALUES)})")

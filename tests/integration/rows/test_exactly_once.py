@@ -3,6 +3,7 @@
 import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import pytest
 
@@ -53,13 +54,10 @@ def many_chunks(monkeypatch):
 def test_a_fault_leaves_no_row_twice_and_none_out(stand, what):
     stand.create_tables()
     planned, jobs = stand.jobs()
-    stand.server.faults(**FAULTS[what])
-    answers = []
-    tries = []
-    for job in jobs:
-        answer, count = deliver(job)
-        answers.append(answer)
-        tries.append(count)
+    fault = dict(FAULTS[what])
+    with stand.server.faults(fault.pop("kind"), **fault):
+        done = [deliver(job) for job in jobs]
+    answers, tries = zip(*done, strict=True)
     assert max(tries) == 2, "the fault happened, and one more delivery mended it"
     assert stand.finish(planned, answers).rows == 4130
     source, target = ids_on_both_sides(stand)
@@ -97,8 +95,7 @@ def test_a_source_that_dies_in_the_middle_of_a_chunk_leaves_nothing_and_the_next
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         ).fetchone()[0]
 
-    stand.server.faults(kind="latency_bulk", seconds=2)
-    with ThreadPoolExecutor(1) as pool:
+    with stand.server.faults("latency_bulk", seconds=2), ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(deliver, job)
         while not kill():
             pass
@@ -112,8 +109,8 @@ def test_a_stalled_load_is_ended_by_the_watchdog_and_done_by_the_next_delivery(s
     copy.settings.cache_clear()
     stand.create_tables()
     _, jobs = stand.jobs()
-    stand.server.faults(kind="stall_bulk", rows=10, seconds=60)
-    with pytest.raises(TransientError) as stalled:
+    stalled_load = stand.server.faults("stall_bulk", rows=10, seconds=60)
+    with stalled_load, pytest.raises(TransientError) as stalled:
         copy.copy_chunks(None, jobs[0])
     assert stalled.value.code == "STALLED"
     deliver(jobs[0])
@@ -127,13 +124,15 @@ def test_many_chunks_under_every_fault_with_duplicate_deliveries_arrive_exactly_
     chance = random.Random(seed)
     stand.create_tables()
     planned, jobs = stand.jobs()
-    for fault in FAULTS.values():
-        stand.server.faults(**fault, times=None, probability=0.05, seed=seed)
     work = [*jobs, *chance.choices(jobs, k=len(jobs) // 3)]
     chance.shuffle(work)
-    with ThreadPoolExecutor(4) as pool:
+    with ExitStack() as faults, ThreadPoolExecutor(4) as pool:
+        for fault in FAULTS.values():
+            settings = dict(fault)
+            faults.enter_context(
+                stand.server.faults(settings.pop("kind"), **settings, times=None, probability=0.05, seed=seed)
+            )
         done = list(pool.map(deliver, work))
-    stand.server.clear_faults()
     assert sum(tries - 1 for _, tries in done) > 0, "faults happened"
     first = {job["job"]: answer for job, (answer, _) in zip(work, done, strict=True)}
     stand.finish(planned, [first[job["job"]] for job in jobs])
