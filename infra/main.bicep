@@ -408,6 +408,40 @@ param mendixAppId string = ''
 @maxLength(64)
 param mendixMode string = 'Production'
 
+// --- telling what happens --------------------------------------------------------------------------------------------
+
+@description('Form of the messages about migrations; empty: none are sent.')
+@allowed(['', 'teams', 'slack', 'cloudevents', 'mail'])
+param notifyKind string = ''
+
+@description('Name of that channel: lower-case letters, digits and hyphens.')
+@minLength(1)
+@maxLength(40)
+param notifyChannel string = 'team'
+
+@description('Who reads it: chooses the wording, and the events if none are named.')
+@allowed(['users', 'team', 'management'])
+param notifyAudience string = 'team'
+
+@description('Event names parted by commas; those of the audience if empty.')
+@maxLength(512)
+param notifyEvents string = ''
+
+@description('Whether the messages of `cloudevents` are signed with the Key Vault secret notify-secret.')
+param notifySigned bool = false
+
+@description('Azure Communication Services endpoint, for mail.')
+@maxLength(256)
+param notifyMailEndpoint string = ''
+
+@description('Sender address, from a verified domain, for mail.')
+@maxLength(256)
+param notifyMailSender string = ''
+
+@description('Addresses that mail goes to, parted by commas.')
+@maxLength(2048)
+param notifyMailRecipients string = ''
+
 @description('Existing storage account that holds snapshots; empty: none.')
 @maxLength(24)
 param sourceAccountName string = ''
@@ -925,6 +959,37 @@ var sourceBlobSettings = empty(sourceAccountName)
       '${source}BLOB__ACCOUNT_URL': 'https://${sourceAccountName}.blob.${environment().suffixes.storage}/'
     }
 
+var notify = 'NOTIFY__${toUpper(replace(notifyChannel, '-', '_'))}__'
+
+var notifySettings = empty(notifyKind)
+  ? {}
+  : {
+      '${notify}KIND': notifyKind
+      '${notify}AUDIENCE': notifyAudience
+      '${notify}EVENTS': notifyEvents
+    }
+
+// The address of a webhook is the permission to post to it.
+var notifyWebhookSettings = empty(notifyKind) || notifyKind == 'mail'
+  ? {}
+  : {
+      '${notify}URL': '@Microsoft.KeyVault(SecretUri=${secretsUri}notify-url/)'
+    }
+
+var notifySecretSettings = notifyKind == 'cloudevents' && notifySigned
+  ? {
+      '${notify}SECRET': '@Microsoft.KeyVault(SecretUri=${secretsUri}notify-secret/)'
+    }
+  : {}
+
+var notifyMailSettings = notifyKind == 'mail'
+  ? {
+      '${notify}ENDPOINT': notifyMailEndpoint
+      '${notify}SENDER': notifyMailSender
+      '${notify}RECIPIENTS': notifyMailRecipients
+    }
+  : {}
+
 module functions 'modules/functions.bicep' = {
   name: 'functions'
   params: {
@@ -952,7 +1017,11 @@ module functions 'modules/functions.bicep' = {
       targetPostgresPasswordSettings,
       mendixSettings,
       mendixAppSettings,
-      sourceBlobSettings
+      sourceBlobSettings,
+      notifySettings,
+      notifyWebhookSettings,
+      notifySecretSettings,
+      notifyMailSettings
     )
     functionsSubnetId: functionsSubnetId
     endpointsSubnetId: endpointsSubnetId

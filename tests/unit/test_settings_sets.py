@@ -28,11 +28,13 @@ def written_by_bicep() -> set[str]:
 
 def keys(node: Node) -> list[str]:
     names = [text(one.children[0]).strip("'") for one in walk(node) if one.type == "object_property"]
-    return [name.replace("${target}", "TARGET__<NAME>__").replace("${source}", "SOURCE__<NAME>__") for name in names]
+    for prefix in ("target", "source", "notify"):
+        names = [name.replace(f"${{{prefix}}}", f"{prefix.upper()}__<NAME>__") for name in names]
+    return names
 
 
 def general(name: str) -> str:
-    return re.sub(r"^(TARGET|SOURCE)__[A-Z]+__", r"\1__<NAME>__", name)
+    return re.sub(r"^(TARGET|SOURCE|NOTIFY)__[A-Z]+__", r"\1__<NAME>__", name)
 
 
 def test_infra_writes_exactly_the_settings_that_code_and_host_read() -> None:
@@ -43,6 +45,7 @@ def test_the_prefix_of_a_profile_is_its_name_in_upper_case() -> None:
     main = read(INFRA / "main.bicep")
     assert text(main.variables["target"]) == "'TARGET__${toUpper(replace(targetProfile, '-', '_'))}__'"
     assert text(main.variables["source"]) == "'SOURCE__${toUpper(replace(sourceProfile, '-', '_'))}__'"
+    assert text(main.variables["notify"]) == "'NOTIFY__${toUpper(replace(notifyChannel, '-', '_'))}__'"
 
 
 def test_the_example_names_exactly_the_settings_that_the_code_reads() -> None:
