@@ -1,0 +1,51 @@
+"""How an event is told to an audience: a subject line and a text."""
+
+from typing import get_args
+
+from shared.communication.occurrences import Kind, Occurrence
+from shared.communication.texts import Audience
+
+EVENTS: dict[Audience, frozenset[Kind]] = {
+    "team": frozenset(get_args(Kind)),
+    "management": frozenset({"scheduled", "started", "late", "verified", "failed", "refused", "aborted"}),
+    "users": frozenset({"scheduled", "started"}),
+}
+"""What each audience hears of unless a channel names its events. That the app is back is said by people, after DNS."""
+
+SUBJECTS: dict[Kind, str] = {
+    "scheduled": "scheduled",
+    "started": "started",
+    "stage-done": "stage done",
+    "gate-waits": "a decision is needed",
+    "late": "it will be late",
+    "verified": "verified",
+    "failed": "failed",
+    "refused": "refused before the target was written",
+    "aborted": "aborted",
+    "planned": "dry run done",
+    "cleaned-up": "cleaned up",
+    "regressed": "worse than the rehearsal before",
+}
+
+FOR_USERS = {
+    "scheduled": ("The app will move", "The app will be unavailable for a while. {words}"),
+    "started": ("The app is being moved", "The app is unavailable now. We will say when it is back."),
+}
+
+
+def told(occurrence: Occurrence, audience: Audience) -> tuple[str, str]:
+    """Return subject and text."""
+    if audience == "users" and occurrence.kind in FOR_USERS:
+        subject, text = FOR_USERS[occurrence.kind]
+        return subject, text.format(words=occurrence.words)
+    what = "Rehearsal" if occurrence.purpose == "rehearsal" else "Cut-over"
+    subject = f"{what} to {occurrence.target}: {SUBJECTS[occurrence.kind]}"
+    return subject, occurrence.words if audience == "management" else f"{occurrence.words} (run {occurrence.run})"
+
+
+def wanted(occurrence: Occurrence, audience: Audience, named: str) -> bool:
+    """Whether a channel tells this event; rehearsals are nobody's business but the team's."""
+    if occurrence.purpose == "rehearsal" and audience != "team":
+        return False
+    names = {one.strip() for one in named.split(",") if one.strip()}
+    return occurrence.kind in names if names else occurrence.kind in EVENTS[audience]

@@ -1,0 +1,255 @@
+"""Events of a run: derived with the same ids whenever one looks, told at least once, signed, never in the way."""
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import json
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+from azure.core.credentials import AccessToken
+
+from api.telling import tell
+from shared import credentials, runs, settings
+from shared.communication.delivery import memory
+from shared.communication.occurrences import Seen, occurrences
+from shared.contracts import Gate, MigrationRequest, Progress, Run, StageState
+from shared.forecast import Forecast
+from shared.progress import View, stage_view
+from tests.fixtures import reports
+from tests.fixtures.apiserver import EngineDouble
+
+ID = "20261122t203000-3f9a1c"
+REQUEST = {"source": {"kind": "blob", "container": "uploads", "blob": "s.tar.gz"}, "target": "demo"}
+SECRET = "whsec_" + base64.b64encode(b"a shared secret of the test").decode()
+
+
+class Receiver:
+    """A web hook: keeps what it was sent, and answers as it is told (a list of statuses, then 200)."""
+
+    def __init__(self) -> None:
+        self.got: list[tuple[str, dict[str, str], bytes]] = []
+        self.answers: list[int] = []
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                status = receiver.answers.pop(0) if receiver.answers else 200
+                if status < 300:
+                    receiver.got.append((self.path, {k.lower(): v for k, v in self.headers.items()}, body))
+                self.send_response(status)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                """Keep the test's output quiet."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+
+    def json(self) -> list[dict[str, Any]]:
+        return [json.loads(body) for _, _, body in self.got]
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    made = Receiver()
+    threading.Thread(target=made.server.serve_forever, daemon=True).start()
+    yield made
+    made.server.shutdown()
+    made.server.server_close()
+
+
+@pytest.fixture
+def channel(api_settings: None, monkeypatch: pytest.MonkeyPatch):
+    """Configures a channel."""
+
+    def configure(name: str, **values: str) -> None:
+        for key, value in values.items():
+            monkeypatch.setenv(f"NOTIFY__{name.upper()}__{key.upper()}", value)
+        settings.settings.cache_clear()
+
+    return configure
+
+
+def run(**more: object) -> Run:
+    wanted = MigrationRequest.model_validate(REQUEST | more)
+    return Run(id=ID, request=wanted, created_at=datetime.now(UTC))
+
+
+def engine_at(progress: Progress, status: str = "RUNNING", output: object = None, **more: object) -> EngineDouble:
+    engine = EngineDouble()
+    runs.save(run(**more))
+    engine.set(ID, status, custom=progress.model_dump(mode="json"), output=output)
+    return engine
+
+
+def recent(until: str | None = None) -> list[StageState]:
+    """The stages of the sample, moved to the last minutes, so that they are no old news."""
+    now = datetime.now(UTC) - timedelta(seconds=200)
+    shift = now - reports.START
+    return [
+        one.model_copy(update={"started_at": one.started_at + shift, "ended_at": one.ended_at and one.ended_at + shift})
+        for one in reports.stages(until)
+    ]
+
+
+def test_the_same_events_have_the_same_ids_whenever_one_looks() -> None:
+    stages = [stage_view(one, reports.START) for one in reports.stages("restore")]
+    seen = Seen(run=run(), view=View(stages=stages))
+    first, later = (occurrences(seen, reports.START + timedelta(minutes=n)) for n in (0, 5))
+    assert first == later
+    assert [one.id for one in first] == [
+        f"{ID}:started", f"{ID}:stage-done:preflight", f"{ID}:stage-done:snapshot", f"{ID}:stage-done:restore",
+    ]  # fmt: skip
+
+
+def test_gate_lateness_end_and_regressions_are_events() -> None:
+    now = reports.START
+    gate = Gate(name="write", asked_at=now, answers_by=now)
+    late = Forecast(ends_at=now, seconds_left=1, basis="x", late_seconds=600)
+    kinds = {one.kind for one in occurrences(Seen(run=run(), view=View(gate=gate), forecast=late), now)}
+    assert kinds == {"gate-waits", "late"}
+    ended = Seen(run=run(), view=View(), verdict="failed", reason="It broke.", regressions=["Slower."])
+    assert {(one.kind, one.words) for one in occurrences(ended, now)} == {
+        ("failed", "It broke."),
+        ("regressed", "Slower."),
+    }
+
+
+def test_events_reach_a_cloudevents_receiver_once_and_signed(receiver: Receiver, channel) -> None:
+    channel("team", kind="cloudevents", url=f"{receiver.url}/hook", secret=SECRET)
+    engine = engine_at(Progress(stages=recent("snapshot")))
+    asyncio.run(tell(engine))
+    asyncio.run(tell(engine))
+    assert [one["type"] for one in receiver.json()] == [
+        "dev.mxferry.migration.started", "dev.mxferry.migration.stage-done", "dev.mxferry.migration.stage-done",
+    ]  # fmt: skip
+    path, headers, body = receiver.got[0]
+    assert path == "/hook"
+    assert headers["content-type"].startswith("application/cloudevents+json")
+    event = json.loads(body)
+    assert (event["specversion"], event["id"], event["subject"]) == ("1.0", f"{ID}:started", ID)
+    signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
+    expected = hmac.new(b"a shared secret of the test", signed, hashlib.sha256).digest()
+    assert headers["webhook-signature"] == f"v1,{base64.b64encode(expected).decode()}"
+    assert abs(int(headers["webhook-timestamp"]) - time.time()) < 300
+
+
+def test_what_was_not_taken_is_told_again_with_the_same_id(receiver: Receiver, channel) -> None:
+    channel("team", kind="cloudevents", url=receiver.url)
+    receiver.answers = [500, 429]
+    engine = engine_at(Progress(stages=recent("preflight")))
+    asyncio.run(tell(engine))
+    assert receiver.got == []
+    assert not memory(ID).done
+    asyncio.run(tell(engine))
+    assert [one["id"] for one in receiver.json()] == [f"{ID}:started", f"{ID}:stage-done:preflight"]
+
+
+def test_a_dead_channel_does_not_keep_the_others_from_being_told(receiver: Receiver, channel) -> None:
+    channel("dead", kind="slack", url="http://127.0.0.1:9/hook")
+    channel("team", kind="cloudevents", url=receiver.url)
+    asyncio.run(tell(engine_at(Progress(stages=recent("preflight")))))
+    assert len(receiver.got) == 2
+
+
+def test_a_run_that_is_over_and_told_is_not_looked_at_again(receiver: Receiver, channel) -> None:
+    channel("team", kind="cloudevents", url=receiver.url)
+    engine = engine_at(Progress(stages=recent()), "COMPLETED", {"verdict": "verified"})
+    assert asyncio.run(tell(engine)) == 1
+    assert asyncio.run(tell(engine)) == 0
+    kinds = [one["type"].rpartition(".")[2] for one in receiver.json()]
+    assert kinds[0] == "started"
+    assert sorted(kinds[-2:]) == ["cleaned-up", "verified"]
+
+
+def test_without_channels_nothing_is_looked_at(api_settings: None) -> None:
+    assert asyncio.run(tell(engine_at(Progress(stages=recent())))) == 0
+
+
+def test_an_event_of_yesterday_is_given_up_not_told(receiver: Receiver, channel) -> None:
+    channel("team", kind="cloudevents", url=receiver.url)
+    old = [one.model_copy(update={"started_at": one.started_at - timedelta(days=3), "ended_at": one.ended_at and one.ended_at - timedelta(days=3)}) for one in recent("preflight")]  # fmt: skip
+    asyncio.run(tell(engine_at(Progress(stages=old), "COMPLETED", {"verdict": "verified"})))
+    assert receiver.got == []
+    assert memory(ID).done
+
+
+@pytest.mark.parametrize(
+    ("audience", "kinds"),
+    [("team", 18), ("management", 2), ("users", 1)],
+)
+def test_each_audience_hears_what_concerns_it(receiver: Receiver, channel, audience: str, kinds: int) -> None:
+    channel("one", kind="cloudevents", url=receiver.url, audience=audience)
+    asyncio.run(tell(engine_at(Progress(stages=recent()), "COMPLETED", {"verdict": "verified"})))
+    assert len(receiver.got) == kinds
+    if audience == "users":
+        assert receiver.json()[0]["data"]["title"] == "The app is being moved"
+        assert ID not in receiver.json()[0]["data"]["text"]
+
+
+def test_a_rehearsal_is_the_teams_business_alone(receiver: Receiver, channel) -> None:
+    channel("bosses", kind="cloudevents", url=receiver.url, audience="management")
+    options = {"purpose": "rehearsal"}
+    asyncio.run(tell(engine_at(Progress(stages=recent()), "COMPLETED", {"verdict": "failed"}, options=options)))
+    assert receiver.got == []
+
+
+def test_a_channel_may_name_its_events(receiver: Receiver, channel) -> None:
+    channel("one", kind="cloudevents", url=receiver.url, events="verified, failed")
+    asyncio.run(tell(engine_at(Progress(stages=recent()), "COMPLETED", {"verdict": "verified"})))
+    assert [one["type"] for one in receiver.json()] == ["dev.mxferry.migration.verified"]
+
+
+def test_teams_gets_an_adaptive_card_and_slack_plain_text_blocks(receiver: Receiver, channel) -> None:
+    channel("one", kind="teams", url=f"{receiver.url}/teams", events="failed")
+    channel("two", kind="slack", url=f"{receiver.url}/slack", events="failed")
+    output = {"verdict": "failed", "reason": "table [a](javascript:x) <!channel> failed"}
+    asyncio.run(tell(engine_at(Progress(stages=recent("copy")), "COMPLETED", output)))
+    sent = {path: json.loads(body) for path, _, body in receiver.got}
+    card = sent["/teams"]["attachments"][0]
+    assert card["contentType"] == "application/vnd.microsoft.card.adaptive"
+    assert "\\[a\\]\\(javascript:x\\)" in card["content"]["body"][1]["text"]
+    assert {one["text"]["type"] for one in sent["/slack"]["blocks"] if "text" in one} == {"plain_text"}
+    assert "<!channel>" not in sent["/slack"]["text"]
+
+
+class TokenDouble:
+    """A double of the app's identity."""
+
+    def get_token(self, *scopes: str, **_: Any) -> AccessToken:
+        return AccessToken(f"token for {scopes[0]}", int(time.time()) + 3600)
+
+
+def test_mail_goes_through_communication_services_with_the_apps_identity(receiver: Receiver, channel) -> None:
+    channel("bosses", kind="mail", endpoint=receiver.url, sender="noreply@example.org", recipients="a@example.org, b@example.org", events="verified")  # fmt: skip
+    credentials.use_credential(TokenDouble())
+    try:
+        receiver.answers = [503]
+        engine = engine_at(Progress(stages=recent()), "COMPLETED", {"verdict": "verified"})
+        asyncio.run(tell(engine))
+        asyncio.run(tell(engine))
+    finally:
+        credentials.use_credential(None)
+    [(path, headers, body)] = receiver.got
+    assert path == "/emails:send?api-version=2023-03-31"
+    assert headers["authorization"] == "Bearer token for https://communication.azure.com/.default"
+    assert len(headers["operation-id"]) == 36
+    mail = json.loads(body)
+    assert [one["address"] for one in mail["recipients"]["to"]] == ["a@example.org", "b@example.org"]
+    assert mail["content"]["subject"] == "Cut-over to demo: verified"
+
+
+def test_no_log_line_shows_a_webhooks_address(channel, caplog: pytest.LogCaptureFixture) -> None:
+    channel("dead", kind="teams", url="http://127.0.0.1:9/very-secret-path?sig=abc")
+    asyncio.run(tell(engine_at(Progress(stages=recent("preflight")))))
+    assert "not delivered" in caplog.text
+    assert "very-secret-path" not in caplog.text
