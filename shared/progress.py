@@ -12,6 +12,9 @@ from pydantic import BaseModel, Field
 
 from shared.contracts import Counts, Gate, Progress, StageProgress, StageState
 
+WORTH_SAYING = 0.03
+"""Share that must be done before an ETA is said: below it start-up costs outweigh the rate."""
+
 Look = Callable[[str], dict[str, Any] | None]
 """Gives the custom status of an orchestration instance, or None when it has none (yet)."""
 
@@ -97,7 +100,8 @@ def stage_view(stage: StageState, now: datetime) -> StageView:
     """Return a stage with its duration and, while it runs, its ETA."""
     seconds = max(0.0, ((stage.ended_at or now) - stage.started_at).total_seconds())
     share = percent(stage.done, stage.total)
-    eta = seconds * (1 - share) / share if stage.state == "running" and share and seconds > 1 else None
+    known = stage.state == "running" and share is not None and share >= WORTH_SAYING and seconds > 1
+    eta = seconds * (1 - share) / share if known and share else None
     return StageView(
         name=stage.name, state=stage.state, started_at=stage.started_at, ended_at=stage.ended_at,
         seconds=round(seconds, 3), done=stage.done, total=stage.total,

@@ -46,3 +46,9 @@ def test_percent_goes_by_bytes_then_rows_then_files():
     assert percent(Counts(rows=9, bytes=1), Counts(rows=10, bytes=4)) == 0.25
     assert percent(Counts(files=3), Counts(files=4)) == 0.75
     assert percent(Counts(), Counts()) is None
+
+
+def test_no_eta_is_said_while_next_to_nothing_is_done():
+    child = StageProgress(stage="copy", done=Counts(bytes=1), total=Counts(bytes=1000)).model_dump(mode="json")
+    [copy] = view(status(name="copy", instance="r:copy"), {"r:copy": child}.get, START + timedelta(seconds=60)).stages
+    assert copy.eta_seconds is None
