@@ -72,14 +72,18 @@ def _words(token: Token, text: str) -> list[Word]:
     ]
 
 
-# The literal 0x is a name to sqlglot. Strings, names in brackets and comments are matched first, and left alone.
-_EMPTY_BINARY = re.compile(
-    r"'(?:[^']|'')*'|\[[^\]]*\]|\"[^\"]*\"|--[^\n]*|/\*.*?\*/|(?<![\w@#$])(0[xX])(?![\w])", re.DOTALL
+# What sqlglot takes for something else: the literal 0x (a name) and the type real (it becomes float). Strings, names in
+# brackets and comments are matched first, and left alone.
+_MISREAD = re.compile(
+    r"'(?:[^']|'')*'|\[[^\]]*\]|\"[^\"]*\"|--[^\n]*|/\*.*?\*/|(?<![\w@#$])(0[xX])(?![\w])|(?<=[\s(])(real)(?=\s*[,)])",
+    re.DOTALL | re.IGNORECASE,
 )
 
 
 def _spelt_out(match: re.Match[str]) -> str:
-    return "CAST('' AS varbinary(1))" if match[1] else match[0]
+    if match[1]:
+        return "CAST('' AS varbinary(1))"
+    return "float(24)" if match[2] else match[0]
 
 
 @lru_cache(maxsize=512)
@@ -90,7 +94,7 @@ def parse_query(text: str) -> exp.Expression:
         SqlError: 102 for what sqlglot cannot parse.
     """
     try:
-        trees = _DIALECT.parse(_EMPTY_BINARY.sub(_spelt_out, text))
+        trees = _DIALECT.parse(_MISREAD.sub(_spelt_out, text))
     except sqlglot.errors.ParseError as error:
         first = error.errors[0] if error.errors else {}
         near = first.get("highlight") or text[:40]

@@ -269,7 +269,7 @@ def _tablecollations(session: Session, arguments: list[Argument], variables: dic
     _, schema, name = c.qualified()
     table = session.context({}).catalogue.table(schema, name)
     columns = [
-        ("colid", INT, False),
+        ("colid", INT, True),
         ("name", SYSNAME, False),
         ("tds_collation", varbinary(5), True),
         ("collation", SYSNAME, True),

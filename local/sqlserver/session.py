@@ -21,8 +21,8 @@ from local.sqlserver.expressions import Context, Variable
 from local.sqlserver.parsing import Block, If, Simple, Try, parse_batch
 from local.sqlserver.scope import Catalogue
 from local.sqlserver.server import Hub
-from local.sqlserver.sqltypes import INT, SMALLINT, SqlType, decimal, encoder, null_cell, nvarchar
-from local.sqlserver.store import Store, Value, literal
+from local.sqlserver.sqltypes import INT, SMALLINT, Encoder, SqlType, column_codec, decimal, nvarchar
+from local.sqlserver.store import Row, Store, Value, literal
 from local.sqlserver.storeerrors import Raw
 from local.sqlserver.wire import Channel
 
@@ -312,7 +312,7 @@ class Session:
     def _send_rows(self, statement: Statement, values: Sequence[Value]) -> None:
         """Rows leave as they come; an error after the first row follows them, as in SQL Server."""
         columns = statement.columns or []
-        codecs = [(encoder(column.kind), null_cell(column.kind)) for column in columns]
+        codecs = [column_codec(column.kind, nullable=column.nullable) for column in columns]
         total = 0
         with self.store.stream(statement.sql, values) as stream:
             metadata = self._metadata(statement)
@@ -320,12 +320,7 @@ class Session:
                 if metadata:
                     self.channel.write(metadata)
                     metadata = b""
-                parts = []
-                for row in batch:
-                    parts.append(b"\xd1")
-                    parts += [
-                        null if cell is None else encode(cell) for cell, (encode, null) in zip(row, codecs, strict=True)
-                    ]
+                parts = _row_tokens(batch, codecs)
                 self.channel.write(b"".join(parts))
                 total += len(batch)
         self.state.rowcount = total
@@ -627,6 +622,18 @@ _VERBS: dict[str, Callable[[Session, str, dict[str, Variable]], None]] = {
     "PRINT": Session._print,
     "USE": Session._use,
 }
+
+
+def _row_tokens(batch: list[Row], codecs: list[tuple[Encoder, bytes | None]]) -> list[bytes]:
+    parts = []
+    for row in batch:
+        parts.append(b"\xd1")
+        for cell, (encode, null) in zip(row, codecs, strict=True):
+            found = null if cell is None else encode(cell)
+            if found is None:
+                raise SqlError(50003, "the stand-in told a column that cannot be NULL, and found a NULL in it")
+            parts.append(found)
+    return parts
 
 
 def _error_tokens(problem: SqlError) -> bytes:

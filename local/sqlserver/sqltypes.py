@@ -329,8 +329,24 @@ _BYTE_LENGTH = {
 }
 
 
-def type_info(kind: SqlType) -> bytes:
-    """TYPE_INFO of a column or a return value; always the variant that can be NULL."""
+_NEVER_NULL = {
+    "bigint": b"\x7f",
+    "int": b"\x38",
+    "smallint": b"\x34",
+    "tinyint": b"\x30",
+    "bit": b"\x32",
+    "float": b"\x3e",
+    "real": b"\x3b",
+    "datetime": b"\x3d",
+    "smalldatetime": b"\x3a",
+    "money": b"\x3c",
+}
+
+
+def type_info(kind: SqlType, *, nullable: bool = True) -> bytes:
+    """TYPE_INFO of a column or a return value; some types have another one when they cannot be NULL."""
+    if not nullable and kind.name in _NEVER_NULL:
+        return _NEVER_NULL[kind.name]
     if kind.name in _BYTE_LENGTH:
         return _BYTE_LENGTH[kind.name]
     if kind.name == "decimal":
@@ -482,6 +498,14 @@ def encoder(kind: SqlType) -> Encoder:
         "uniqueidentifier": lambda text: b"\x10" + UUID(text.decode()).bytes_le,
     }
     return simple[kind.name]
+
+
+def column_codec(kind: SqlType, *, nullable: bool) -> tuple[Encoder, bytes | None]:
+    """How a column's cells are written, and its NULL; None where the type cannot say NULL."""
+    encode = encoder(kind)
+    if not nullable and kind.name in _NEVER_NULL:
+        return lambda text: encode(text)[1:], None
+    return encode, null_cell(kind)
 
 
 def null_cell(kind: SqlType) -> bytes:

@@ -13,6 +13,7 @@ from psycopg import conninfo, pq
 from local.sqlserver import storeerrors
 from local.sqlserver.errors import AttentionError, SqlError
 from local.sqlserver.sqltypes import DEFAULT_COLLATION
+from local.sqlserver.storeerrors import nul_refused
 
 PREFIX = "sqlserver_"
 
@@ -125,6 +126,8 @@ class Store:
         if not values:
             self._pg.send_query_params(sql.encode(), [])
             return
+        if any(value.data is not None and not value.binary and b"\0" in value.data for value in values):
+            raise nul_refused()  # a text parameter ends at its first NUL: it would be cut without a word
         self._pg.send_query_params(
             sql.encode(),
             [value.data for value in values],

@@ -183,12 +183,15 @@ def _overflow(message: str) -> SqlError:
     return SqlError(8115, f"Arithmetic overflow error converting expression to data type {kind}.")
 
 
-def _nul(message: str) -> SqlError:
-    if "0x00" in message:
-        return SqlError(
-            50002, "the stand-in cannot store the character U+0000 in a string: PostgreSQL's text cannot hold it"
-        )
-    return SqlError(50001, f"the stand-in's store answered: {message}")
+def nul_refused() -> SqlError:
+    """PostgreSQL's text cannot hold U+0000, SQL Server's can."""
+    return SqlError(
+        50002, "the stand-in cannot store the character U+0000 in a string: PostgreSQL's text cannot hold it"
+    )
+
+
+def _encoding(message: str) -> SqlError:
+    return nul_refused() if "0x00" in message else SqlError(50001, f"the stand-in's store answered: {message}")
 
 
 _PLAIN = {
@@ -197,7 +200,7 @@ _PLAIN = {
     "22008": lambda _: SqlError(242, "The conversion resulted in an out-of-range value."),
     "22003": _overflow,
     "22012": lambda _: SqlError(8134, "Divide by zero error encountered."),
-    "22021": _nul,
+    "22021": _encoding,
     "55P03": lambda _: SqlError(1222, "Lock request time out period exceeded.", 16, 51),
     "40P01": lambda _: SqlError(
         1205,

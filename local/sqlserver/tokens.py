@@ -65,7 +65,7 @@ def column_metadata(columns: list[tuple[str, SqlType, bool]]) -> bytes:
     parts = [b"\x81" + struct.pack("<H", len(columns))]
     for name, kind, nullable in columns:
         flags = 0x0008 | (1 if nullable else 0)
-        parts.append(struct.pack("<IH", 0, flags) + type_info(kind) + short_text(name))
+        parts.append(struct.pack("<IH", 0, flags) + type_info(kind, nullable=nullable) + short_text(name))
     return b"".join(parts)
 
 
