@@ -850,6 +850,7 @@ var schedulerSettings = withScheduler
 
 var ownSettings = {
   AZURE_CLIENT_ID: identity.outputs.clientId
+  IDENTITY_NAME: identity.outputs.name
   MANAGEMENT_URL: environment().resourceManager
   STAGING__ACCOUNT_URL: staging.outputs.blobEndpoint
   STAGING__CONTAINER: stagingContainer

@@ -209,6 +209,9 @@ class Settings(BaseSettings):
     )
     rehearsal: Rehearsal = Field(default_factory=Rehearsal, description="The rehearsal timer.")
     azure_client_id: str | None = Field(default=None, description="Client id of the user-assigned identity.")
+    identity_name: str | None = Field(
+        default=None, description="Display name of that identity: its login in the databases, for the remedies."
+    )
     management_url: str = Field(
         default="https://management.azure.com", description="Azure Resource Manager, for start, stop and scale."
     )
