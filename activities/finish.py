@@ -99,6 +99,3 @@ def _by_size(tables: list[PlannedTable]) -> list[PlannedTable]:
 
 def _linked(plan: DatabasePlan) -> list[PlannedTable]:
     return [table for table in plan.tables if any(key.omitted is None for key in table.foreign_keys)]
-
-
-ACTIVITIES = [plan_finish, finish_tables, finish_links, finish_database]

@@ -120,6 +120,3 @@ def _collation_of_target(work: RunWork) -> str:
             return catalogue.database_state(connection).collation
     except MxferryError:
         return MENDIX_DEFAULT
-
-
-ACTIVITIES = [plan_inspection, inspect_group, settle_inspection]

@@ -78,6 +78,3 @@ def target_of(work: RunWork) -> SqlServer:
             "Add TARGET__<NAME>__SQL__SERVER and TARGET__<NAME>__SQL__DATABASE to the settings.",
         )
     return sql
-
-
-ACTIVITIES = [plan_database, create_schema]

@@ -39,6 +39,3 @@ def finish_schema(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
 
 def _works(payload: Payload, groups: int) -> list[Payload]:
     return [payload | {"group": group} for group in range(groups)]
-
-
-ORCHESTRATORS = [finish_schema]

@@ -30,6 +30,3 @@ def inspect_data(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
     yield from fan_out(ctx, "inspect_group", works, planned["window"], inspected)
     findings.sort(key=lambda one: (one["code"], one["object"]))
     return (yield from call(ctx, "settle_inspection", payload | {"findings": findings}))
-
-
-ORCHESTRATORS = [inspect_data]

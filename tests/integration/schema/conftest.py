@@ -13,8 +13,9 @@ import pytest
 from azure.storage.blob import BlobServiceClient, ContainerClient
 from psycopg import sql
 
-from activities import finish, inspect, schema
+from activities.registry import ACTIVITIES
 from local.postgres import PostgresServer
+from orchestrators.registry import ORCHESTRATORS
 from shared.contracts import RestoredWork, RestoreRef, Run
 from shared.databaseplan import DatabasePlan, blob_name
 from shared.errors import Finding
@@ -25,7 +26,8 @@ from tests.fixtures.sample import dump_of
 from tests.integration.schema.restored import restore, scratch
 from tests.integration.snapshot import driving
 
-driving.ACTIVITIES.update({one.__name__: one for module in (schema, inspect, finish) for one in module.ACTIVITIES})
+driving.ACTIVITIES.update({one.__name__: one for one in ACTIVITIES})
+driving.ORCHESTRATORS.update({one.__name__: one for one in ORCHESTRATORS})
 
 Answer = dict[str, Any]
 
@@ -64,9 +66,13 @@ class Stand:
 
     def drive(self, orchestrator: Callable[..., Any]) -> list[Finding]:
         """Run an orchestrator to its end; return its findings."""
-        answer = driving.drive(orchestrator, self.work, self.statuses)
+        return [Finding.model_validate(one) for one in self.answer(orchestrator)["findings"]]
+
+    def answer(self, orchestrator: Callable[..., Any]) -> Answer:
+        """Run an orchestrator to its end; return its whole answer."""
+        answer: Answer = driving.drive(orchestrator, self.work, self.statuses)
         assert "refused" not in answer, answer
-        return [Finding.model_validate(one) for one in answer["findings"]]
+        return answer
 
     def plan(self) -> DatabasePlan:
         """The plan that lies in staging."""

@@ -1,0 +1,76 @@
+"""From the restored sample to a verified target: plan, inspect, create, copy, finish, verify."""
+
+from typing import Any
+
+import pyodbc
+import pytest
+
+from activities import schema
+from orchestrators.copy import copy_rows
+from orchestrators.finish import finish_schema
+from orchestrators.inspect import inspect_data
+from orchestrators.verify import verify_rows
+from shared.sqlserver import catalogue
+from tests.integration.schema.conftest import Stand
+
+EVERY_REMEDY = {
+    "UNIQUE_COLLISION": "drop-constraint",
+    "UNIQUE_NULLS": "filtered-index",
+    "UNLIMITED_UNIQUE": "drop-constraint",
+    "INDEX_KEY_TOO_WIDE": "leave-out",
+    "TOO_LONG_UTF16": "truncate",
+    "DATE_OUT_OF_RANGE": "clamp",
+    "NUMERIC_NOT_FINITE": "null",
+    "NUMERIC_OVERFLOW": "null",
+    "NUMERIC_SCALE": "round",
+    "DANGLING_REFERENCE": "null",
+    "OBJECT_SEQUENCE_BEHIND": "raise",
+    "UNKNOWN_SHORT_ID": "accept",
+}
+
+
+def move(stand: Stand) -> dict[str, Any]:
+    """Do the stages of the database's side; return the answer of verification."""
+    planned = stand.call(schema.plan_database)
+    open_errors = [one for one in stand.drive(inspect_data) if one.severity == "error" and one.chosen is None]
+    assert open_errors == []
+    stand.call(schema.create_schema)
+    copied = stand.answer(copy_rows)
+    assert copied["rows"] == planned["rows"] > 2000 or stand.run.request.options.remedies
+    assert stand.drive(finish_schema) == []
+    return stand.answer(verify_rows)
+
+
+def passed(verified: dict[str, Any]) -> bool:
+    assert [one for one in verified["checks"] if one["outcome"] == "failed"] == []
+    assert [one for one in verified["findings"] if one["severity"] != "info"] == []
+    return any(one["outcome"] == "passed" for one in verified["checks"])
+
+
+@pytest.mark.slow
+def test_a_sound_sample_arrives_whole_and_verified(stand: Stand, target: pyodbc.Connection) -> None:
+    assert passed(move(stand))
+    rows = catalogue.table_rows(target)
+    for table in stand.plan().tables:
+        assert rows[table.name] == (table.rows if table.content == "copy" else 0), table.name
+    sequences = target.execute("SELECT [name], [current_value] FROM [dbo].[mendixsystem$sequence]").fetchall()
+    largest = target.execute("SELECT MAX([ordernumber]) FROM [dbo].[orders$order]").fetchval()
+    assert dict(map(tuple, sequences))["orders$order_ordernumber_mxseq"] >= largest
+
+
+@pytest.mark.slow
+def test_a_sample_with_every_problem_arrives_verified_once_a_remedy_is_chosen_for_each(
+    stand: Stand, restored_with_problems: str, target: pyodbc.Connection
+) -> None:
+    stand.database = restored_with_problems
+    stand.request(options={"remedies": EVERY_REMEDY})
+    assert passed(move(stand))
+
+
+@pytest.mark.slow
+def test_a_masked_rehearsal_is_verified_against_the_masked_rows(stand: Stand, target: pyodbc.Connection) -> None:
+    masks = [{"table": "customers$party", "column": "displayname", "how": "name"}]
+    stand.request(options={"purpose": "rehearsal", "masks": masks})
+    assert passed(move(stand))
+    names = target.execute("SELECT [displayname] FROM [dbo].[customers$party] WHERE [displayname] IS NOT NULL")
+    assert all(str(row[0]).startswith("Name ") for row in names.fetchall())
