@@ -8,13 +8,14 @@ import logging
 
 import azure.durable_functions as df
 import azure.functions as func
-from activities.registry import ACTIVITIES
-from orchestrators.registry import ORCHESTRATORS
 
+from activities.registry import ACTIVITIES
 from api.functions import http_trigger
 from api.rehearsals import start_rehearsal
 from api.routes import ROUTES
 from api.sweep import sweep_leftovers
+from api.telling import tell
+from orchestrators.registry import ORCHESTRATORS
 from shared import redaction
 
 redaction.install()
@@ -49,3 +50,11 @@ async def sweep(timer: func.TimerRequest, client: df.DurableFunctionsClient) -> 
     """Delete, every hour, what runs that are over left in staging and on the temporary PostgreSQL server."""
     del timer
     await sweep_leftovers(client)
+
+
+@app.timer_trigger(schedule="0 * * * * *", arg_name="timer", run_on_startup=False)
+@app.durable_client_input(client_name="client")
+async def tell_channels(timer: func.TimerRequest, client: df.DurableFunctionsClient) -> None:
+    """Tell the channels of the settings, every minute, what has happened in runs; does nothing without channels."""
+    del timer
+    await tell(client)

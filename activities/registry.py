@@ -8,6 +8,7 @@ from activities import (
     environment,
     files,
     finish,
+    forecast,
     inspect,
     preflight,
     reconcile,
@@ -22,7 +23,7 @@ from activities import (
 from activities.boundary import Boundary
 
 MODULES: tuple[ModuleType, ...] = (
-    preflight, environment, source, snapshot, restore, schema, inspect, copy, finish, verify, files, reconcile, smoke, report, cleanup,
+    preflight, environment, source, snapshot, restore, schema, inspect, forecast, copy, finish, verify, files, reconcile, smoke, report, cleanup,
 )  # fmt: skip
 
 

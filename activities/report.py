@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from activities.boundary import activity
-from shared import events, runs
+from shared import events, rehearsals, runs
 from shared.blobs import clients
 from shared.contracts import Check, Gate, RestoreRef, RunWork, SnapshotRef, StageState, Strict, TableRows, Verdict
 from shared.errors import Finding
@@ -61,7 +61,8 @@ def write_report(work: ReportWork) -> Recorded:
         target_written_at=work.target_written_at, snapshot=work.snapshot, restore=work.restore, answers=work.answers,
         checks=work.checks, findings=work.findings, reported_at=work.reported_at, tables=tables,
     )  # fmt: skip
-    report = build(known)
+    report = rehearsals.compared(build(known))
+    rehearsals.remember(report)
     runs.write(name, report.model_dump_json(indent=2).encode(), "application/json")
     runs.write(f"runs/{work.run.id}/report.html", page(report).encode(), "text/html; charset=utf-8")
     if any(stage.name == "stand-down" for stage in work.stages):  # the last of the two calls

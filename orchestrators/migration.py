@@ -1,19 +1,20 @@
 """The migration, stage by stage; reads as the runbook does.
 
-environment → preflight → snapshot → restore → plan → inspect → (approval) → scale → { database | files } → reconcile →
-smoke → report → clean-up → stand-down. Until `database` and `files` start, nothing on the target has been written: everything that can be known
-beforehand is known by then. A failure anywhere goes to report and clean-up with what is known.
+environment → preflight → snapshot → restore → plan → inspect → (in time?) → (approval) → scale → { database | files } →
+reconcile → smoke → report → clean-up → stand-down. Until `database` and `files` start, nothing on the target has been
+written: everything that can be known beforehand is known by then. A failure anywhere goes to report and clean-up with
+what is known.
 """
 
-from datetime import timedelta
 from typing import Any
 
 from durabletask import task
 
-from orchestrators.calling import Payload, StageRefused, Steps, call, race
+from orchestrators.calling import Payload, StageRefused, Steps, call
+from orchestrators.gates import approval, in_time, window_opens
 from orchestrators.outcome import Outcome
 from orchestrators.stages import Book, StageFailed, child_stage, stage
-from shared.contracts import Decision, Gate, Run
+from shared.contracts import Run
 from shared.errors import Finding
 
 
@@ -23,12 +24,13 @@ def migrate(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
     book = Book(ctx, run.id)
     outcome = Outcome(run)
     try:
-        yield from _wait_for_window(book, run)
+        yield from window_opens(book, run)
         yield from _prepare(book, run, outcome)
         if run.request.options.dry_run:
             outcome.planned()
         else:
-            yield from _approval(book, run)
+            yield from in_time(book, run, outcome)
+            yield from approval(book, run)
             yield from _move(book, run, outcome)
             yield from _prove(book, run, outcome)
     except StageFailed as failed:
@@ -141,69 +143,3 @@ def _close(book: Book, run: Run, outcome: Outcome) -> Steps:
         yield from call(book.ctx, "write_report", outcome.report(book))
     except (StageRefused, task.TaskFailedError) as error:
         outcome.reason = outcome.reason or f"The report could not be written: {error}"
-
-
-def _approval(book: Book, run: Run) -> Steps:
-    """Wait for the go before the target is written, if the request asks for it."""
-    if not run.request.approval:
-        return
-    asked = book.now()
-    deadline = asked + timedelta(minutes=run.request.approval_timeout_minutes)
-    gate = Gate(name="write", asked_at=asked, answers_by=deadline)
-    opened = book.wait("approval", gate)
-    gate = yield from _decided(book, gate)
-    book.progress.gate = gate
-    if gate.decision == "approved":
-        book.close(opened, "done", note=f"approved by {gate.decided_by}")
-        return
-    code = "ABORTED" if gate.decision == "aborted" else "APPROVAL_EXPIRED"
-    book.close(opened, "failed", note=code)
-    raise StageFailed("approval", _not_approved(code, gate))
-
-
-def _decided(book: Book, gate: Gate) -> Steps:
-    """Wait for whichever comes first: approval, abort, or the time-out; returns the gate with its decision."""
-    answers: dict[str, task.CancellableTask[Any]] = {
-        "approved": book.ctx.wait_for_external_event("approve"),
-        "aborted": book.ctx.wait_for_external_event("abort"),
-        "expired": book.ctx.create_timer(gate.answers_by),
-    }
-    decision = yield from race(answers)
-    if decision == "expired":
-        return gate.model_copy(update={"decision": decision, "decided_at": book.now()})
-    said = Decision.model_validate(answers[decision].get_result() or {})
-    return gate.model_copy(
-        update={"decision": decision, "decided_by": said.by, "decided_at": book.now(), "comment": said.comment}
-    )
-
-
-def _not_approved(code: str, gate: Gate) -> Finding:
-    if code == "ABORTED":
-        return Finding(
-            code=code, severity="error", object="approval",
-            message=f"aborted by {gate.decided_by} before the target was written. {gate.comment or ''}".strip(),
-            remedy="Source and target are as they were. Start a new migration when ready.",
-        )  # fmt: skip
-    return Finding(
-        code=code, severity="error", object="approval",
-        message=f"expected an approval by {gate.answers_by.isoformat()}, found none.",
-        remedy="Source and target are as they were. Start a new migration, and approve it in time.",
-    )  # fmt: skip
-
-
-def _wait_for_window(book: Book, run: Run) -> Steps:
-    """Wait for the start of the migration window, if the request names one."""
-    start = run.request.window.start if run.request.window else None
-    if start is None or start <= book.now():
-        return
-    gate = Gate(name="start", asked_at=book.now(), answers_by=start)
-    opened = book.wait("scheduled", gate)
-    abort = book.ctx.wait_for_external_event("abort")
-    first = yield from race({"abort": abort, "start": book.ctx.create_timer(start)})
-    book.progress.gate = None
-    if first == "abort":
-        said = Decision.model_validate(abort.get_result() or {})
-        gate = gate.model_copy(update={"decided_by": said.by, "comment": said.comment})
-        book.close(opened, "failed", note="ABORTED")
-        raise StageFailed("scheduled", _not_approved("ABORTED", gate))
-    book.close(opened, "done")

@@ -100,6 +100,22 @@ def remember(report: Report) -> None:
         runs.write(f"rehearsals/{made.target}/{made.id}.json", made.model_dump_json().encode(), "application/json")
 
 
+def compared(report: Report) -> Report:
+    """Return the report with what the rehearsal before measured, and with what got worse since."""
+    before = next((one for one in _earlier(report) if one.id < report.id), None)
+    if before is None:
+        return report
+    worse = regressions([recorded(report), before])
+    return report.model_copy(update={"compared_with": before.id, "before": before.stages, "regressions": worse})
+
+
+def _earlier(report: Report) -> list[Rehearsal]:
+    """Return the rehearsals a report compares with: a rehearsal with its own target's, a cut-over with the newest."""
+    if report.purpose == "rehearsal":
+        return history(report.target)
+    return [one for target in targets() for one in history(target)]
+
+
 def history(target: str, limit: int = KEPT) -> list[Rehearsal]:
     """Return the rehearsals of a target, newest first."""
     names = sorted(runs.names(f"rehearsals/{target}/"), reverse=True)[:limit]

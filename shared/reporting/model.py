@@ -83,6 +83,9 @@ class Report(BaseModel):
     cleanup: list[str] = Field(default_factory=list, description="What was deleted, what was kept, and why.")
     ddl: str | None = Field(default=None, description="Blob of the DDL script in the reports container.")
     versions: dict[str, str] = Field(default_factory=dict)
+    compared_with: RunId | None = Field(default=None, description="The rehearsal before, if there was one.")
+    before: dict[str, float] = Field(default_factory=dict, description="Seconds of each stage in that rehearsal.")
+    regressions: list[str] = Field(default_factory=list, description="What got worse since it, as sentences.")
 
 
 def stage_report(stage: StageState) -> StageReport:

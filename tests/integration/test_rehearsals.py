@@ -10,6 +10,7 @@ import pytest
 from api.rehearsals import start_rehearsal
 from shared import rehearsals, settings
 from shared.errors import Finding
+from shared.reporting.html import page
 from tests.fixtures import reports
 from tests.fixtures.apiserver import ApiServer, EngineDouble
 
@@ -94,6 +95,19 @@ def test_ready_means_verified_smoke_tested_and_nothing_worse(api: ApiServer) -> 
     [found] = httpx.get(f"{api.url}/api/rehearsals", headers={"x-functions-key": api.key}).json()["targets"]
     assert (found["ready"], found["open"], len(found["rehearsals"])) == (True, [], 2)
     assert found["rehearsals"][0]["stages"]["copy"] == 24.0
+
+
+def test_a_report_is_compared_with_the_rehearsal_before_it_never_with_itself(api_settings: None) -> None:
+    first, second = rehearsal(3), rehearsal(1, stages=slower("copy", 240.0))
+    assert rehearsals.compared(first).compared_with is None
+    for one in (first, second):
+        rehearsals.remember(one)
+    found = rehearsals.compared(second)
+    assert found.compared_with == first.id
+    assert found.before["copy"] == 24.0
+    assert found.regressions == ["Copy rows took 4 min 00 s, before 24.0 s, at equal size."]
+    assert "Copy rows took 4 min 00 s" in page(found)
+    assert rehearsals.compared(rehearsal(0, purpose="cutover", target="demo")).compared_with == second.id
 
 
 def finding(severity: str = "error", chosen: str | None = None) -> Finding:

@@ -39,7 +39,7 @@ class Doubles:
             "take_snapshot": SNAPSHOT,
             "restore_database": {"database": "run_x", "tables": 1, "rows": 5, "bytes": 50, "server_version": 150000},
             "plan_database": {"findings": [], "tables": 1, "rows": 5, "bytes": 50, "ddl_blob": "d"},
-            "inspect_data": {"findings": []}, "create_schema": {"findings": []},
+            "inspect_data": {"findings": []}, "forecast_end": {}, "create_schema": {"findings": []},
             "copy_rows": {"tables": 1, "chunks": 1, "rows": 5, "bytes": 50, "tables_blob": "t"},
             "finish_schema": {"findings": []}, "verify_rows": PASSED,
             "empty_container": {"files": 3, "more": False},
@@ -229,6 +229,70 @@ def test_an_abort_at_the_gate_leaves_the_target_as_it_was(hub, doubles):
     assert doubles.reports[-1]["target_written_at"] is None
 
 
+LATE = {"ends_at": "2026-11-28T23:40:00Z", "late_seconds": 2400.0, "basis": "the last rehearsal"}
+
+
+def _window(policy):
+    return {"end": "2099-11-28T23:00:00Z", "when_late": policy}
+
+
+def test_a_window_that_is_too_short_stops_the_run_before_the_target_is_written(hub, doubles):
+    doubles.answers["forecast_end"] = LATE
+    started(hub, window=_window("stop"))
+    summary = ended(hub)
+    assert summary["verdict"] == "refused"
+    assert "WINDOW_TOO_SHORT" in summary["reason"]
+    assert "2026-11-28T23:40:00Z" in summary["reason"]
+    assert not {"create_schema", "copy_files", "empty_container"} & set(doubles.calls)
+    assert doubles.reports[-1]["target_written_at"] is None
+
+
+def test_a_window_that_is_too_short_may_only_warn(hub, doubles):
+    doubles.answers["forecast_end"] = LATE
+    started(hub, window=_window("warn"))
+    assert ended(hub)["verdict"] == "verified"
+    found = [one for one in doubles.reports[-1]["findings"] if one["code"] == "WINDOW_TOO_SHORT"]
+    assert [one["severity"] for one in found] == ["warning"]
+
+
+def test_a_window_that_is_too_short_may_ask_and_go_on(hub, doubles):
+    doubles.answers["forecast_end"] = LATE
+    started(hub, window=_window("ask"))
+    _wait_until_waiting(hub)
+    assert "create_schema" not in doubles.calls
+    hub.raise_orchestration_event(RUN_ID, "approve", data={"by": "kim"})
+    assert ended(hub)["verdict"] == "verified"
+    [found] = [one for one in doubles.reports[-1]["findings"] if one["code"] == "WINDOW_TOO_SHORT"]
+    assert found["chosen"] == "go on, decided by kim"
+
+
+def test_a_no_at_the_question_of_lateness_leaves_the_target_as_it_was(hub, doubles):
+    doubles.answers["forecast_end"] = LATE
+    started(hub, window=_window("ask"), approval=True)
+    _wait_until_waiting(hub)
+    hub.raise_orchestration_event(RUN_ID, "abort", data={"by": "kim"})
+    assert ended(hub)["verdict"] == "aborted"
+    assert "create_schema" not in doubles.calls
+
+
+def test_after_the_question_of_lateness_the_approval_is_asked_for_all_the_same(hub, doubles):
+    doubles.answers["forecast_end"] = LATE
+    started(hub, window=_window("ask"), approval=True)
+    _wait_until_waiting(hub)
+    hub.raise_orchestration_event(RUN_ID, "approve", data={"by": "kim"})
+    _wait_until_waiting(hub, "approval")
+    assert "create_schema" not in doubles.calls
+    hub.raise_orchestration_event(RUN_ID, "abort", data={"by": "lee"})
+    assert ended(hub)["verdict"] == "aborted"
+
+
+def test_in_time_nothing_is_said(hub, doubles):
+    doubles.answers["forecast_end"] = {"ends_at": "2026-11-28T22:40:00Z", "late_seconds": None, "basis": "x"}
+    started(hub, window=_window("stop"))
+    assert ended(hub)["verdict"] == "verified"
+    assert doubles.reports[-1]["findings"] == []
+
+
 def test_an_abort_during_the_copy_ends_in_report_and_clean_up(hub, doubles):
     doubles.answers["copy_rows"] = {"refused": finding("ABORTED")}
     doubles.answers["copy_files"] = {"refused": finding("ABORTED")}
@@ -245,12 +309,17 @@ def test_a_stage_that_crashes_is_reported_with_its_code(hub, doubles):
     assert "DUMP_CORRUPT" in summary["reason"]
 
 
-def _wait_until_waiting(hub):
+def _wait_until_waiting(hub, stage=""):
     import time
 
     for _ in range(300):
         state = hub.get_orchestration_state(RUN_ID)
-        if state and state.serialized_custom_status and '"waiting"' in state.serialized_custom_status:
+        if (
+            state
+            and state.serialized_custom_status
+            and '"waiting"' in state.serialized_custom_status
+            and stage in state.serialized_custom_status
+        ):
             return
         time.sleep(0.05)
     raise AssertionError("the run never waited")

@@ -1,0 +1,36 @@
+"""When will this run end? Asked once more before the target is written."""
+
+from datetime import datetime
+
+from pydantic import Field
+
+from activities.boundary import activity
+from shared import rehearsals
+from shared.contracts import RunWork, StageState, Strict
+from shared.forecast import forecast
+from shared.progress import stage_view
+
+
+class ForecastWork(RunWork):
+    """Input of `forecast_end`: the stages so far, and the orchestration's time."""
+
+    stages: list[StageState]
+    now: datetime
+
+
+class Forecasted(Strict):
+    """Output: the expected end; everything null when nothing is known."""
+
+    ends_at: datetime | None = None
+    late_seconds: float | None = Field(default=None, description="Seconds after the window's end; null if in time.")
+    basis: str = ""
+
+
+@activity
+def forecast_end(work: ForecastWork) -> Forecasted:
+    """Reckon the end of the run from its own stages and the last rehearsal."""
+    stages = [stage_view(stage, work.now) for stage in work.stages]
+    found = forecast(stages, rehearsals.measured(work.run.id), work.now, work.run.request.window)
+    if found is None:
+        return Forecasted()
+    return Forecasted(ends_at=found.ends_at, late_seconds=found.late_seconds, basis=found.basis)

@@ -1,0 +1,122 @@
+"""Where a run waits for people or for the clock: the window opens, it will be late, the target may be written.
+
+Nothing has been written to the target at any of these gates, so every way out of them leaves source and target as they
+were.
+"""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from durabletask import task
+
+from orchestrators.calling import Payload, Steps, call, race
+from orchestrators.outcome import Outcome
+from orchestrators.stages import Book, StageFailed
+from shared.contracts import Decision, Gate, Run
+from shared.errors import Finding
+
+UNTOUCHED = "Source and target are as they were."
+
+
+def window_opens(book: Book, run: Run) -> Steps:
+    """Wait for the start of the migration window, if the request names one."""
+    start = run.request.window.start if run.request.window else None
+    if start is None or start <= book.now():
+        return
+    gate = Gate(name="start", asked_at=book.now(), answers_by=start)
+    opened = book.wait("scheduled", gate)
+    abort = book.ctx.wait_for_external_event("abort")
+    first = yield from race({"abort": abort, "start": book.ctx.create_timer(start)})
+    book.progress.gate = None
+    if first == "abort":
+        said = Decision.model_validate(abort.get_result() or {})
+        gate = gate.model_copy(update={"decision": "aborted", "decided_by": said.by, "comment": said.comment})
+        book.close(opened, "failed", note="ABORTED")
+        raise StageFailed("scheduled", _stopped(gate))
+    book.close(opened, "done")
+
+
+def in_time(book: Book, run: Run, outcome: Outcome) -> Steps:
+    """Look once more at the clock before the point of no return: warn, ask or stop when the window is too short."""
+    window = run.request.window
+    if window is None:
+        return
+    stages = [one.model_dump(mode="json") for one in book.progress.stages]
+    payload = {"run": run.model_dump(mode="json"), "stages": stages, "now": book.now().isoformat()}
+    answer = yield from call(book.ctx, "forecast_end", payload)
+    if not answer.get("late_seconds"):
+        return
+    finding = _late(answer, window.end, "error" if window.when_late == "stop" else "warning")
+    if window.when_late == "stop":
+        raise StageFailed("late", finding)
+    if window.when_late == "ask":
+        by = yield from _asked(book, "late", "late", window.end)
+        finding = finding.model_copy(update={"chosen": f"go on, decided by {by}"})
+    outcome.answered("late", {"findings": [finding.model_dump(mode="json")]})
+    yield from call(book.ctx, "record_findings", outcome.recorded())
+
+
+def approval(book: Book, run: Run) -> Steps:
+    """Wait for the go before the target is written, if the request asks for it."""
+    if run.request.approval:
+        deadline = book.now() + timedelta(minutes=run.request.approval_timeout_minutes)
+        yield from _asked(book, "approval", "write", deadline)
+
+
+def _asked(book: Book, stage: str, name: str, deadline: datetime) -> Steps:
+    """Wait at a gate; returns who approved, raises `StageFailed` if nobody did."""
+    gate = Gate.model_validate({"name": name, "asked_at": book.now(), "answers_by": deadline})
+    opened = book.wait(stage, gate)
+    gate = yield from _decided(book, gate)
+    book.progress.gate = gate
+    if gate.decision == "approved":
+        book.close(opened, "done", note=f"approved by {gate.decided_by}")
+        return gate.decided_by
+    finding = _stopped(gate)
+    book.close(opened, "failed", note=finding.code)
+    raise StageFailed(stage, finding)
+
+
+def _decided(book: Book, gate: Gate) -> Steps:
+    """Wait for whichever comes first: approval, abort, or the time-out; returns the gate with its decision."""
+    answers: dict[str, task.CancellableTask[Any]] = {
+        "approved": book.ctx.wait_for_external_event("approve"),
+        "aborted": book.ctx.wait_for_external_event("abort"),
+        "expired": book.ctx.create_timer(gate.answers_by),
+    }
+    decision = yield from race(answers)
+    if decision == "expired":
+        return gate.model_copy(update={"decision": decision, "decided_at": book.now()})
+    said = Decision.model_validate(answers[decision].get_result() or {})
+    return gate.model_copy(
+        update={"decision": decision, "decided_by": said.by, "decided_at": book.now(), "comment": said.comment}
+    )
+
+
+def _stopped(gate: Gate) -> Finding:
+    if gate.decision == "aborted":
+        return Finding(
+            code="ABORTED", severity="error", object="approval",
+            message=f"aborted by {gate.decided_by} before the target was written. {gate.comment or ''}".strip(),
+            remedy=f"{UNTOUCHED} Start a new migration when ready.",
+        )  # fmt: skip
+    return Finding(
+        code="APPROVAL_EXPIRED", severity="error", object="approval",
+        message=f"expected an approval by {gate.answers_by.isoformat()}, found none.",
+        remedy=f"{UNTOUCHED} Start a new migration, and approve it in time.",
+    )  # fmt: skip
+
+
+def _late(answer: Payload, end: datetime, severity: str) -> Finding:
+    return Finding.model_validate(
+        {
+            "code": "WINDOW_TOO_SHORT",
+            "severity": severity,
+            "object": "window",
+            "message": f"expected everything to be verified by {end.isoformat()}, found that it will take until "
+            f"{answer['ends_at']} (reckoned from {answer['basis']}).",
+            "remedy": f"{UNTOUCHED} Agree on a longer window, or rehearse to know the duration better."
+            if severity == "error"
+            else "Tell those who wait, or abort before the target is written.",
+        }
+    )
