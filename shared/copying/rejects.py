@@ -54,7 +54,7 @@ def _rejects(batches: Iterator[pa.RecordBatch], trial: Trial, work: ChunkWork, c
                 "Compare the table on the target with the DDL script of this run.",
             )
         for index, error in refused_rows(batch, trial):
-            yield _reject(batch.slice(index, 1).to_pylist()[0], error, work, chunk)
+            yield _reject(batch.slice(index, 1), error, work, chunk)
 
 
 def refused_rows(batch: pa.RecordBatch, trial: Trial, offset: int = 0) -> Iterator[tuple[int, str]]:
@@ -88,7 +88,8 @@ def _try(session: BulkSession, work: ChunkWork, chunk: Chunk, batch: pa.RecordBa
     return None
 
 
-def _reject(row: dict[str, object], error: str, work: ChunkWork, chunk: Chunk) -> Reject:
+def _reject(one: pa.RecordBatch, error: str, work: ChunkWork, chunk: Chunk) -> Reject:
+    row = {name: _shown(one.column(name)) for name in one.schema.names}
     ctid = str(row.pop(CTID))
     keys = [column.name for column in work.table.primary_key.columns] if work.table.primary_key else []
     return Reject(
@@ -97,11 +98,15 @@ def _reject(row: dict[str, object], error: str, work: ChunkWork, chunk: Chunk) -
         ctid=ctid,
         key={name: str(row[name]) for name in keys if name in row},
         error=error,
-        row={name: _shown(value) for name, value in row.items()},
+        row=row,
     )
 
 
-def _shown(value: object) -> str | None:
+def _shown(cell: pa.Array) -> str | None:
+    """Return the one value as text. Timestamps by Arrow: Python's end at the year 9999."""
+    if isinstance(cell, pa.ExtensionArray):
+        cell = cell.storage
+    value = (cell.cast(pa.string()) if pa.types.is_timestamp(cell.type) else cell)[0].as_py()
     if value is None:
         return None
     text = value[: SHOWN // 2].hex() if isinstance(value, bytes) else str(value)

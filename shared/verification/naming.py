@@ -44,9 +44,11 @@ class RowDifferences:
 def name_differences(sides: Sides, buckets: Sequence[int]) -> RowDifferences:
     """Find out which rows of the differing buckets differ, and how."""
     found = RowDifferences(buckets=len(buckets))
-    for bucket in buckets[:BUCKETS_LOOKED_INTO]:
-        found.looked_into += 1
-        _sort_out(sides, _source_rows(sides, bucket), _target_rows(sides, bucket), found)
+    # Where the hash itself says the bucket, a changed row is in one bucket here and in another there: all at once then.
+    groups = [[bucket] for bucket in buckets[:BUCKETS_LOOKED_INTO]] if sides.number_key else [list(buckets)]
+    for group in groups:
+        found.looked_into += len(group)
+        _sort_out(sides, _source_rows(sides, group), _target_rows(sides, group), found)
     return found
 
 
@@ -98,23 +100,24 @@ def _shown(sides: Sides, key: Row) -> str:
     return ", ".join(f"{column.name} {str(text)[1:]}" for column, text in zip(sides.key, key, strict=True))
 
 
-def _source_rows(sides: Sides, bucket: int) -> Counter[Row]:
+def _source_rows(sides: Sides, buckets: list[int]) -> Counter[Row]:
     key = sides.number_key
     what = [canonical(column).postgres for column in sides.key] + [postgres_hash(sides.fields)]
-    rows = sides.source(", ".join(what), *([f"{identifier(key[0])} % {BUCKETS} = {bucket}"] if key else []))
-    return _counted(rows, bucket, filtered=key is not None)
+    only = [f"{identifier(key[0])} % {BUCKETS} = {buckets[0]}"] if key else []
+    return _counted(sides.source(", ".join(what), *only), None if key else buckets)
 
 
-def _target_rows(sides: Sides, bucket: int) -> Counter[Row]:
+def _target_rows(sides: Sides, buckets: list[int]) -> Counter[Row]:
     key = sides.number_key
     what = [canonical(column).tsql for column in sides.key] + [tsql_hash(sides.fields)]
-    rows = sides.on_target(", ".join(what), *([f"{quote(key[1])} % {BUCKETS} = {bucket}"] if key else []))
-    return _counted(rows, bucket, filtered=key is not None)
+    only = [f"{quote(key[1])} % {BUCKETS} = {buckets[0]}"] if key else []
+    return _counted(sides.on_target(", ".join(what), *only), None if key else buckets)
 
 
-def _counted(rows: list[Row], bucket: int, *, filtered: bool) -> Counter[Row]:
+def _counted(rows: list[Row], buckets: list[int] | None) -> Counter[Row]:
+    """Count (key…, hash), of the given buckets of the hash if the server has not chosen already."""
     whole = ((*row[:-1], int(row[-1])) for row in rows)
-    return Counter(row for row in whole if filtered or row[-1] % BUCKETS == bucket)
+    return Counter(row for row in whole if buckets is None or row[-1] % BUCKETS in buckets)
 
 
 def source_match(key: list[PlannedColumn], texts: Row) -> list[str]:

@@ -109,10 +109,12 @@ def test_a_stalled_load_is_ended_by_the_watchdog_and_done_by_the_next_delivery(s
     copy.settings.cache_clear()
     stand.create_tables()
     _, jobs = stand.jobs()
-    stalled_load = stand.server.faults("stall_bulk", rows=10, seconds=60)
+    stalled_load = stand.server.faults("stall_bulk", rows=10, seconds=5)
     with stalled_load, pytest.raises(TransientError) as stalled:
         copy.copy_chunks(None, jobs[0])
     assert stalled.value.code == "STALLED"
+    monkeypatch.delenv("COPY_STALL_SECONDS")
+    copy.settings.cache_clear()
     deliver(jobs[0])
     source, target = ids_on_both_sides(stand)
     assert target == source
