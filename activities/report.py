@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
-from activities.boundary import activity
+from activities.boundary import closing_activity
 from shared import events, rehearsals, runs
 from shared.blobs import clients
 from shared.contracts import Check, Gate, RestoreRef, RunWork, SnapshotRef, StageState, Strict, TableRows, Verdict
@@ -43,14 +43,14 @@ class Recorded(Strict):
     blob: str
 
 
-@activity
+@closing_activity
 def record_findings(work: RecordWork) -> Recorded:
     """Write the findings so far to the reports container, where the API reads them."""
     runs.save_findings(work.run.id, work.findings)
     return Recorded(blob=f"runs/{work.run.id}/findings.json")
 
 
-@activity
+@closing_activity
 def write_report(work: ReportWork) -> Recorded:
     """Write report.json and report.html. Called again after the clean-up, it keeps what only staging knew."""
     name = f"runs/{work.run.id}/report.json"
