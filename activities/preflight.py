@@ -59,7 +59,7 @@ def _holds_target(run: str, target: str) -> list[Finding]:
 def _database(profile: TargetProfile, request: MigrationRequest) -> list[Finding]:
     if profile.kind != "sqlserver":
         return []
-    return sqlserver_checks.check_target(profile, request.options.collation, identity=settings().azure_client_id)
+    return sqlserver_checks.check_target(profile, request.options.collation, identity=settings().identity_name)
 
 
 def _decided(finding: Finding, request: MigrationRequest) -> Finding:
