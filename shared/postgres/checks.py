@@ -1,5 +1,6 @@
 """Preflight of the PostgreSQL server that holds the temporary database."""
 
+from shared.azure.users import with_postgres_user
 from shared.errors import Finding, MxferryError
 from shared.postgres.connection import connect
 from shared.settings import Postgres
@@ -17,7 +18,7 @@ def check_server(server: Postgres) -> list[Finding]:
                 "SELECT rolcreatedb OR rolsuper, pg_is_in_recovery() FROM pg_roles WHERE rolname = current_user"
             ).fetchone()
     except MxferryError as error:
-        return [error.finding()]
+        return [with_postgres_user(error.finding(), server)]
     may_create, standby = row or (False, False)
     findings = []
     if version < OLDEST * 10000:
