@@ -1,4 +1,6 @@
-"""`python -m local.host --app DIR --state DIR [--port N] [--engine HOST:PORT] [--function-key KEY] [--with-parent]`."""
+"""`python -m local.host --app DIR --state DIR [--port N] [--engine HOST:PORT] [--function-key KEY] [--deliver-twice]
+[--with-parent]`.
+"""
 
 import argparse
 import asyncio
@@ -39,7 +41,15 @@ def main() -> int:
 
 async def _serve(arguments: argparse.Namespace, folder: Path, settings: HostSettings) -> int:
     host = Host(
-        Options(folder, arguments.state.resolve(), arguments.port, arguments.engine, arguments.function_key), settings
+        Options(
+            folder,
+            arguments.state.resolve(),
+            arguments.port,
+            arguments.engine,
+            arguments.function_key,
+            arguments.deliver_twice,
+        ),
+        settings,
     )
     sys.stdout = sys.stderr  # what functions print must not fill a pipe that nobody reads after the ready line
     os.chdir(folder)  # as in Azure, where the app's folder is the working directory
@@ -70,6 +80,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--engine", help="address of a running engine; absent: one in this process")
     parser.add_argument("--settings", type=Path, help="local.settings.json; absent: the app folder's, if any")
     parser.add_argument("--function-key", help="absent: the one in <state>/function.key, made at first start")
+    parser.add_argument("--deliver-twice", action="store_true", help="run every activity twice at the same time")
     parser.add_argument("--with-parent", action="store_true", help="end when the parent process ends")
     return parser.parse_args()
 

@@ -9,6 +9,7 @@ import base64
 import json
 import logging
 import time
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -17,7 +18,7 @@ from durabletask.internal import orchestrator_service_pb2_grpc as stubs
 from google.protobuf.wrappers_pb2 import StringValue
 
 from local.engine.server import CLIENT_OPTIONS
-from local.host.app import App, FunctionFailed
+from local.host.app import App, Function, FunctionFailed
 from local.host.messages import TypedData
 from local.host.settings import HostSettings
 
@@ -48,13 +49,14 @@ def client_binding(engine: str, task_hub: str) -> str:
 class DurableWorker:
     """The host's side of the work item stream."""
 
-    def __init__(self, app: App, engine: str, settings: HostSettings) -> None:
+    def __init__(self, app: App, engine: str, settings: HostSettings, deliver_twice: bool = False) -> None:
         self._app = app
         self._engine = engine
         self._settings = settings
+        self._twice = deliver_twice
         self._orchestrators = app.named("orchestrationTrigger", "orchestration")
         self._activities = app.named("activityTrigger", "activity")
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Future[Any]] = set()
         self._running: set[str] = set()  # tokens of activities
         self._stub: stubs.TaskHubSidecarServiceStub
 
@@ -71,7 +73,7 @@ class DurableWorker:
     async def _take(self) -> None:
         """Read the stream; open it again when the engine is restarted."""
         wanted = pb.GetWorkItemsRequest(
-            maxConcurrentActivityWorkItems=self._settings.most_activities,
+            maxConcurrentActivityWorkItems=max(1, self._settings.most_activities // (2 if self._twice else 1)),
             maxConcurrentOrchestrationWorkItems=self._settings.most_turns,
         )
         while True:
@@ -162,11 +164,31 @@ class DurableWorker:
         if function is None:
             raise FunctionFailed("ActivityNotRegistered", f"the app has no activity '{request.name}'", "")
         value = request.input.value if request.HasField("input") else "null"
-        answer = await self._app.call(function, TypedData(string=value))
+        answer = await self._invoked(function, TypedData(string=value))
         if answer is None:
             return "null"
         result = answer.get("json")
         return str(result) if result is not None else json.dumps(answer.get("string"))
+
+    async def _invoked(self, function: Function, value: TypedData) -> TypedData | None:
+        """Call an activity; with `deliver_twice` two at once, of which the first to end answers.
+
+        The slower one goes on behind the orchestration's back, as it does in Azure when a worker loses its lease and
+        another takes the work over.
+        """
+        if not self._twice:
+            return await self._app.call(function, value)
+        twins = [asyncio.ensure_future(self._app.call(function, value)) for _ in range(2)]
+        for twin in twins:
+            self._tasks.add(twin)
+            twin.add_done_callback(self._twin_ended)
+        done, _ = await asyncio.wait(twins, return_when=asyncio.FIRST_COMPLETED)
+        return done.pop().result()
+
+    def _twin_ended(self, twin: asyncio.Future[TypedData | None]) -> None:
+        self._tasks.discard(twin)
+        if not twin.cancelled() and (error := twin.exception()) is not None:
+            log.warning("one of two deliveries failed: %s", error)
 
     # -- answers
 

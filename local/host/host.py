@@ -24,13 +24,17 @@ HTTP_PATIENCE = 1.0  # seconds for requests under way when the host is asked to 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What to serve, where, and with which engine; `engine` is None for one in this process."""
+    """What to serve, where, and with which engine; `engine` is None for one in this process.
+
+    `deliver_twice` runs every activity twice at the same time, as at-least-once delivery may.
+    """
 
     app: Path
     state: Path
     port: int = 0
     engine: str | None = None
     function_key: str | None = None
+    deliver_twice: bool = False
 
 
 class Host:
@@ -58,7 +62,8 @@ class Host:
             Timer(self._app, function, self._options.state / "timers")
             for function in self._app.triggered_by("timerTrigger")
         ]
-        self._spawn(DurableWorker(self._app, self.engine_address, self._settings).run(), "work items")
+        worker = DurableWorker(self._app, self.engine_address, self._settings, self._options.deliver_twice)
+        self._spawn(worker.run(), "work items")
         await self._listen(triggers)
         for timer in timers:
             self._spawn(timer.run(), "timer")

@@ -326,3 +326,11 @@ def test_an_engine_of_its_own_may_die_and_come_back_under_the_host(
         engine.stop()
     # What ran while the engine was away is answered with the old token and not run again.
     assert [len(path.read_text()) for path in effects.iterdir()] == [1] * 60
+
+
+def test_deliver_twice_runs_every_activity_twice_at_once_and_answers_once(
+    functions_host: HostFactory, effects: Path
+) -> None:
+    host = functions_host(APP, {"EFFECTS": str(effects)}, arguments=("--deliver-twice",))
+    assert run(host, "windows", {"count": 10, "window": 4, "seconds": 0.2}).get_output() == 10
+    assert {path.name: path.read_text() for path in effects.iterdir()} == {str(n): "xx" for n in range(10)}
