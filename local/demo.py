@@ -14,6 +14,7 @@ from typing import Any
 
 from rich.console import Console
 
+from api.migrations import MigrationView
 from local.api import Api, ApiError
 from local.appsettings import PROFILE
 from local.odbc import SqlTarget, parse
@@ -91,7 +92,7 @@ def _migrate(console: Console, stack: Stack, given: argparse.Namespace) -> Repor
                     break
                 stack.check()
                 time.sleep(POLL_SECONDS)
-        content = api.report(run, "application/json")
+        content = _report(api, seen)
         (stack.folder / "report.json").write_bytes(content)
         (stack.folder / "report.html").write_bytes(api.report(run, "text/html"))
     finally:
@@ -99,6 +100,15 @@ def _migrate(console: Console, stack: Stack, given: argparse.Namespace) -> Repor
     if memory := peak_memory(stack.host.pid):
         console.print(f"The Functions host used at most {size(memory)} of memory.")
     return Report.model_validate_json(content)
+
+
+def _report(api: Api, seen: MigrationView) -> bytes:
+    """Fetch the report; without one, the error says how the migration ended."""
+    try:
+        return api.report(seen.id, "application/json")
+    except ApiError as error:
+        found = "; ".join(f"{one.code} {one.object}: {one.message}" for one in seen.findings if one.severity == "error")
+        raise ApiError(f"The migration ended {seen.verdict} without a report ({error}) {seen.reason} {found}") from None
 
 
 def _request(stack: Stack, given: argparse.Namespace) -> dict[str, Any]:
