@@ -10,7 +10,7 @@ from shared.blobs import clients
 from shared.contracts import Copied, RestoredWork, TableRows
 from shared.copying.job import Ends, JobDone, Policy, run_job
 from shared.copying.model import Job
-from shared.copying.plan import make_jobs, plan_chunks
+from shared.copying.plan import heap_sizes, make_jobs, part_bytes, plan_chunks, total_bytes
 from shared.copying.stage import database_plan, group_blob, grouped, read_lines, write_lines
 from shared.databaseplan import DatabasePlan, PlannedTable
 from shared.errors import Refusal, TransientError
@@ -30,8 +30,11 @@ def plan_copy(work: RestoredWork) -> CopyPlan:
     plan = database_plan(staging, run.id)
     profile = settings().target_profile(run.request.target)
     with connect(settings().postgres, work.restore.database, read_only=True) as connection:
-        chunks = plan_chunks(connection, plan.tables, settings().copy_chunk_bytes)
-    jobs = make_jobs(chunks, settings().copy_chunk_bytes)
+        sizes = heap_sizes(connection)
+        total = total_bytes(sizes, plan.tables)
+        size = part_bytes(total, profile.max_parallel_chunks, settings().copy_chunk_bytes)
+        chunks = plan_chunks(connection, sizes, plan.tables, size)
+    jobs = make_jobs(chunks, size)
     copied = [table for table in plan.tables if table.content == "copy"]
     return CopyPlan(
         groups=_write_groups(staging, run.id, jobs),

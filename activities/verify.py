@@ -1,12 +1,23 @@
 """Verifying rows: cut the tables into slices, compare each on both sides, sum up."""
 
+import psycopg
 from azure.storage.blob import ContainerClient
 
 from activities.boundary import activity
 from shared.blobs import clients
 from shared.contracts import RestoredWork, TableRows
 from shared.copying.model import Chunk, Job
-from shared.copying.plan import heap_of, heap_sizes, key_boundaries, key_chunks, key_column, make_jobs
+from shared.copying.plan import (
+    Heap,
+    heap_of,
+    heap_sizes,
+    key_boundaries,
+    key_chunks,
+    key_column,
+    make_jobs,
+    part_bytes,
+    total_bytes,
+)
 from shared.copying.stage import database_plan, group_blob, grouped, read_lines, rejects_of, write_lines
 from shared.databaseplan import DatabasePlan
 from shared.errors import Finding, Refusal
@@ -27,8 +38,13 @@ def plan_verification(work: RestoredWork) -> VerifyPlan:
     """Cut every planned table into slices by its primary key, and write the jobs to staging."""
     run, staging = work.run, clients.staging()
     plan = database_plan(staging, run.id)
-    slices = _slices(work, plan, settings().verify_slice_bytes)
-    jobs = make_jobs(slices, settings().verify_slice_bytes)
+    profile = settings().target_profile(run.request.target)
+    with connect(settings().postgres, work.restore.database, read_only=True) as connection:
+        sizes = heap_sizes(connection)
+        total = total_bytes(sizes, plan.tables)
+        size = part_bytes(total, profile.max_parallel_chunks, settings().verify_slice_bytes)
+        slices = _slices(connection, sizes, plan, size)
+    jobs = make_jobs(slices, size)
     groups: list[JobGroup] = []
     for number, some in enumerate(grouped(jobs)):
         name = group_blob(run.id, "verify", number)
@@ -40,7 +56,7 @@ def plan_verification(work: RestoredWork) -> VerifyPlan:
         groups=groups,
         tables=len(plan.tables),
         rows=sum(table.rows for table in plan.tables if table.content == "copy"),
-        limit=settings().target_profile(run.request.target).max_parallel_chunks,
+        limit=profile.max_parallel_chunks,
     )
 
 
@@ -92,20 +108,20 @@ def finish_verification(work: FinishVerification) -> VerificationSummary:
     )
 
 
-def _slices(work: RestoredWork, plan: DatabasePlan, slice_bytes: int) -> list[Chunk]:
+def _slices(
+    connection: psycopg.Connection, sizes: dict[str, Heap], plan: DatabasePlan, slice_bytes: int
+) -> list[Chunk]:
     """Return the slices of all tables, the largest table first."""
     found: list[Chunk] = []
-    with connect(settings().postgres, work.restore.database, read_only=True) as connection:
-        sizes = heap_sizes(connection)
-        for table in sorted(plan.tables, key=lambda one: (-one.source_bytes, one.name)):
-            size = heap_of(sizes, table).bytes if table.content == "copy" else 0
-            column = key_column(table)
-            parts = -(-size // slice_bytes)
-            if column is None or parts < 2:
-                found.append(Chunk(table=table.name, number=0, rows=table.rows, bytes=size))
-            else:
-                bounds = key_boundaries(connection, table, column, parts)
-                found.extend(key_chunks(table, column, bounds, size))
+    for table in sorted(plan.tables, key=lambda one: (-one.source_bytes, one.name)):
+        size = heap_of(sizes, table).bytes if table.content == "copy" else 0
+        column = key_column(table)
+        parts = -(-size // slice_bytes)
+        if column is None or parts < 2:
+            found.append(Chunk(table=table.name, number=0, rows=table.rows, bytes=size))
+        else:
+            bounds = key_boundaries(connection, table, column, parts)
+            found.extend(key_chunks(table, column, bounds, size))
     return found
 
 

@@ -17,6 +17,8 @@ from shared.errors import Refusal
 from shared.sqlserver.columntype import parse
 
 CHUNK_BYTES = 64 * 1024 * 1024
+LEAST_BYTES = 2 * 1024 * 1024  # below this the round trips of a chunk cost more than its rows
+JOBS_A_SESSION = 8  # so that the load is spread evenly, and progress moves, also when there is little to copy
 CHUNKS_A_JOB = 40  # small tables to an activity: each costs a few round trips, and an activity ends within minutes
 TID_RANGE_SCANS = 140000  # server_version_num
 SAMPLED_ROWS = 100_000
@@ -30,11 +32,18 @@ class Heap:
     bytes: int
 
 
+def part_bytes(total: int, sessions: int, most: int) -> int:
+    """Return the size of the parts into which `total` bytes are cut: at most `most`, several for each session."""
+    return min(most, max(LEAST_BYTES, total // (sessions * JOBS_A_SESSION)))
+
+
 def plan_chunks(
-    connection: psycopg.Connection, tables: Iterable[PlannedTable], chunk_bytes: int = CHUNK_BYTES
+    connection: psycopg.Connection,
+    sizes: dict[str, Heap],
+    tables: Iterable[PlannedTable],
+    chunk_bytes: int = CHUNK_BYTES,
 ) -> list[Chunk]:
     """Cut the tables that are to be copied into chunks of about `chunk_bytes`, largest table first."""
-    sizes = heap_sizes(connection)
     ranged = connection.info.server_version >= TID_RANGE_SCANS
     chunks: list[Chunk] = []
     wanted = [table for table in tables if table.content == "copy"]
@@ -64,6 +73,11 @@ def heap_sizes(connection: psycopg.Connection) -> dict[str, Heap]:
            AND relkind IN ('r', 'p', 'm')
     """).fetchall()
     return {name: Heap(pages, size) for name, pages, size in rows}
+
+
+def total_bytes(sizes: dict[str, Heap], tables: Iterable[PlannedTable]) -> int:
+    """Return the bytes of the tables that are to be copied."""
+    return sum(heap_of(sizes, table).bytes for table in tables if table.content == "copy")
 
 
 def heap_of(sizes: dict[str, Heap], table: PlannedTable) -> Heap:

@@ -1,5 +1,5 @@
 from shared.copying.model import Chunk
-from shared.copying.plan import CHUNKS_A_JOB, Heap, key_chunks, make_jobs, page_chunks
+from shared.copying.plan import CHUNKS_A_JOB, Heap, key_chunks, make_jobs, page_chunks, part_bytes
 from shared.copying.reading import range_sql, select_sql, where_sql, without_sql
 from shared.databaseplan import PlannedColumn, PlannedTable
 
@@ -73,3 +73,10 @@ def test_columns_are_read_under_their_target_names_by_their_expressions():
     assert select_sql(table, " WHERE x") == (
         'SELECT "id" AS "id", (md5(name))::text AS "Name" FROM "public"."shop$order" WHERE x'
     )
+
+
+def test_a_small_database_is_cut_finely_and_a_large_one_into_chunks_of_the_setting():
+    assert part_bytes(60 * MB, sessions=4, most=64 * MB) == 2 * MB
+    assert part_bytes(640 * MB, sessions=4, most=64 * MB) == 20 * MB
+    assert part_bytes(100_000 * MB, sessions=4, most=64 * MB) == 64 * MB
+    assert part_bytes(0, sessions=1, most=1 * MB) == 1 * MB
