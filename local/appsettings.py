@@ -39,9 +39,10 @@ def postgres_settings(server: PostgresServer, user: str, password: str) -> dict[
     }
 
 
-def target_settings(target: SqlTarget) -> dict[str, str]:
-    """Return the settings of the target database."""
+def target_settings(target: SqlTarget, *, throw_away: bool = False) -> dict[str, str]:
+    """Return the settings of the target database; `throw_away` lets rehearsals drop it (the stand-in, never a real one)."""
     settings = {
+        f"{TARGET}__THROW_AWAY": str(throw_away).lower(),
         f"{TARGET}__SQL__SERVER": target.server,
         f"{TARGET}__SQL__DATABASE": target.database,
         f"{TARGET}__SQL__ENCRYPT": target.encrypt,

@@ -90,15 +90,22 @@ class Stack:
         snapshot: The archive that the Mendix Cloud stand-in hands out as the environment's backup.
         target: A SQL Server to use instead of the stand-in.
         with_parent: Whether the parts die with this process; False for `make up`.
+        host_options: More arguments of `local.host`.
     """
 
     def __init__(
-        self, name: str, snapshot: Path | None = None, target: SqlTarget | None = None, with_parent: bool = True
+        self,
+        name: str,
+        snapshot: Path | None = None,
+        target: SqlTarget | None = None,
+        with_parent: bool = True,
+        host_options: tuple[str, ...] = (),
     ) -> None:
         self.folder = self.folder_of(name)
         self.snapshot = snapshot
         self.target = target
         self.with_parent = with_parent
+        self.host_options = host_options
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.folder.chmod(0o700)
         self._lock = _locked(self.folder)
@@ -169,7 +176,7 @@ class Stack:
 
     def start_host(self) -> None:
         """Start the Functions host, on the port it had before if it had one."""
-        command = ["local.host", "--app", str(ROOT), "--state", str(self.folder / "host")]
+        command = ["local.host", "--app", str(ROOT), "--state", str(self.folder / "host"), *self.host_options]
         self._serve("host", command, self.app_settings(), timeout=120)
 
     def upload(self, container: str, path: Path) -> None:
@@ -270,7 +277,7 @@ class Stack:
         return (
             blob_settings(self.azurite.connection_string)
             | postgres_settings(self.postgres, APP_ROLE, self.state.secrets.postgres_app)
-            | target_settings(target)
+            | target_settings(target, throw_away=self.target is None)
             | source_settings(self.facts.get("mendixcloud"), self.state.secrets.mendix_api_key)
             | HOST_SETTINGS
         )
