@@ -54,8 +54,12 @@ def small_dump(server: PostgresServer) -> bytes:
 
 def dump(server: PostgresServer, database: str) -> bytes:
     """Return a dump as Mendix Cloud makes it: custom format, no owner, no privileges."""
-    command = [str(server.binaries / "pg_dump"), "-O", "-x", "-Fc", "-d", server.dsn(database)]
-    return subprocess.run(command, check=True, capture_output=True).stdout
+    path = server.folder / "dump"
+    command = [str(server.binaries / "pg_dump"), "-O", "-x", "-Fc", "-d", server.dsn(database), "-f", str(path)]
+    subprocess.run(command, check=True)
+    data = path.read_bytes()
+    path.unlink()
+    return data
 
 
 def fill(server: PostgresServer, database: str, tables: int, rows: int) -> None:

@@ -42,7 +42,7 @@ def commit(blob: BlobClient, blocks: int, version: str = "") -> None:
 class BlockWriter:
     """Puts blocks in parallel, at most `ahead` at a time; leaving the `with` waits for the last of them."""
 
-    def __init__(self, blob: BlobClient, ahead: int = 3, version: str = "") -> None:
+    def __init__(self, blob: BlobClient, ahead: int = 2, version: str = "") -> None:
         self._blob = blob
         self._version = version
         self._ahead = ahead

@@ -12,7 +12,7 @@ from azure.storage.blob import BlobClient
 
 from shared.errors import Refusal, TransientError
 
-READ = 8 * 1024 * 1024  # bytes of one range: large enough to hide a round trip, small enough to hold a few of them
+READ = 4 * 1024 * 1024  # bytes of one range: large enough to hide a round trip, small enough to hold a few of them
 AHEAD = 3  # ranges under way beside the one in use
 
 

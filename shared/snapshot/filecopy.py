@@ -22,9 +22,9 @@ from shared.snapshot.index import Row
 from shared.snapshot.members import uuid_text
 
 SMALL = 4 * 1024 * 1024  # bytes: up to here one read and one Put Blob beat the two requests of a copy by the service
-RUN = 8 * 1024 * 1024  # bytes of neighbours read at once
+RUN = 4 * 1024 * 1024  # bytes of neighbours read at once
 GAP = 256 * 1024  # bytes between two neighbours that are read along with them
-RUNS_AT_ONCE = 3
+RUNS_AT_ONCE = 2
 PUTS_AT_ONCE = 24
 LARGE_AT_ONCE = 4
 COPY_BLOCK = 64 * 1024 * 1024  # bytes of one Put Block From URL
@@ -67,11 +67,11 @@ class FileCopy:
                 group.create_task(self._put(row, data[row.offset - start : row.offset - start + row.size]))
 
     async def _put(self, row: Row, data: memoryview) -> None:
-        content = bytes(data)
-        md5 = md5_of(content)
-        if row.md5 is not None and md5 != row.md5:
-            raise _damaged(row)
-        async with self._puts:
+        async with self._puts:  # before the copy: a run of thousands of small files is then in memory once, not twice
+            content = bytes(data)
+            md5 = md5_of(content)
+            if row.md5 is not None and md5 != row.md5:
+                raise _damaged(row)
             try:
                 await self._blob(row).upload_blob(
                     content, length=len(content), overwrite=False, validate_content=True, content_settings=_content(md5)
@@ -165,7 +165,7 @@ class FileCopy:
 
 
 def neighbours(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    """Yield runs of rows that one ranged read fetches: near each other, 8 MiB at most."""
+    """Yield runs of rows that one ranged read fetches: near each other, 4 MiB at most."""
     run: list[Row] = []
     for row in rows:
         if run:
