@@ -16,7 +16,14 @@ from local.sqlserver.wiretypes import read_raw, read_type, to_text
 if TYPE_CHECKING:
     from local.sqlserver.session import Session
 
-_BY_NUMBER = {10: "sp_executesql", 11: "sp_prepare", 12: "sp_execute", 13: "sp_prepexec", 15: "sp_unprepare"}
+_BY_NUMBER = {
+    10: "sp_executesql",
+    11: "sp_prepare",
+    12: "sp_execute",
+    13: "sp_prepexec",
+    14: "sp_prepexecrpc",
+    15: "sp_unprepare",
+}
 _SEPARATORS = (0xFF, 0x80, 0xFE)
 _BY_REFERENCE = 0x01
 
@@ -135,14 +142,19 @@ def _run_one(session: Session, request: Request) -> int:
 
 
 def _call(session: Session, request: Request) -> int:
-    schema, _, name = request.procedure.replace("[", "").replace("]", "").rpartition(".")
+    return _call_named(session, request.procedure, request.parameters)
+
+
+def _call_named(session: Session, procedure: str, parameters: list[Parameter]) -> int:
+    """A stored procedure by its name; output parameters take their values back."""
+    schema, _, name = procedure.replace("[", "").replace("]", "").rpartition(".")
     variables, arguments = {}, []
-    for place, parameter in enumerate(request.parameters):
+    for place, parameter in enumerate(parameters):
         target = f"out{place}" if parameter.by_reference else ""
         variables[f"out{place}"] = Variable(parameter.kind, parameter.value)
         arguments.append(Argument(parameter.name, parameter.kind, parameter.value, target))
     status = call(session, name, arguments, variables, schema)
-    for place, parameter in enumerate(request.parameters):
+    for place, parameter in enumerate(parameters):
         parameter.value = variables[f"out{place}"].value
     return status
 
@@ -194,7 +206,7 @@ def _keep(session: Session, request: Request) -> tuple[dict[str, SqlType], str]:
     session.handles[handle] = (declared, request.text(2))
     request.parameters[0].kind = INT
     request.parameters[0].value = str(handle).encode()
-    return session.handles[handle]
+    return declared, request.text(2)
 
 
 def _prepexec(session: Session, request: Request) -> int:
@@ -206,11 +218,22 @@ def _prepexec(session: Session, request: Request) -> int:
     return _statement(session, text, declared, request.parameters[3:])
 
 
+def _prepexecrpc(session: Session, request: Request) -> int:
+    """sp_prepexecrpc @handle OUTPUT, @procedure, values: how ODBC sends `{CALL procedure(?)}`."""
+    handle = session.new_handle()
+    session.handles[handle] = (None, request.text(1))
+    request.parameters[0].kind = INT
+    request.parameters[0].value = str(handle).encode()
+    return _call_named(session, request.text(1), request.parameters[2:])
+
+
 def _execute(session: Session, request: Request) -> int:
     handle = int(request.parameters[0].value or 0)
     if handle not in session.handles:
         raise SqlError(8179, f"Could not find prepared statement with handle {handle}.")
     declared, text = session.handles[handle]
+    if declared is None:
+        return _call_named(session, text, request.parameters[1:])
     return _statement(session, text, declared, request.parameters[1:])
 
 
@@ -223,6 +246,7 @@ _HANDLERS = {
     "sp_executesql": _executesql,
     "sp_prepare": _prepare,
     "sp_prepexec": _prepexec,
+    "sp_prepexecrpc": _prepexecrpc,
     "sp_execute": _execute,
     "sp_unprepare": _unprepare,
 }

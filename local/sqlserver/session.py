@@ -28,6 +28,8 @@ from local.sqlserver.wire import Channel
 
 VERSION = "Microsoft SQL Server 2022 - 16.0.1000.6 (mxferry SQL Server stand-in over PostgreSQL)"
 
+DISCARDS = " - DISCARDS BULK ROWS: they are counted, none is stored"
+
 
 @dataclass
 class Settings:
@@ -75,7 +77,7 @@ class Session:
         self.settings = Settings()
         self.state = State()
         self.descriptors = 0
-        self.handles: dict[int, tuple[dict[str, SqlType], str]] = {}
+        self.handles: dict[int, tuple[dict[str, SqlType] | None, str]] = {}
         self.bulk: BulkTarget | None = None
         self.translated: dict[tuple[str, tuple[SqlType, ...]], Statement] = {}
         self.in_procedure = False
@@ -110,7 +112,7 @@ class Session:
             "ERROR": number(state.error),
             "SPID": number(int(self.told["session"]), SMALLINT),
             "LOCK_TIMEOUT": number(self.settings.lock_timeout),
-            "VERSION": text(VERSION, 300),
+            "VERSION": text(VERSION + (DISCARDS if self.told.get("discard") else ""), 300),
             "SERVERNAME": text(tokens.SERVER_NAME, 128),
             "MICROSOFTVERSION": number(0x10000000 + 1000),
             "MAX_PRECISION": number(38),

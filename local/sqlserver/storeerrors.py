@@ -197,7 +197,11 @@ def _encoding(message: str) -> SqlError:
 _PLAIN = {
     "22P02": _conversion,
     "22007": lambda _: SqlError(241, "Conversion failed when converting date and/or time from character string."),
-    "22008": lambda _: SqlError(242, "The conversion resulted in an out-of-range value."),
+    "22008": lambda message: (
+        SqlError(241, "Conversion failed when converting date and/or time from character string.")
+        if message.startswith("date/time field")
+        else SqlError(517, f"Adding a value to a date or time caused an overflow ({message}).")
+    ),
     "22003": _overflow,
     "22012": lambda _: SqlError(8134, "Divide by zero error encountered."),
     "22021": _encoding,
