@@ -13,7 +13,9 @@ class Sql:
     """A PostgreSQL expression and the T-SQL type of its value.
 
     `nullable` is False only for columns that are NOT NULL; `explicit` marks a collation given by COLLATE; `constant`
-    is the text of a literal.
+    is the text of a literal. `ascii` is True when no value can hold a character beyond ASCII, so that code pages do not
+    matter; `hexadecimal` is, for the bytes of a hash, the expression of their hexadecimal digits. Both spare PostgreSQL
+    work in the row hashes of a verification.
     """
 
     text: str
@@ -21,6 +23,8 @@ class Sql:
     nullable: bool = True
     explicit: bool = False
     constant: str | None = None
+    ascii: bool = False
+    hexadecimal: str | None = None
 
 
 def family(kind: SqlType) -> str:
@@ -52,7 +56,7 @@ def cast(value: Sql, to: SqlType, style: int | None = None, *, assign: bool = Fa
         to = to.collated(kind.collation)
     source = family(kind)
     if source == "null":
-        return Sql(f"({value.text})::{to.pg}", to)
+        return Sql(f"({value.text})::{to.pg}", to, ascii=True)
     if to.is_string:
         text = _to_string(value, to, style, assign=assign)
     elif to.is_binary:
@@ -65,7 +69,8 @@ def cast(value: Sql, to: SqlType, style: int | None = None, *, assign: bool = Fa
         text = _to_moment(value, to, style)
     else:
         text = _to_uuid(value)
-    return Sql(text, to, value.nullable, value.explicit)
+    plain = value.ascii or (to.is_string and not (kind.is_string or (kind.is_binary and style not in (1, 2))))
+    return Sql(text, to, value.nullable, value.explicit, ascii=plain)
 
 
 def _refuse(value: Sql, to: SqlType) -> SqlError:
@@ -81,7 +86,7 @@ def _unserved(value: Sql, to: SqlType, style: int | None) -> NotUnderstoodError:
 
 def _to_string(value: Sql, to: SqlType, style: int | None, *, assign: bool) -> str:
     text, longest = _as_text(value, to, style)
-    if not to.is_unicode and not to.is_utf8 and (value.kind.is_unicode or value.kind.is_utf8):
+    if not to.is_unicode and not to.is_utf8 and not value.ascii and (value.kind.is_unicode or value.kind.is_utf8):
         text = f"mssql.cp1252({text})"
     if to.length != MAX and not assign and (longest == MAX or longest > to.length):
         text = f"mssql.units_left({text}, {to.length})"
@@ -109,7 +114,8 @@ def _as_text(value: Sql, to: SqlType, style: int | None) -> tuple[str, int]:
         return f"upper(({value.text})::text)", 36
     if kind.is_binary and style in (1, 2):
         prefix = "'0x' || " if style == 1 else ""
-        return f"({prefix}upper(encode({value.text}, 'hex')))", MAX if kind.length == MAX else 2 * kind.length + 2
+        digits = value.hexadecimal or f"encode({value.text}, 'hex')"
+        return f"({prefix}upper({digits}))", MAX if kind.length == MAX else 2 * kind.length + len(prefix and "0x")
     if kind.is_binary and style in (None, 0) and not to.is_unicode:
         return f"convert_from({value.text}, '{'UTF8' if to.is_utf8 else 'WIN1252'}')", kind.length
     raise _unserved(value, to, style)
@@ -130,10 +136,23 @@ def _moment_text(value: Sql, to: SqlType, style: int | None) -> str:
         moment = f"(date '2000-01-01' + ({value.text}))"
         if chosen not in (108, 121, 114):
             raise _unserved(value, to, style)
-        return f"substr(mssql.moment_text({moment}, {kind.scale}, 121), 12)"
+        return f"substr({moment_text(moment, kind.scale, 121)}, 12)"
     if chosen not in (20, 21, 23, 25, 112, 120, 121, 126, 108):
         raise _unserved(value, to, style)
-    return f"mssql.moment_text({value.text}, {kind.scale}, {chosen})"
+    return moment_text(value.text, kind.scale, chosen)
+
+
+def moment_text(text: str, scale: int, style: int) -> str:
+    """A date and time as a string. No function of our own: PostgreSQL would call it for every row."""
+    plain = {20: "YYYY-MM-DD HH24:MI:SS", 120: "YYYY-MM-DD HH24:MI:SS", 23: "YYYY-MM-DD", 112: "YYYYMMDD", 108: "HH24:MI:SS"}
+    if style in plain:
+        return f"to_char({text}, '{plain[style]}')"
+    pattern = 'YYYY-MM-DD"T"HH24:MI:SS' if style == 126 else "YYYY-MM-DD HH24:MI:SS"
+    if scale == 0:
+        return f"to_char({text}, '{pattern}')"
+    if scale in (3, 6):
+        return f"to_char({text}, '{pattern}.{'MS' if scale == 3 else 'US'}')"
+    return f"left(to_char({text}, '{pattern}.US0'), {20 + scale})"
 
 
 # --- to bytes --------------------------------------------------------------------------------------------------------
@@ -181,7 +200,7 @@ def string_bytes(value: Sql) -> str:
     """The bytes a string has in SQL Server: UTF-16LE, UTF-8 or code page 1252."""
     if value.kind.is_unicode:
         return f"mssql.utf16({value.text})"
-    return f"convert_to({value.text}, 'UTF8')" if value.kind.is_utf8 else f"mssql.cp1252_bytes({value.text})"
+    return f"convert_to({value.text}, 'UTF8')" if value.kind.is_utf8 or value.ascii else f"mssql.cp1252_bytes({value.text})"
 
 
 # --- to numbers, moments, identifiers --------------------------------------------------------------------------------
@@ -206,6 +225,8 @@ def _to_number(value: Sql, to: SqlType) -> str:
         if to.is_integer or to.name in ("float", "real"):
             cleaned = f"coalesce(nullif({cleaned}, ''), CASE WHEN {value.text} IS NULL THEN NULL ELSE '0' END)"
         return _ranged(f"({cleaned})::{to.pg}", to)
+    if kind.is_binary and to.name == "bigint" and value.hexadecimal and 0 < kind.length <= 8:
+        return f"('x{'0' * (16 - 2 * kind.length)}' || {value.hexadecimal})::bit(64)::int8"
     if kind.is_binary and to.name in ("bigint", "int"):
         return f"mssql.bytes_to_{to.name}({value.text})"
     if not kind.is_number:

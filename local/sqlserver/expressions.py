@@ -140,7 +140,7 @@ class Expressions:
     def _literal(self, node: exp.Expression) -> Sql:
         text = node.this
         if node.args["is_string"]:
-            return Sql(f"{literal(text)}::text", varchar(max(1, len(text))), False, constant=text)
+            return Sql(f"{literal(text)}::text", varchar(max(1, len(text))), False, constant=text, ascii=text.isascii())
         if "e" in text.lower():
             return Sql(f"{text}::float8", FLOAT, False, constant=text)
         if "." in text:
@@ -212,13 +212,15 @@ class Expressions:
         """`+` of two strings."""
         _refuse_conflict(left, right, "add")
         kind = concatenated_type([left, right])
-        narrow = [cast(part, varchar(MAX, kind.collation)) if not kind.is_unicode else part for part in (left, right)]
+        narrow = [
+            part if kind.is_unicode or part.ascii else cast(part, varchar(MAX, kind.collation)) for part in (left, right)
+        ]
         text = f"({narrow[0].text} || {narrow[1].text})"
         limit = 4000 if kind.is_unicode else 8000
         total = sum(part.kind.length for part in (left, right))
         if kind.length != MAX and total > limit:
             text = f"mssql.units_left({text}, {limit})"
-        return Sql(text, kind, explicit=left.explicit or right.explicit)
+        return Sql(text, kind, explicit=left.explicit or right.explicit, ascii=left.ascii and right.ascii)
 
     def _collate(self, node: exp.Expression) -> Sql:
         inner = self.value(node.this)
@@ -232,7 +234,7 @@ class Expressions:
         text = inner.text
         if kind.name in ("varchar", "char") and not kind.is_utf8 and inner.kind.is_utf8:
             text = f"mssql.cp1252({text})"
-        return Sql(text, kind, inner.nullable, True)
+        return Sql(text, kind, inner.nullable, True, ascii=inner.ascii)
 
     def _cast(self, node: exp.Expression) -> Sql:
         only(node, "this", "to", "expression", "style")
@@ -267,7 +269,8 @@ class Expressions:
         explicit = next((branch for branch in branches if branch.explicit), None)
         if explicit:
             kind = kind.collated(explicit.kind.collation)
-        return Sql(f"({text} END)", kind, explicit=explicit is not None)
+        plain = all(branch.ascii for branch in branches)
+        return Sql(f"({text} END)", kind, explicit=explicit is not None, ascii=plain)
 
     def _subquery(self, node: exp.Expression) -> Sql:
         only(node, "this")

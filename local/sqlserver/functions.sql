@@ -102,23 +102,6 @@ CREATE FUNCTION mssql.bytes_uuid(value bytea) RETURNS uuid LANGUAGE sql IMMUTABL
         '^(..)(..)(..)(..)(..)(..)(..)(..)(.*)$', '\4\3\2\1\6\5\8\7\9')::uuid
 $$;
 
--- Date and time to string, by style. `digits` is the scale of the T-SQL type.
-CREATE FUNCTION mssql.moment_text(value timestamp, digits int, style int) RETURNS text
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
-    SELECT CASE
-        WHEN style IN (20, 120) THEN to_char(value, 'YYYY-MM-DD HH24:MI:SS')
-        WHEN style IN (21, 25, 121) THEN to_char(value, 'YYYY-MM-DD HH24:MI:SS') || mssql.fraction(value, digits)
-        WHEN style = 126 THEN to_char(value, 'YYYY-MM-DD"T"HH24:MI:SS') || mssql.fraction(value, digits)
-        WHEN style = 23 THEN to_char(value, 'YYYY-MM-DD')
-        WHEN style = 112 THEN to_char(value, 'YYYYMMDD')
-        WHEN style = 108 THEN to_char(value, 'HH24:MI:SS')
-    END
-$$;
-
-CREATE FUNCTION mssql.fraction(value timestamp, digits int) RETURNS text LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
-    SELECT CASE WHEN digits = 0 THEN '' ELSE '.' || left(to_char(value, 'US') || '0', digits) END
-$$;
-
 -- String to bit: '1', '0', 'true', 'false'.
 CREATE FUNCTION mssql.text_to_bit(value text) RETURNS smallint LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
     SELECT CASE lower(btrim(value)) WHEN 'true' THEN 1 WHEN 'false' THEN 0 WHEN '' THEN 0
@@ -172,25 +155,6 @@ CREATE FUNCTION mssql.quotename(value text, quote text) RETURNS text LANGUAGE sq
     SELECT CASE quote WHEN '[' THEN '[' || replace(value, ']', ']]') || ']' WHEN ']' THEN '[' || replace(value, ']', ']]') || ']'
         WHEN '''' THEN '''' || replace(value, '''', '''''') || ''''
         WHEN '"' THEN '"' || replace(value, '"', '""') || '"' END
-$$;
-
--- Boundaries crossed between two moments, as DATEDIFF and DATEDIFF_BIG count them.
-CREATE FUNCTION mssql.boundaries(part text, a timestamp, b timestamp) RETURNS bigint
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
-    SELECT CASE part
-        WHEN 'year' THEN extract(year FROM b)::bigint - extract(year FROM a)::bigint
-        WHEN 'quarter' THEN 4 * (extract(year FROM b) - extract(year FROM a))::bigint
-            + (extract(quarter FROM b) - extract(quarter FROM a))::bigint
-        WHEN 'month' THEN 12 * (extract(year FROM b) - extract(year FROM a))::bigint
-            + (extract(month FROM b) - extract(month FROM a))::bigint
-        WHEN 'day' THEN (b::date - a::date)::bigint
-        ELSE mssql.ticks(part, b) - mssql.ticks(part, a)
-    END
-$$;
-
-CREATE FUNCTION mssql.ticks(part text, value timestamp) RETURNS bigint LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
-    SELECT floor(extract(epoch FROM value) * CASE part WHEN 'microsecond' THEN 1000000 WHEN 'millisecond' THEN 1000
-        WHEN 'second' THEN 1 WHEN 'minute' THEN 1.0 / 60 WHEN 'hour' THEN 1.0 / 3600 END)::bigint
 $$;
 
 -- --- application locks --------------------------------------------------------------------------------------------
