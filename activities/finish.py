@@ -12,6 +12,7 @@ from shared.settings import settings
 from shared.sqlserver import marker
 from shared.sqlserver.completion import BUILD_SECONDS, add_foreign_keys, add_keys, add_procedures, set_options
 from shared.sqlserver.connection import session
+from shared.sqlserver.existing import check_again
 
 GROUPS = 150
 """Most activities of one fan-out."""
@@ -59,7 +60,8 @@ def finish_tables(work: FinishWork) -> Finished:
     plan = database_plan(clients.staging(), work.run.id)
     names = finish_groups(plan.tables)[work.group]
     with session(target_of(work), timeout=BUILD_SECONDS) as connection:
-        findings = [finding for name in names for finding in add_keys(connection, plan.table(name))]
+        tables = [plan.table(name) for name in names] if plan.mode == "create" else []
+        findings = [finding for table in tables for finding in add_keys(connection, table)]
     return Finished(findings=findings, tables=len(names))
 
 
@@ -69,7 +71,8 @@ def finish_links(work: FinishWork) -> Finished:
     plan = database_plan(clients.staging(), work.run.id)
     names = finish_groups(_linked(plan))[work.group]
     with session(target_of(work), timeout=BUILD_SECONDS) as connection:
-        findings = [finding for name in names for finding in add_foreign_keys(connection, plan.table(name))]
+        complete = check_again if plan.mode == "existing" else add_foreign_keys
+        findings = [finding for name in names for finding in complete(connection, plan.table(name))]
     return Finished(findings=findings, tables=len(names))
 
 

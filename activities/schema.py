@@ -17,12 +17,15 @@ from shared.postgres.connection import connect as connect_postgres
 from shared.settings import SqlServer, TargetProfile, settings
 from shared.sqlserver.creation import create
 from shared.sqlserver.ddl import script
+from shared.sqlserver.existing import empty, emptying, read_existing
 
 
 @activity
 def plan_database(work: RestoredWork) -> Planned:
     """Plan the target from the temporary database; writes the plan to staging and its DDL to the reports."""
-    planning = make_plan(temporary_database(work), work.run.id, work.run.request.options)
+    options = work.run.request.options
+    existing = read_existing(target_of(work)) if options.target_mode == "existing" else None
+    planning = make_plan(temporary_database(work), work.run.id, options, existing)
     plan = planning.plan
     write(clients.staging().get_blob_client(base_plan_blob(work.run.id)), plan)
     ddl = save_plan(plan, settings().target_profile(work.run.request.target))
@@ -37,11 +40,16 @@ def plan_database(work: RestoredWork) -> Planned:
 
 @activity
 def create_schema(work: RestoredWork) -> Findings:
-    """Make the tables of the plan on the target; drops what is there only if the request says so, and only once."""
+    """Make the tables of the plan on the target, or empty those that the runtime made.
+
+    What is there is dropped or emptied only if the request says so, and only once.
+    """
     request = work.run.request
     profile = settings().target_profile(request.target)
     plan = database_plan(clients.staging(), work.run.id)
     drop = request.target_not_empty == "drop"
+    if plan.mode == "existing":
+        return Findings(findings=empty(target_of(work), plan, drop=drop))
     return Findings(findings=create(target_of(work), plan, drop=drop, keys_first=profile.load == "keys-first"))
 
 
@@ -61,7 +69,10 @@ def save_plan(plan: DatabasePlan, profile: TargetProfile) -> str:
     """Write the plan to staging and its DDL to the reports container; return the name of the DDL's blob."""
     ddl = f"runs/{plan.run}/schema.sql"
     write(clients.staging().get_blob_client(blob_name(plan.run)), plan)
-    text = script(plan, keys_first=profile.load == "keys-first")
+    if plan.mode == "existing":
+        text = ";\n".join(["-- What is done to the runtime's own schema", *emptying(plan)]) + ";\n"
+    else:
+        text = script(plan, keys_first=profile.load == "keys-first")
     clients.reports().upload_blob(ddl, text.encode(), overwrite=True)
     return ddl
 

@@ -5,6 +5,7 @@ They are the only authority on physical names: the runtime maps an entity to its
 (`remote`, `storage_format`, the foreign key names) are None there.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -179,6 +180,10 @@ class Metadata:
             found |= more
 
 
+RowsOf = Callable[[str], list[dict[str, Any]]]
+"""Gives the rows of a metadata table by its name without prefix; none when this runtime version has no such table."""
+
+
 def physical(name: str) -> str:
     """Return a name as PostgreSQL stores it: at most 63 bytes, cut at a whole character."""
     encoded = name.encode()
@@ -186,7 +191,7 @@ def physical(name: str) -> str:
 
 
 def read_metadata(connection: psycopg.Connection[Any]) -> Metadata:
-    """Read the metadata; Refusal NOT_A_MENDIX_DATABASE when there is none."""
+    """Read the metadata of a PostgreSQL database; Refusal NOT_A_MENDIX_DATABASE when there is none."""
     if not _exists(connection, "entity"):
         raise Refusal(
             "NOT_A_MENDIX_DATABASE",
@@ -194,30 +199,32 @@ def read_metadata(connection: psycopg.Connection[Any]) -> Metadata:
             "expected the tables that every Mendix database has, found none of that name in the dump.",
             "Check that the snapshot is a backup of a Mendix app and that its restore was complete.",
         )
-    return Metadata(
-        entities=tuple(_entity(row) for row in _table(connection, "entity")),
-        attributes=tuple(_attribute(row) for row in _table(connection, "attribute")),
-        associations=(associations := tuple(_association(row) for row in _table(connection, "association"))),
-        sequences=tuple(
-            Sequence(row["name"], row["attribute_id"], row["start_value"], row["current_value"])
-            for row in _table(connection, "sequence")
-        ),
-        identifiers=tuple(
-            EntityIdentifier(row["id"], row["short_id"], row["object_sequence"])
-            for row in _table(connection, "entityidentifier")
-        ),
-        constraint_names=tuple(_constraint_names(connection, associations)),
-        properties={row["key"]: row["value"] for row in _table(connection, "properties")},
-        version=_version(connection),
-    )
+    return metadata_from(lambda name: _table(connection, name))
 
 
-def _constraint_names(connection: psycopg.Connection[Any], associations: tuple[Association, ...]) -> list[str]:
-    names = [row["index_name"] for row in _table(connection, "index")]
-    names += [row["name"] for row in _table(connection, "unique_constraint")]
+def metadata_from(rows_of: RowsOf) -> Metadata:
+    """Make the metadata of rows; `rows_of("entity")` gives the rows of mendixsystem$entity, none if it is missing."""
+    version = rows_of("version")
+    associations = tuple(_association(row) for row in rows_of("association"))
+    names = [row["index_name"] for row in rows_of("index")]
+    names += [row["name"] for row in rows_of("unique_constraint")]
     for one in associations:
         names += [name for name in (one.index_name, one.parent_fkc_name, one.child_fkc_name) if name]
-    return names
+    return Metadata(
+        entities=tuple(_entity(row) for row in rows_of("entity")),
+        attributes=tuple(_attribute(row) for row in rows_of("attribute")),
+        associations=associations,
+        sequences=tuple(
+            Sequence(row["name"], row["attribute_id"], row["start_value"], row["current_value"])
+            for row in rows_of("sequence")
+        ),
+        identifiers=tuple(
+            EntityIdentifier(row["id"], row["short_id"], row["object_sequence"]) for row in rows_of("entityidentifier")
+        ),
+        constraint_names=tuple(names),
+        properties={row["key"]: row["value"] for row in rows_of("properties")},
+        version=Version(version[0].get("modelversionnumber"), version[0].get("mendixversion")) if version else None,
+    )
 
 
 def _entity(row: dict[str, Any]) -> Entity:
@@ -256,11 +263,6 @@ def _association(row: dict[str, Any]) -> Association:
         child_fkc_name=row.get("child_fkc_name"),
         storage_format=row.get("storage_format"),
     )
-
-
-def _version(connection: psycopg.Connection[Any]) -> Version | None:
-    rows = _table(connection, "version")
-    return Version(rows[0].get("modelversionnumber"), rows[0].get("mendixversion")) if rows else None
 
 
 def _exists(connection: psycopg.Connection[Any], name: str) -> bool:

@@ -14,12 +14,16 @@ from shared.databaseplan import DatabasePlan
 from shared.errors import Finding
 from shared.mendix.catalogue import read_database
 from shared.mendix.conversion import Conversion, convert
+from shared.mendix.existing import Existing, fit
 from shared.mendix.metadata import read_metadata
 from shared.mendix.remedies import decide
 from shared.mendix.sequences import AutoNumber, read_auto_numbers
 
 COUNTING = 4
 """Connections that count rows at the same time."""
+
+OF_NEW_SCHEMA = ("CASCADE_PATHS", "INDEX_UNLIMITED", "NO_PRIMARY_KEY", "NAME_TOO_LONG")
+"""Findings about a schema that we make; a runtime's own has its own keys."""
 
 Connect = Callable[[], psycopg.Connection[Any]]
 
@@ -32,14 +36,20 @@ class Planning:
     findings: list[Finding]
 
 
-def plan_database(connect: Connect, run: str, options: Options) -> Planning:
-    """Read the temporary database and plan the target. The plan holds no remedies that depend on the data."""
+def plan_database(connect: Connect, run: str, options: Options, existing: Existing | None = None) -> Planning:
+    """Read the temporary database and plan the target. The plan holds no remedies that depend on the data.
+
+    With `existing` the plan is fitted to a schema that the runtime has made on the target.
+    """
     with closing(connect()) as connection:
         database = read_database(connection)
         metadata = read_metadata(connection)
         numbers = read_auto_numbers(connection, database, metadata)
     conversion = Conversion(database, metadata, options, run, numbers)
     plan = _counted(connect, convert(conversion))
+    if existing is not None:
+        plan, differences = fit(plan, metadata, existing)
+        conversion.findings = [one for one in conversion.findings if one.code not in OF_NEW_SCHEMA] + differences
     conversion.findings.extend(_auto_number_findings(numbers))
     return Planning(plan, decide(conversion.findings, options.remedies))
 

@@ -3,7 +3,7 @@
 mssql-python's public `bulkcopy_arrow` opens a connection of its own, in autocommit: rows it has sent before a failure
 stay, and nothing can be committed together with them. The core below it (`mssql_py_core`) has both `execute` and
 `bulkcopy_arrow` on one session, and a bulk load takes part in a transaction begun by T-SQL. That core is not a public
-API, so everything we touch of it is in this module, and `tests/integration/test_bulk.py` pins each name and behaviour:
+API, so everything we touch of it is in this module, and `tests/integration/rows/test_bulk.py` pins each name and behaviour:
 `PyCoreConnection(dict)`, `.cursor()`, `.close()`; `PyCoreCursor.execute(sql)`, `.fetchall()`, `.bulkcopy_arrow(...)`.
 
 The core's own `commit()` and `rollback()` do nothing (they are marked as to be done in its source): T-SQL does it.
