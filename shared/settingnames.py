@@ -30,6 +30,18 @@ HOST_SETTINGS = {
 }
 
 
+def unresolved() -> list[str]:
+    """Return a sentence for every setting whose Key Vault reference the platform could not resolve.
+
+    It then hands the reference itself to the app (https://learn.microsoft.com/azure/app-service/app-service-key-vault-references).
+    """
+    return [
+        f"{name}: a Key Vault reference that was not resolved (does the secret exist, may the identity read it?)"
+        for name, value in sorted(os.environ.items())
+        if value.startswith("@Microsoft.KeyVault(")
+    ]
+
+
 def misspelt(fields: Iterable[str]) -> list[str]:
     """Return a sentence for every name in the environment that looks like a top-level setting of ours but is none."""
     known = {field.upper() for field in fields}

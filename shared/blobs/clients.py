@@ -100,7 +100,8 @@ def copy_source_url(account: BlobAccount, blob: BlobClient, valid: timedelta = t
     else:
         key = {"user_delegation_key": _delegation_key(str(account.account_url), account.api_version, f"{now:%Y%m%d%H}")}
     sas = generate_blob_sas(
-        account_name=str(blob.account_name),
+        # The service's: a blob's client takes the container for a part of it where the URL names the account in its path.
+        account_name=str(service(account).account_name),
         container_name=blob.container_name,
         blob_name=blob.blob_name,
         permission=BlobSasPermissions(read=True),

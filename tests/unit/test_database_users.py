@@ -1,30 +1,8 @@
 """A login by the app's identity that the database does not know is refused with the statement that makes the user."""
 
-from collections.abc import Iterator
-from typing import Any
-
-import pytest
-from azure.core.credentials import AccessToken
-
-from shared import credentials
 from shared.azure.users import postgres_user, with_postgres_user
 from shared.errors import Finding
-from shared.postgres.checks import check_server
 from shared.settings import Postgres
-
-
-class Identity:
-    """A double of the app's identity: what it gives is no password of the server."""
-
-    def get_token(self, *_scopes: str, **_options: Any) -> AccessToken:
-        return AccessToken("a-token-nobody-knows", 4_000_000_000)
-
-
-@pytest.fixture(autouse=True)
-def identity() -> Iterator[None]:
-    credentials.use_credential(Identity())
-    yield
-    credentials.use_credential(None)
 
 
 def finding(code: str = "POSTGRES_LOGIN", message: str = "password authentication failed") -> Finding:
@@ -52,10 +30,3 @@ def test_another_trouble_keeps_its_own_remedy() -> None:
 def test_a_login_by_token_is_told_how_to_make_the_user() -> None:
     told = with_postgres_user(finding(), Postgres(host="pg.example", user="mxf-app-id"))
     assert told.remedy.startswith("As an Entra administrator of pg.example, in database postgres: SELECT * FROM")
-
-
-def test_a_real_server_that_does_not_know_the_user_is_told_so(postgres_server: Any) -> None:
-    server = Postgres(host=postgres_server.host, port=postgres_server.port, user="mxf-app-id", sslmode="disable")
-    found = check_server(server)
-    assert [one.code for one in found] == ["POSTGRES_LOGIN"]
-    assert "pgaadauth_create_principal('mxf-app-id', false, false)" in found[0].remedy
