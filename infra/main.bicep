@@ -408,6 +408,41 @@ param mendixAppId string = ''
 @maxLength(64)
 param mendixMode string = 'Production'
 
+// --- the target app ---------------------------------------------------------------------------------------------------
+
+@description('How the target app is stopped and started; empty: people do it.')
+@allowed(['', 'webhook', 'azure', 'kubernetes', 'mendix-operator'])
+param appKind string = ''
+
+@description('Whether calls of the hook are signed with the Key Vault secret app-secret.')
+param appSigned bool = false
+
+@description('Resource id of the app on App Service or Container Apps; give the identity a role that may start and stop it.')
+@maxLength(1024)
+param appResourceId string = ''
+
+@description('Kubernetes API server.')
+@maxLength(256)
+param appServer string = ''
+
+@description('Kubernetes namespace.')
+@minLength(1)
+@maxLength(63)
+param appNamespace string = 'default'
+
+@description('Name of the Deployment or MendixApp.')
+@maxLength(253)
+param appName string = ''
+
+@description('Replicas when started.')
+@minValue(1)
+@maxValue(50)
+param appReplicas int = 1
+
+@description('Certificate authority of the API server, PEM; empty: a public one.')
+@maxLength(8192)
+param appCertificateAuthority string = ''
+
 // --- telling what happens --------------------------------------------------------------------------------------------
 
 @description('Form of the messages about migrations; empty: none are sent.')
@@ -960,6 +995,46 @@ var sourceBlobSettings = empty(sourceAccountName)
       '${source}BLOB__ACCOUNT_URL': 'https://${sourceAccountName}.blob.${environment().suffixes.storage}/'
     }
 
+var appKindSettings = empty(appKind)
+  ? {}
+  : {
+      '${target}APP__KIND': appKind
+    }
+
+var appHookSettings = appKind == 'webhook'
+  ? {
+      '${target}APP__URL': '@Microsoft.KeyVault(SecretUri=${secretsUri}app-url/)'
+    }
+  : {}
+
+var appSecretSettings = appKind == 'webhook' && appSigned
+  ? {
+      '${target}APP__SECRET': '@Microsoft.KeyVault(SecretUri=${secretsUri}app-secret/)'
+    }
+  : {}
+
+var appAzureSettings = appKind == 'azure'
+  ? {
+      '${target}APP__RESOURCE_ID': appResourceId
+    }
+  : {}
+
+var appClusterSettings = appKind == 'kubernetes' || appKind == 'mendix-operator'
+  ? {
+      '${target}APP__SERVER': appServer
+      '${target}APP__NAMESPACE': appNamespace
+      '${target}APP__NAME': appName
+      '${target}APP__REPLICAS': string(appReplicas)
+      '${target}APP__TOKEN': '@Microsoft.KeyVault(SecretUri=${secretsUri}app-token/)'
+    }
+  : {}
+
+var appTrustSettings = empty(appCertificateAuthority)
+  ? {}
+  : {
+      '${target}APP__CA': appCertificateAuthority
+    }
+
 var notify = 'NOTIFY__${toUpper(replace(notifyChannel, '-', '_'))}__'
 
 var notifySettings = empty(notifyKind)
@@ -1019,6 +1094,12 @@ module functions 'modules/functions.bicep' = {
       mendixSettings,
       mendixAppSettings,
       sourceBlobSettings,
+      appKindSettings,
+      appHookSettings,
+      appSecretSettings,
+      appAzureSettings,
+      appClusterSettings,
+      appTrustSettings,
       notifySettings,
       notifyWebhookSettings,
       notifySecretSettings,

@@ -13,7 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared import redaction
 from shared.errors import Refusal
-from shared.settingnames import misspelt
+from shared.settingnames import misspelt, unresolved
 
 # Where a setting makes sense on one machine only; `infra/` never writes it.
 LOCAL: dict[str, Any] = {"where": "local"}
@@ -104,6 +104,37 @@ class TargetBlob(BlobAccount):
     container: str = Field(description="Container that the target app reads its files from.")
 
 
+class Application(Section):
+    """How the target app is stopped and started; without it, people do it and say so at a gate."""
+
+    kind: Literal["webhook", "azure", "kubernetes", "mendix-operator"] = Field(
+        description="A hook of the team; App Service or Container App; a Deployment; a MendixApp resource."
+    )
+    url: SecretStr | None = Field(default=None, description="Address of the `webhook`.")
+    secret: SecretStr | None = Field(default=None, description="Signs calls of the `webhook` (Standard Webhooks).")
+    resource_id: str | None = Field(default=None, description="Resource id of the `azure` app.")
+    server: str | None = Field(default=None, description="Kubernetes API server, https://host:port.")
+    namespace: str = Field(default="default", description="Kubernetes namespace.")
+    name: str = Field(default="", description="Name of the Deployment or MendixApp.")
+    replicas: int = Field(default=1, ge=1, le=50, description="Replicas when started.")
+    token: SecretStr | None = Field(default=None, description="Token of the Kubernetes service account.")
+    ca: str | None = Field(default=None, description="Certificate authority of the API server, PEM.")
+
+    @model_validator(mode="after")
+    def _complete(self) -> "Application":
+        cluster: dict[str, object] = {"SERVER": self.server, "NAME": self.name, "TOKEN": self.token}
+        needed: dict[str, dict[str, object]] = {
+            "webhook": {"URL": self.url},
+            "azure": {"RESOURCE_ID": self.resource_id},
+            "kubernetes": cluster,
+            "mendix-operator": cluster,
+        }
+        missing = [f"APP__{name}" for name, value in needed[self.kind].items() if not value]
+        if missing:
+            raise ValueError(f"an app of kind {self.kind} needs {', '.join(missing)}")
+        return self
+
+
 class TargetProfile(Section):
     """A target environment: one database, one container."""
 
@@ -113,6 +144,7 @@ class TargetProfile(Section):
     sql: SqlServer | None = Field(default=None, description="The database, if `kind` is `sqlserver`.")
     postgres: Postgres | None = Field(default=None, description="The database, if `kind` is `postgres`.")
     blob: TargetBlob = Field(description="The files.")
+    app: Application | None = Field(default=None, description="The target app; absent: people stop and start it.")
     throw_away: bool = Field(default=False, description="True only for a rehearsal target that may be dropped unasked.")
     max_parallel_chunks: int = Field(default=4, ge=1, le=64, description="Chunks of rows loaded at the same time.")
     max_parallel_files: int = Field(default=4, ge=1, le=64, description="Slices of files copied at the same time.")
@@ -259,7 +291,7 @@ class Settings(BaseSettings):
 @functools.cache
 def settings() -> Settings:
     """Return the settings of this process; `Refusal` SETTINGS_INVALID says which names are missing, wrong or unknown."""
-    problems = misspelt(list(Settings.model_fields))
+    problems = misspelt(list(Settings.model_fields)) + unresolved()
     found: Settings | None = None
     try:
         found = Settings()

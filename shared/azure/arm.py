@@ -72,6 +72,14 @@ class ResourceManager:
         """Ask for another size. TransientError ARM_BUSY while another change is under way."""
         self._call("PATCH", database_id, SQL_API, {"sku": {"name": sku}})
 
+    def look(self, resource_id: str, version: str) -> dict[str, Any]:
+        """Return a resource as ARM describes it."""
+        return self._call("GET", resource_id, version)
+
+    def act(self, resource_id: str, action: str, version: str) -> None:
+        """Ask for an action such as `start`. TransientError ARM_BUSY while another operation is under way."""
+        self._call("POST", f"{resource_id}/{action}", version)
+
     def _call(self, method: str, path: str, version: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         token = self.identity.get_token(f"{self.url}/.default").token
         try:

@@ -1,0 +1,71 @@
+"""An app behind a web hook of the team: it is told `start`, `stop` or `status`, and answers its state.
+
+Request: `POST {"command": "stop"}`, signed as Standard Webhooks says. Answer: `{"state": "running"}`, or `stopped`,
+or `changing`.
+"""
+
+import json
+import secrets
+from datetime import UTC, datetime
+from typing import cast
+
+import httpx
+
+from shared.apps.app import State
+from shared.communication.channels import signature
+from shared.errors import Refusal, TransientError
+from shared.settings import Application
+
+TIMEOUT = 30.0
+STATES = ("running", "stopped", "changing")
+
+
+class Webhook:
+    """Calls the hook."""
+
+    def __init__(self, settings: Application) -> None:
+        self.settings = settings
+
+    def state(self) -> State:
+        """Return what the hook says."""
+        return self._call("status")
+
+    def start(self) -> None:
+        """Tell it to start."""
+        self._call("start")
+
+    def stop(self) -> None:
+        """Tell it to stop."""
+        self._call("stop")
+
+    def _call(self, command: str) -> State:
+        body = json.dumps({"command": command}).encode()
+        headers = {"Content-Type": "application/json"}
+        if self.settings.secret is not None:
+            secret = self.settings.secret.get_secret_value()
+            headers |= signature(f"app-{secrets.token_hex(8)}", body, secret, datetime.now(UTC))
+        address = self.settings.url.get_secret_value() if self.settings.url else ""
+        try:
+            answer = httpx.post(address, content=body, headers=headers, timeout=TIMEOUT)
+        except httpx.HTTPError as error:
+            raise TransientError(
+                "APP_UNREACHABLE", "webhook", f"no answer to {command} ({type(error).__name__})."
+            ) from None
+        if answer.status_code >= 500 or answer.status_code in (408, 429):
+            raise TransientError(
+                "APP_UNREACHABLE", "webhook", f"expected 2xx to {command}, found {answer.status_code}."
+            )
+        if not answer.is_success:
+            raise Refusal(
+                "APP_REFUSED", "webhook", f"expected 2xx to {command}, found {answer.status_code}.",
+                "Check APP__URL and APP__SECRET of the target profile, and the hook's own log.",
+            )  # fmt: skip
+        return _state(answer)
+
+
+def _state(answer: httpx.Response) -> State:
+    try:
+        said = answer.json().get("state")
+    except (ValueError, AttributeError):
+        said = None
+    return cast("State", said) if said in STATES else "unknown"
