@@ -144,7 +144,13 @@ def _moment_text(value: Sql, to: SqlType, style: int | None) -> str:
 
 def moment_text(text: str, scale: int, style: int) -> str:
     """A date and time as a string. No function of our own: PostgreSQL would call it for every row."""
-    plain = {20: "YYYY-MM-DD HH24:MI:SS", 120: "YYYY-MM-DD HH24:MI:SS", 23: "YYYY-MM-DD", 112: "YYYYMMDD", 108: "HH24:MI:SS"}
+    plain = {
+        20: "YYYY-MM-DD HH24:MI:SS",
+        120: "YYYY-MM-DD HH24:MI:SS",
+        23: "YYYY-MM-DD",
+        112: "YYYYMMDD",
+        108: "HH24:MI:SS",
+    }
     if style in plain:
         return f"to_char({text}, '{plain[style]}')"
     pattern = 'YYYY-MM-DD"T"HH24:MI:SS' if style == 126 else "YYYY-MM-DD HH24:MI:SS"
@@ -200,7 +206,11 @@ def string_bytes(value: Sql) -> str:
     """The bytes a string has in SQL Server: UTF-16LE, UTF-8 or code page 1252."""
     if value.kind.is_unicode:
         return f"mssql.utf16({value.text})"
-    return f"convert_to({value.text}, 'UTF8')" if value.kind.is_utf8 or value.ascii else f"mssql.cp1252_bytes({value.text})"
+    return (
+        f"convert_to({value.text}, 'UTF8')"
+        if value.kind.is_utf8 or value.ascii
+        else f"mssql.cp1252_bytes({value.text})"
+    )
 
 
 # --- to numbers, moments, identifiers --------------------------------------------------------------------------------

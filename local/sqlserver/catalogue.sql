@@ -149,7 +149,7 @@ CREATE VIEW sys.key_constraints AS
 
 CREATE VIEW sys.foreign_keys AS
     SELECT name::mssql.sysname AS name, f.object_id, 1 AS schema_id, parent_object_id, 'F '::mssql.sysname AS type,
-        'FOREIGN_KEY_CONSTRAINT'::mssql.sysname AS type_desc, referenced_object_id, 0::mssql.bit AS is_disabled,
+        'FOREIGN_KEY_CONSTRAINT'::mssql.sysname AS type_desc, referenced_object_id, EXISTS (SELECT FROM pg_trigger AS g WHERE g.tgconstraint = f.conoid AND g.tgenabled = 'D')::int::mssql.bit AS is_disabled,
         (u.conoid IS NOT NULL)::int::mssql.bit AS is_not_trusted, 0::mssql.bit AS is_not_for_replication,
         (CASE confdeltype WHEN 'c' THEN 1 WHEN 'n' THEN 2 WHEN 'd' THEN 3 ELSE 0 END)::mssql.tinyint AS delete_referential_action,
         (CASE confdeltype WHEN 'c' THEN 'CASCADE' WHEN 'n' THEN 'SET_NULL' WHEN 'd' THEN 'SET_DEFAULT' ELSE 'NO_ACTION' END)::mssql.sysname

@@ -529,7 +529,7 @@ class Ddl:
         return Change("TRUNCATE TABLE", [f"TRUNCATE TABLE dbo.{quoted(table.name)}"], table=table.name)
 
     def alter_table(self) -> Change:
-        """ALTER TABLE table ADD | DROP | ALTER COLUMN | CHECK CONSTRAINT."""
+        """ALTER TABLE table ADD | DROP | ALTER COLUMN | CHECK CONSTRAINT | NOCHECK CONSTRAINT."""
         c = self.clauses
         c.expect("ALTER", "TABLE")
         table = self.existing()
@@ -546,6 +546,8 @@ class Ddl:
             self._alter_column(table, change)
         elif c.takes("CHECK", "CONSTRAINT"):
             self._trust(table, change, c.name(), validate=checked)
+        elif c.takes("NOCHECK", "CONSTRAINT"):
+            self._distrust(table, change, c.name())
         else:
             raise NotUnderstoodError(c.near(), self.statement)
         c.end()
@@ -655,14 +657,27 @@ class Ddl:
         told = literal(json.dumps(column_told(column.kind), ensure_ascii=False))
         change.script.append(f"COMMENT ON COLUMN {place}.{name} IS {told}")
 
+    def _distrust(self, table: Table, change: Change, name: str) -> None:
+        """NOCHECK CONSTRAINT: PostgreSQL's triggers behind the foreign keys no longer fire, on neither side."""
+        catalogue = self.context.catalogue
+        for stored in catalogue.foreign_keys(table, None if name.upper() == "ALL" else name):
+            change.script += [
+                f"ALTER TABLE {on} DISABLE TRIGGER {trigger}" for on, trigger in catalogue.triggers(stored)
+            ]
+            change.script.append(
+                "INSERT INTO mssql.untrusted SELECT oid FROM pg_constraint"
+                f" WHERE conname = '{stored}' ON CONFLICT DO NOTHING"
+            )
+
     def _trust(self, table: Table, change: Change, name: str, *, validate: bool) -> None:
         """CHECK CONSTRAINT: enables, and WITH CHECK looks at the rows that are there."""
         for stored in self.context.catalogue.foreign_keys(table, None if name.upper() == "ALL" else name):
             if validate:
                 change.script.append(self.context.catalogue.revalidation(table, stored))
-                change.script.append(
-                    f"DELETE FROM mssql.untrusted WHERE conoid = (SELECT oid FROM pg_constraint WHERE conname = '{stored}')"
-                )
+            else:
+                triggers = self.context.catalogue.triggers(stored)
+                change.script += [f"ALTER TABLE {on} ENABLE TRIGGER {trigger}" for on, trigger in triggers]
+            change.names[stored] = self.context.catalogue.key_told(stored)
 
 
 def column_told(kind: SqlType) -> dict[str, object]:

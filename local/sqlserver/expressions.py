@@ -213,7 +213,8 @@ class Expressions:
         _refuse_conflict(left, right, "add")
         kind = concatenated_type([left, right])
         narrow = [
-            part if kind.is_unicode or part.ascii else cast(part, varchar(MAX, kind.collation)) for part in (left, right)
+            part if kind.is_unicode or part.ascii else cast(part, varchar(MAX, kind.collation))
+            for part in (left, right)
         ]
         text = f"({narrow[0].text} || {narrow[1].text})"
         limit = 4000 if kind.is_unicode else 8000

@@ -183,6 +183,23 @@ class Catalogue:
             f"{definition.removesuffix(' NOT VALID')}; COMMENT ON CONSTRAINT {stored} ON {place} IS {literal(comment)}"
         )
 
+    def triggers(self, stored: str) -> list[tuple[str, str]]:
+        """Tables and names of the triggers with which PostgreSQL keeps a foreign key."""
+        rows = self._store.rows(
+            "SELECT g.tgrelid::regclass, g.tgname FROM pg_trigger AS g JOIN pg_constraint AS c ON c.oid = g.tgconstraint"
+            " WHERE c.conname = $1",
+            [text(stored)],
+        )
+        return [((on or b"").decode(), quoted((name or b"").decode())) for on, name in rows]
+
+    def key_told(self, stored: str) -> dict[str, object]:
+        """What the comment of a foreign key says: its name, the table and column it refers to."""
+        rows = self._store.rows(
+            "SELECT obj_description(oid, 'pg_constraint') FROM pg_constraint WHERE conname = $1", [text(stored)]
+        )
+        told: dict[str, object] = json.loads(rows[0][0] or b"{}")
+        return told
+
     def default_column(self, table: Table, name: str) -> str | None:
         """The column a default constraint of that name belongs to."""
         rows = self._store.rows(

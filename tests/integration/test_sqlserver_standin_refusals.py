@@ -91,7 +91,7 @@ REFUSED = [
     "CREATE SEQUENCE [dbo].[s] AS bigint START WITH 1",
     "CREATE USER [u] WITHOUT LOGIN",
     "ALTER TABLE [dbo].[t] REBUILD",
-    "ALTER TABLE [dbo].[t] NOCHECK CONSTRAINT ALL",
+    "ALTER TABLE [dbo].[t] NOCHECK TRIGGER ALL",
     "ALTER TABLE [dbo].[t] ALTER COLUMN [a] bigint NULL",
     "ALTER TABLE [dbo].[t] SWITCH TO [dbo].[u]",
     "ALTER INDEX ALL ON [dbo].[t] REBUILD",

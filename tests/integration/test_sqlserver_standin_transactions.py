@@ -305,3 +305,17 @@ def test_foreign_keys_are_checked_and_cascade(table: pyodbc.Connection) -> None:
     assert _failing(table, "DROP TABLE [dbo].[t]") == 3726
     table.execute("DELETE FROM [dbo].[t]")
     assert table.execute("SELECT COUNT(*) FROM [dbo].[child]").fetchval() == 0
+
+
+def test_a_foreign_key_that_is_not_checked_lets_orphans_in_until_it_is_checked_again(table: pyodbc.Connection) -> None:
+    table.execute("CREATE TABLE [dbo].[child] ([id] int NOT NULL PRIMARY KEY, [parent] int NULL)")
+    table.execute("ALTER TABLE [dbo].[child] ADD CONSTRAINT [fk] FOREIGN KEY ([parent]) REFERENCES [dbo].[t] ([id])")
+    told = "SELECT [is_disabled], [is_not_trusted] FROM sys.foreign_keys"
+    table.execute("INSERT INTO [dbo].[t] ([id]) VALUES (1); ALTER TABLE [dbo].[child] NOCHECK CONSTRAINT ALL")
+    assert tuple(table.execute(told).fetchone()) == (True, True)
+    table.execute("INSERT INTO [dbo].[child] VALUES (1, 9), (2, 1); DELETE FROM [dbo].[t]")
+    with pytest.raises(pyodbc.Error, match=r'547|FOREIGN KEY constraint "fk"'):
+        table.execute("ALTER TABLE [dbo].[child] WITH CHECK CHECK CONSTRAINT ALL")
+    table.execute("UPDATE [dbo].[child] SET [parent] = NULL; ALTER TABLE [dbo].[child] WITH CHECK CHECK CONSTRAINT ALL")
+    assert tuple(table.execute(told).fetchone()) == (False, False)
+    assert _failing(table, "INSERT INTO [dbo].[child] VALUES (3, 9)") == 547
