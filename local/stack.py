@@ -209,7 +209,9 @@ class Stack:
             self.store = self._postgres("store", kept.store)
             self._serve("sqlserver", self._sql_server_command(), self._sql_server_secrets())
         if self.snapshot:
+            # Quick jobs: the app polls for the first time after two seconds.
             command = ["local.mendixcloud", "--snapshot", str(self.snapshot.resolve())]
+            command += ["--queued", "0.3", "--running", "1"]
             self._serve("mendixcloud", command, {"MXFERRY_MENDIX_API_KEY": kept.mendix_api_key})
         self.state.ports["azurite"] = self.azurite.wait().port
 
