@@ -1,0 +1,193 @@
+"""The contract with mssql_py_core, which is no public API: every name and behaviour that `shared.sqlserver.bulk` uses.
+
+When mssql-python or mssql-python-rs is upgraded, this file says what changed.
+"""
+
+import hashlib
+from datetime import datetime
+from decimal import Decimal
+from types import SimpleNamespace
+
+import mssql_py_core
+import pyarrow as pa
+import pytest
+
+from shared.settings import SqlServer
+from shared.sqlserver.bulk import CORE_ERRORS, BulkSession, core_context, is_sql_port
+from shared.sqlserver.errors import number_of
+
+
+def profile_of(server, database, **more):
+    values = {"encrypt": "no", "user": server.user, "password": server.password, **more}
+    return SqlServer(server=f"{server.host},{server.port}", database=database, **values)
+
+
+@pytest.fixture
+def database(sql_server, sql_database):
+    with sql_server.connect(sql_database) as connection:
+        connection.execute(
+            "CREATE TABLE [dbo].[a$b] ([id] bigint NOT NULL, [text] nvarchar(5) NULL, [at] datetime2(3) NULL,"
+            " [amount] decimal(28,8) NULL)"
+        )
+        yield connection
+
+
+@pytest.fixture
+def session(sql_server, sql_database, database):
+    session = BulkSession(profile_of(sql_server, sql_database))
+    yield session
+    session.close()
+
+
+SCHEMA = pa.schema(
+    [("id", pa.int64()), ("text", pa.string()), ("at", pa.timestamp("us")), ("amount", pa.decimal128(28, 8))]
+)
+
+
+def reader(*rows):
+    columns = [pa.array([row[place] for row in rows], kind) for place, kind in enumerate(SCHEMA.types)]
+    return pa.RecordBatchReader.from_batches(SCHEMA, iter([pa.RecordBatch.from_arrays(columns, schema=SCHEMA)]))
+
+
+ROW = (1, "é😀", datetime(2026, 1, 2, 3, 4, 5, 678000), Decimal("1.50000000"))
+
+
+def load(session, source):
+    return session.load("a$b", source, SCHEMA.names, table_lock=True)
+
+
+def stored(database):
+    return [
+        tuple(row) for row in database.execute("SELECT [id], [text], [at], [amount] FROM [dbo].[a$b] ORDER BY [id]")
+    ]
+
+
+def test_the_names_we_touch_are_there():
+    assert {"cursor", "close"} <= set(dir(mssql_py_core.PyCoreConnection))
+    assert {"execute", "fetchall", "bulkcopy_arrow"} <= set(dir(mssql_py_core.PyCoreCursor))
+    signature = mssql_py_core.PyCoreCursor.bulkcopy_arrow.__text_signature__
+    for name in ("batch_size", "timeout", "column_mappings", "keep_identity", "table_lock", "keep_nulls"):
+        assert f"{name}=" in signature
+
+
+def test_a_load_and_t_sql_share_one_transaction(session, database):
+    session.execute("BEGIN TRANSACTION")
+    assert load(session, reader(ROW)) == 1
+    assert session.query("SELECT @@TRANCOUNT") == [(1,)]
+    session.rollback()
+    assert stored(database) == []
+    session.execute("BEGIN TRANSACTION")
+    load(session, reader(ROW))
+    session.execute("COMMIT TRANSACTION")
+    assert stored(database) == [ROW]
+
+
+def test_nulls_and_an_empty_source_are_loaded_as_such(session, database):
+    assert load(session, reader()) == 0
+    assert load(session, reader((2, None, None, None))) == 1
+    assert stored(database) == [(2, None, None, None)]
+
+
+def test_columns_are_matched_by_name_in_the_order_of_the_source(session, database):
+    batch = pa.RecordBatch.from_arrays([pa.array(["x"]), pa.array([7])], names=["one", "two"])
+    source = pa.RecordBatchReader.from_batches(batch.schema, iter([batch]))
+    session.load("a$b", source, ["text", "id"], table_lock=False)
+    assert stored(database) == [(7, "x", None, None)]
+
+
+def test_a_source_that_fails_raises_and_the_rollback_leaves_nothing(session, database):
+    def failing():
+        yield pa.RecordBatch.from_arrays(
+            [pa.array([value], kind) for value, kind in zip(ROW, SCHEMA.types, strict=True)], schema=SCHEMA
+        )
+        raise ConnectionError("the source is gone")
+
+    session.execute("BEGIN TRANSACTION")
+    with pytest.raises(CORE_ERRORS):
+        load(session, pa.RecordBatchReader.from_batches(SCHEMA, failing()))
+    session.rollback()
+    assert stored(database) == []
+    assert load(session, reader(ROW)) == 1, "the session can be used again"
+
+
+def test_the_servers_error_number_is_in_the_text(session, database):
+    database.execute("ALTER TABLE [dbo].[a$b] ADD CONSTRAINT [pk] PRIMARY KEY CLUSTERED ([id])")
+    with pytest.raises(CORE_ERRORS) as raised:
+        load(session, reader(ROW, ROW))
+    assert number_of(raised.value) == 2627
+    with pytest.raises(CORE_ERRORS) as raised:
+        session.execute("SELECT [nothing] FROM [dbo].[a$b]")
+    assert number_of(raised.value) == 207
+
+
+@pytest.mark.parametrize(
+    ("row", "word"),
+    [
+        ((1, "😀😀😀", None, None), "6"),  # three characters, six UTF-16 units
+        ((None, "x", None, None), "(?i)null"),
+    ],
+)
+def test_the_core_refuses_what_the_column_cannot_hold(session, database, row, word):
+    session.execute("BEGIN TRANSACTION")
+    with pytest.raises(CORE_ERRORS, match=word):
+        load(session, reader(row))
+    session.rollback()
+    assert stored(database) == []
+
+
+def test_the_core_truncates_timestamps_which_is_why_we_round_them(session, database):
+    load(session, reader((1, None, datetime(2026, 1, 1, 0, 0, 0, 999999), None)))
+    assert stored(database)[0][2] == datetime(2026, 1, 1, 0, 0, 0, 999000)
+
+
+def test_packets_have_the_size_we_ask_for_and_the_login_names_the_program(session, database):
+    names = [
+        row[0] for row in database.execute("SELECT program_name FROM sys.dm_exec_sessions WHERE is_user_process = 1")
+    ]
+    assert "mxferry" in names
+
+
+@pytest.mark.parametrize("encrypt", ["yes", "no"])
+def test_the_session_is_encrypted_as_the_profile_says(sql_server_tls, encrypt):
+    database = sql_server_tls.new_database()
+    session = BulkSession(profile_of(sql_server_tls, database, encrypt=encrypt, trust_server_certificate=True))
+    assert session.query("SELECT DB_NAME()") == [(database,)]
+    session.close()
+
+
+def test_a_self_signed_certificate_is_refused_unless_the_profile_trusts_it(sql_server_tls):
+    database = sql_server_tls.new_database()
+    with pytest.raises(CORE_ERRORS):
+        BulkSession(profile_of(sql_server_tls, database, encrypt="yes"))
+
+
+def test_without_a_password_the_login_is_an_access_token(sql_server_tls):
+    credential = SimpleNamespace(get_token=lambda scope: SimpleNamespace(token=f"token for {scope}"))
+    database = sql_server_tls.new_database()
+    profile = profile_of(
+        sql_server_tls, database, user=None, password=None, encrypt="yes", trust_server_certificate=True
+    )
+    BulkSession(profile, credential=credential).close()
+    token = "token for https://database.windows.net/.default"
+    seen = sql_server_tls.statistics()["tokens_sha256"]
+    assert {hashlib.sha256(token.encode(code)).hexdigest() for code in ("utf-8", "utf-16-le")} & set(seen)
+
+
+def test_a_wrong_password_is_a_login_error_without_the_password(sql_server, sql_database):
+    with pytest.raises(CORE_ERRORS) as raised:
+        BulkSession(profile_of(sql_server, sql_database, password="not-the-password"))
+    assert number_of(raised.value) == 18456
+    assert "not-the-password" not in str(raised.value)
+
+
+def test_a_context_has_either_a_login_or_a_token(sql_server):
+    context = core_context(profile_of(sql_server, "db"))
+    assert context["user_name"] == sql_server.user
+    assert "access_token" not in context
+    assert (context["connect_retry_count"], context["packet_size"]) == (0, 32767)
+
+
+def test_the_ports_of_a_session_are_its_own_and_those_azure_redirects_to():
+    profile = SqlServer(server="x.database.windows.net", database="d", user="u", password="p")
+    assert [is_sql_port(profile, port) for port in (1433, 11007, 5432)] == [True, True, False]
+    assert is_sql_port(profile.model_copy(update={"server": "127.0.0.1,4711"}), 4711)
