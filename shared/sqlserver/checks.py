@@ -1,6 +1,7 @@
 """Preflight on the target database: reachable, fit, allowed, empty, unused. Reads only."""
 
 from collections.abc import Callable
+from typing import Literal
 
 import pyodbc
 
@@ -9,6 +10,9 @@ from shared.settings import SqlServer, TargetProfile
 from shared.sqlserver import catalogue
 from shared.sqlserver.completion import COMPATIBILITY_LEVEL, OPTIONS
 from shared.sqlserver.connection import PROGRAM, session
+from shared.sqlserver.existing import app_rows
+
+Mode = Literal["create", "existing"]
 
 LOGIN_SECONDS = 30
 FIRST_MAJOR = 15
@@ -23,11 +27,13 @@ WAKING = 40613
 """Azure SQL's error number while a serverless database resumes."""
 
 
-def check_target(profile: TargetProfile, collation: str | None = None, *, identity: str | None = None) -> list[Finding]:
+def check_target(
+    profile: TargetProfile, collation: str | None = None, *, identity: str | None = None, mode: Mode = "create"
+) -> list[Finding]:
     """Return everything that is wrong or noteworthy about a profile's database; all findings at once.
 
     `collation` is the one the request wants for new columns; `identity` the name of the app's managed identity, for
-    the remedies. Raises TransientError only while a paused database wakes up.
+    the remedies; `mode` the target mode: `create` wants an empty database, `existing` a runtime's schema. Raises TransientError only while a paused database wakes up.
     """
     if profile.sql is None:
         return [_error("TARGET_KIND", "target profile", "expected a SQL Server target, found a profile without one.")]
@@ -35,7 +41,7 @@ def check_target(profile: TargetProfile, collation: str | None = None, *, identi
     found: list[Finding] = []
     try:
         with session(profile.sql, timeout=60, login_timeout=LOGIN_SECONDS) as connection:
-            for check in _checks(profile.sql, where, collation, identity):
+            for check in _checks(profile.sql, where, collation, identity, mode):
                 found.extend(check(connection))
     except MxferryError as error:
         if str(WAKING) in error.message:
@@ -45,13 +51,13 @@ def check_target(profile: TargetProfile, collation: str | None = None, *, identi
 
 
 def _checks(
-    sql: SqlServer, where: str, collation: str | None, identity: str | None
+    sql: SqlServer, where: str, collation: str | None, identity: str | None, mode: Mode
 ) -> list[Callable[[pyodbc.Connection], list[Finding]]]:
     return [
         lambda connection: _engine(connection, where),
         lambda connection: _rights(connection, sql, where, identity),
         lambda connection: _options(connection, where),
-        lambda connection: _empty(connection, where),
+        lambda connection: _empty(connection, where) if mode == "create" else _prepared(connection, where),
         lambda connection: _in_use(connection, where),
         lambda connection: _collation(connection, where, collation),
     ]
@@ -114,6 +120,22 @@ def _empty(connection: pyodbc.Connection, where: str) -> list[Finding]:
     message = f"expected no tables in schema dbo, found {len(rows)} with {sum(rows.values())} rows."
     remedy = 'Use an empty database, or say `"target_not_empty": "drop"` with the profile\'s name in `"confirm"`.'
     found = _error("TARGET_NOT_EMPTY", where, message, remedy)
+    return [found.model_copy(update={"count": len(rows), "examples": [f"{name}: {n} rows" for name, n in largest]})]
+
+
+def _prepared(connection: pyodbc.Connection, where: str) -> list[Finding]:
+    """Target mode `existing`: a runtime has made the schema, and nobody has worked in it yet."""
+    if not catalogue.table_exists(connection, "mendixsystem$entity"):
+        message = "expected the schema that a Mendix runtime makes at its first start, found no mendixsystem$entity."
+        remedy = 'Start the app once on this database and stop it, or use `"target_mode": "create"`.'
+        return [_error("TARGET_HAS_NO_SCHEMA", where, message, remedy)]
+    rows = app_rows(catalogue.table_rows(connection))
+    if not rows:
+        return []
+    message = f"expected no rows of the app on the target, found {sum(rows.values())} rows in {len(rows)} tables."
+    remedy = 'Use a fresh database, or say `"target_not_empty": "drop"` with the profile\'s name in `"confirm"`.'
+    found = _error("TARGET_NOT_EMPTY", where, message, remedy)
+    largest = sorted(rows.items(), key=lambda item: (-item[1], item[0]))[:10]
     return [found.model_copy(update={"count": len(rows), "examples": [f"{name}: {n} rows" for name, n in largest]})]
 
 

@@ -62,6 +62,21 @@ def test_our_own_tables_of_an_earlier_run_do_not_count(profile: TargetProfile) -
     assert "TARGET_NOT_EMPTY" not in found(profile)
 
 
+def test_mode_existing_wants_a_runtimes_schema_without_rows_of_the_app(profile: TargetProfile) -> None:
+    def seen() -> dict[str, Finding]:
+        return {finding.code: finding for finding in check_target(profile, mode="existing")}
+
+    assert seen()["TARGET_HAS_NO_SCHEMA"].severity == "error"
+    assert profile.sql is not None
+    with connect(profile.sql) as connection:
+        for table in ("mendixsystem$entity", "system$user", "crm$customer"):
+            connection.execute(f"CREATE TABLE [dbo].[{table}] ([id] bigint NOT NULL)")
+            connection.execute(f"INSERT INTO [dbo].[{table}] ([id]) VALUES (?)", 1)
+            if table != "crm$customer":
+                assert not {"TARGET_HAS_NO_SCHEMA", "TARGET_NOT_EMPTY"} & set(seen())
+    assert seen()["TARGET_NOT_EMPTY"].examples == ["crm$customer: 1 rows"]
+
+
 def test_sessions_of_the_app_are_a_warning(sql_server: Any, profile: TargetProfile) -> None:
     assert profile.sql is not None
     with sql_server.connect(profile.sql.database, APP="Mendix Runtime"):
