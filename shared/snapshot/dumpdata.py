@@ -6,11 +6,11 @@ A block is a type byte, the entry's dump id, then chunks (length, bytes) until a
 """
 
 import struct
-from collections.abc import Iterable, Iterator
-from typing import IO, Any, Protocol, cast
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Protocol
 
 import lz4.frame
-import zstandard
+from backports.zstd import ZstdDecompressor, ZstdError
 from isal import igzip_lib
 
 from shared.errors import Refusal
@@ -24,7 +24,8 @@ HEADER = struct.Struct("<BBI")  # type, sign, dump id
 LENGTH = struct.Struct("<BI")  # sign, length
 DECOMPRESSION_ERRORS = (
     *INFLATE_ERRORS,
-    zstandard.ZstdError,
+    ZstdError,
+    EOFError,  # what zstd raises for data after its end
     RuntimeError,  # what lz4 raises
 )
 
@@ -148,19 +149,20 @@ class _Bounded(Protocol):
     def decompress(self, data: bytes, max_length: int) -> bytes: ...
 
 
+DECOMPRESSORS: dict[Compression, Callable[[], Any]] = {
+    "gzip": lambda: igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_ZLIB),
+    "lz4": lz4.frame.LZ4FrameDecompressor,
+    # Of Python 3.14's standard library, brought to 3.13; the package `zstandard` is eighteen times as large.
+    "zstd": ZstdDecompressor,
+}
+
+
 def _decompressed(payload: Iterator[bytes], compression: Compression) -> Iterator[bytes]:
     """Yield the decompressed bytes in pieces of up to `TEXT_PIECE`, however well they were compressed."""
     if compression == "none":
         yield from payload
-    elif compression == "zstd":
-        yield from _zstd(payload)
     else:
-        decompressor: Any = (
-            igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_ZLIB)
-            if compression == "gzip"
-            else lz4.frame.LZ4FrameDecompressor()
-        )
-        yield from _bounded(decompressor, payload)
+        yield from _bounded(DECOMPRESSORS[compression](), payload)
 
 
 def _bounded(decompressor: _Bounded, payload: Iterator[bytes]) -> Iterator[bytes]:
@@ -177,35 +179,9 @@ def _bounded(decompressor: _Bounded, payload: Iterator[bytes]) -> Iterator[bytes
         raise unreadable("a compressed table without its end")
 
 
-def _zstd(payload: Iterator[bytes]) -> Iterator[bytes]:
-    source = _Source(payload)
-    reader = zstandard.ZstdDecompressor().stream_reader(cast("IO[bytes]", source), read_size=1 << 17)
-    while text := _checked(reader.read, TEXT_PIECE):
-        yield text
-    if source.read(1):
-        raise unreadable("data after the end of a compressed table")
-
-
 def _checked(function: Any, *arguments: Any) -> bytes:
     """Call a decompressor; its errors, one type a library, become ours."""
     try:
         return bytes(function(*arguments))
     except DECOMPRESSION_ERRORS as error:
         raise unreadable(f"table data that cannot be decompressed ({error})") from None
-
-
-class _Source:
-    """The payload as a file, which is what zstandard's bounded reader takes."""
-
-    def __init__(self, payload: Iterator[bytes]) -> None:
-        self._payload = payload
-        self._rest = b""
-
-    def read(self, size: int = -1) -> bytes:
-        while not self._rest:
-            chunk = next(self._payload, None)
-            if chunk is None:
-                return b""
-            self._rest = chunk
-        piece, self._rest = self._rest[:size], self._rest[size:]
-        return piece
