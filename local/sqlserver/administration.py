@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from local.sqlserver import store
 from local.sqlserver.clauses import Clauses
-from local.sqlserver.errors import NotUnderstoodError, SqlError
 from local.sqlserver.collations import check_collation
+from local.sqlserver.errors import NotUnderstoodError, SqlError
 from local.sqlserver.store import quoted, text
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 from local.sqlserver.casts import cast
 from local.sqlserver.clauses import Clauses
-from local.sqlserver.errors import NotUnderstoodError, SqlError, syntax_error
 from local.sqlserver.collations import check_collation
+from local.sqlserver.errors import NotUnderstoodError, SqlError, syntax_error
 from local.sqlserver.expressions import Context
 from local.sqlserver.parsing import parse_expression, parse_query
 from local.sqlserver.queries import Queries

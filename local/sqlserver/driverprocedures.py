@@ -8,21 +8,12 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from local.sqlserver import tokens
+from local.sqlserver.cells import encoder, null_cell
 from local.sqlserver.errors import SqlError
 from local.sqlserver.parsing import parse_batch, parse_query
 from local.sqlserver.queries import find_table
 from local.sqlserver.scope import Column
-from local.sqlserver.sqltypes import (
-    INT,
-    SMALLINT,
-    SYSNAME,
-    TINYINT,
-    SqlType,
-    encoder,
-    null_cell,
-    nvarchar,
-    type_info,
-)
+from local.sqlserver.sqltypes import INT, SMALLINT, SYSNAME, TINYINT, SqlType, nvarchar, type_info
 
 if TYPE_CHECKING:
     from local.sqlserver.session import Session

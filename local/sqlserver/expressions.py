@@ -130,7 +130,7 @@ class Expressions:
         if not node.args.get("table") and not node.this.args.get("quoted"):
             if name.startswith("$"):
                 raise NotUnderstoodError(name)
-            from local.sqlserver.builtins import NILADIC
+            from local.sqlserver.functions import NILADIC
 
             if name.upper() in NILADIC:
                 return NILADIC[name.upper()](self)
@@ -289,7 +289,7 @@ class Expressions:
 
     def call(self, name: str, arguments: list[exp.Expression], node: exp.Expression) -> Sql:
         """A function call."""
-        from local.sqlserver.builtins import FUNCTIONS
+        from local.sqlserver.functions import FUNCTIONS
 
         handler = FUNCTIONS.get(name.upper())
         if handler is None:

@@ -8,23 +8,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from local.sqlserver import tokens
+from local.sqlserver.cells import encoder, null_cell
 from local.sqlserver.clauses import Clauses
 from local.sqlserver.errors import NotUnderstoodError, SqlError, syntax_error
 from local.sqlserver.expressions import Variable
 from local.sqlserver.parsing import parse_batch
 from local.sqlserver.session import ReturnError, raw_value, values_of
-from local.sqlserver.sqltypes import (
-    INT,
-    MAX,
-    SYSNAME,
-    SqlType,
-    collation_bytes,
-    encoder,
-    null_cell,
-    nvarchar,
-    varbinary,
-    varchar,
-)
+from local.sqlserver.sqltypes import INT, MAX, SYSNAME, SqlType, collation_bytes, nvarchar, varbinary, varchar
 from local.sqlserver.store import text
 
 if TYPE_CHECKING:

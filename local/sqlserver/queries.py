@@ -290,7 +290,7 @@ class _Select:
 
 
 def _is_call(item: exp.Column, scope: Scope) -> bool:
-    from local.sqlserver.builtins import NILADIC
+    from local.sqlserver.functions import NILADIC
 
     quoted_name = item.this.args.get("quoted")
     return not item.args.get("table") and not quoted_name and item.name.upper() in NILADIC

@@ -1,16 +1,15 @@
 """One client's session: batches, statements, transactions, errors, results."""
 
-import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from local.sqlserver import administration, changes, tokens
-from local.sqlserver.bulk import BulkTarget, prepare_bulk
+from local.sqlserver import changes, tokens
+from local.sqlserver.bulk import BulkTarget
 from local.sqlserver.casts import Sql
+from local.sqlserver.cells import Encoder, column_codec
 from local.sqlserver.changes import Statement
-from local.sqlserver.clauses import Clauses
-from local.sqlserver.ddl import Change, Ddl
+from local.sqlserver.ddl import Change
 from local.sqlserver.errors import (
     STATEMENT_ERRORS,
     AttentionError,
@@ -21,7 +20,7 @@ from local.sqlserver.expressions import Context, Variable
 from local.sqlserver.parsing import Block, If, Simple, Try, parse_batch
 from local.sqlserver.scope import Catalogue
 from local.sqlserver.server import Hub
-from local.sqlserver.sqltypes import INT, SMALLINT, Encoder, SqlType, column_codec, decimal, nvarchar
+from local.sqlserver.sqltypes import INT, SMALLINT, SqlType, decimal, nvarchar
 from local.sqlserver.store import Row, Store, Value, literal
 from local.sqlserver.storeerrors import Raw
 from local.sqlserver.wire import Channel
@@ -226,7 +225,9 @@ class Session:
         Raises:
             SqlError: It failed, or the stand-in does not understand it.
         """
-        handler = _VERBS.get(statement.verb)
+        from local.sqlserver.statements import VERBS
+
+        handler = VERBS.get(statement.verb)
         if handler is None:
             raise NotUnderstoodError(statement.text)
         if self.state.doomed and statement.verb not in ("ROLLBACK", "IF", "SELECT", "SET", "THROW", "PRINT"):
@@ -391,6 +392,22 @@ class Session:
         self.state.doomed = False
         self.state.savepoints.clear()
 
+    def assign(self, name: str, text: str, variables: dict[str, Variable]) -> None:
+        """SET @name = expression."""
+        statement, kind = changes.set_variable(self.context(variables), name, text)
+        rows = self.guarded(lambda: self.store.rows(statement.sql, values_of(statement, variables)))
+        variables[name.lower()] = Variable(kind, raw_value(kind, rows[0][0]))
+
+    def change(self, change: Change) -> None:
+        """Runs DDL; all of a statement or nothing of it."""
+        if change.script:
+            self.guarded(lambda: self.store.script("; ".join(change.script)), change.verb, change.names)
+
+    def scalar(self, text: str, variables: dict[str, Variable]) -> bytes | None:
+        """The value of one expression, in PostgreSQL's text format."""
+        _, statement = changes.scalar(self.context(variables), text)
+        return self.guarded(lambda: self.store.rows(statement.sql, values_of(statement, variables)))[0][0]
+
     # --- faults ----------------------------------------------------------------------------------------------------
 
     def misbehave(self, statement: str) -> None:
@@ -405,225 +422,6 @@ class Session:
             severity = 13 if number == 1205 else 20 if number == 40501 else 16
             raise SqlError(number, f"Injected fault: error {number}.", severity)
         time.sleep(fault["seconds"])
-
-    # --- verbs -----------------------------------------------------------------------------------------------------
-
-    def _select(self, text: str, variables: dict[str, Variable]) -> None:
-        self.run(changes.select(self.context(variables), text), variables)
-
-    def _with(self, text: str, variables: dict[str, Variable]) -> None:
-        if re.search(r"\b(INSERT|UPDATE|DELETE|MERGE)\b", text, re.IGNORECASE):
-            raise NotUnderstoodError(text)
-        self._select(text, variables)
-
-    def _insert(self, text: str, variables: dict[str, Variable]) -> None:
-        clauses = Clauses(text)
-        if clauses.takes("INSERT", "BULK"):
-            self.bulk = prepare_bulk(self, clauses)
-            return
-        self.run(changes.insert(self.context(variables), text), variables)
-
-    def _update(self, text: str, variables: dict[str, Variable]) -> None:
-        if Clauses(text).takes("UPDATE", "STATISTICS"):
-            administration.update_statistics(self, text)
-            return
-        self.run(changes.update(self.context(variables), text), variables)
-
-    def _delete(self, text: str, variables: dict[str, Variable]) -> None:
-        self.run(changes.delete(self.context(variables), text), variables)
-
-    def _set(self, text: str, variables: dict[str, Variable]) -> None:
-        clauses = Clauses(text)
-        clauses.expect("SET")
-        if clauses.word() != "@":
-            administration.set_option(self, clauses)
-            return
-        name = clauses.variable()
-        clauses.expect("=")
-        self.assign(name, clauses.rest(), variables)
-
-    def assign(self, name: str, text: str, variables: dict[str, Variable]) -> None:
-        """SET @name = expression."""
-        statement, kind = changes.set_variable(self.context(variables), name, text)
-        rows = self.guarded(lambda: self.store.rows(statement.sql, values_of(statement, variables)))
-        variables[name.lower()] = Variable(kind, raw_value(kind, rows[0][0]))
-
-    def _declare(self, text: str, variables: dict[str, Variable]) -> None:
-        clauses = Clauses(text)
-        clauses.expect("DECLARE")
-        while True:
-            name = clauses.variable()
-            clauses.takes("AS")
-            if clauses.word() in ("TABLE", "CURSOR"):
-                raise NotUnderstoodError(text)
-            if name.lower() in variables:
-                raise SqlError(134, f"The variable name '@{name}' has already been declared.", 15)
-            variables[name.lower()] = Variable(clauses.data_type())
-            if clauses.takes("="):
-                self.assign(name, clauses.until(","), variables)
-            if not clauses.takes(","):
-                break
-        clauses.end()
-
-    def _begin(self, text: str, variables: dict[str, Variable]) -> None:
-        clauses = Clauses(text)
-        clauses.expect("BEGIN")
-        if not (clauses.takes("TRAN") or clauses.takes("TRANSACTION")):
-            raise NotUnderstoodError(text)
-        if not clauses.done:
-            clauses.name()
-        clauses.end()
-        self.begin()
-
-    def _commit(self, text: str, variables: dict[str, Variable]) -> None:
-        clauses = Clauses(text)
-        clauses.expect("COMMIT")
-        _ = clauses.takes("TRAN") or clauses.takes("TRANSACTION") or clauses.takes("WORK")
-        if not clauses.done:
-            clauses.name()
-        clauses.end()
-        self.commit()
-
-    def _rollback(self, text: str, variables: dict[str, Variable]) -> None:
-        clauses = Clauses(text)
-        clauses.expect("ROLLBACK")
-        _ = clauses.takes("TRAN") or clauses.takes("TRANSACTION") or clauses.takes("WORK")
-        name = "" if clauses.done else clauses.name()
-        clauses.end()
-        if self.state.trancount == 0:
-            raise SqlError(3903, "The ROLLBACK TRANSACTION request has no corresponding BEGIN TRANSACTION.")
-        if name.lower() in self.state.savepoints:
-            self.store.script(f'ROLLBACK TO SAVEPOINT "save_{name.lower()}"')
-            return
-        self.roll_back()
-
-    def _save(self, text: str, variables: dict[str, Variable]) -> None:
-        clauses = Clauses(text)
-        clauses.expect("SAVE")
-        _ = clauses.takes("TRAN") or clauses.takes("TRANSACTION")
-        name = clauses.name().lower()
-        clauses.end()
-        if self.state.trancount == 0:
-            raise SqlError(628, "Cannot issue SAVE TRANSACTION when there is no active transaction.")
-        if not re.fullmatch(r"\w{1,32}", name):
-            raise NotUnderstoodError(text)
-        self.store.script(f'SAVEPOINT "save_{name}"')
-        self.state.savepoints.append(name)
-
-    def _create(self, text: str, variables: dict[str, Variable]) -> None:
-        clauses = Clauses(text)
-        clauses.expect("CREATE")
-        words = [clauses.word(ahead) for ahead in range(3)]
-        if words[0] == "TABLE":
-            self.change(Ddl(self.context({}), text).create_table())
-        elif "INDEX" in words and words[0] in ("INDEX", "UNIQUE", "CLUSTERED", "NONCLUSTERED"):
-            self.change(Ddl(self.context({}), text).create_index())
-        elif "PROCEDURE" in words or "PROC" in words:
-            administration.create_procedure(self, text)
-        elif words[0] == "DATABASE":
-            administration.create_database(self, clauses)
-        else:
-            raise NotUnderstoodError(text)
-
-    def _alter(self, text: str, variables: dict[str, Variable]) -> None:
-        clauses = Clauses(text)
-        clauses.expect("ALTER")
-        if clauses.word() == "TABLE":
-            self.change(Ddl(self.context({}), text).alter_table())
-        elif clauses.word() == "DATABASE":
-            administration.alter_database(self, clauses)
-        elif clauses.word() in ("PROCEDURE", "PROC"):
-            administration.create_procedure(self, text)
-        else:
-            raise NotUnderstoodError(text)
-
-    def _drop(self, text: str, variables: dict[str, Variable]) -> None:
-        clauses = Clauses(text)
-        clauses.expect("DROP")
-        if clauses.word() == "TABLE":
-            self.change(Ddl(self.context({}), text).drop_table())
-        elif clauses.word() == "INDEX":
-            self.change(Ddl(self.context({}), text).drop_index())
-        elif clauses.word() in ("PROCEDURE", "PROC"):
-            administration.drop_procedure(self, clauses)
-        elif clauses.word() == "DATABASE":
-            administration.drop_database(self, clauses)
-        else:
-            raise NotUnderstoodError(text)
-
-    def _truncate(self, text: str, variables: dict[str, Variable]) -> None:
-        self.change(Ddl(self.context({}), text).truncate_table())
-
-    def change(self, change: Change) -> None:
-        """Runs DDL; all of a statement or nothing of it."""
-        if change.script:
-            self.guarded(lambda: self.store.script("; ".join(change.script)), change.verb, change.names)
-
-    def _execute(self, text: str, variables: dict[str, Variable]) -> None:
-        from local.sqlserver.procedures import execute
-
-        execute(self, text, variables)
-
-    def _return(self, text: str, variables: dict[str, Variable]) -> None:
-        clauses = Clauses(text)
-        clauses.expect("RETURN")
-        if clauses.done:
-            raise ReturnError(0)
-        holder = {"return": Variable(INT), **variables}
-        self.assign("return", clauses.rest(), holder)
-        raise ReturnError(int(holder["return"].value or b"0"))
-
-    def _throw(self, text: str, variables: dict[str, Variable]) -> None:
-        clauses = Clauses(text)
-        clauses.expect("THROW")
-        if clauses.done and self.state.caught:
-            raise self.state.caught
-        parts = [self._one(part, variables) for part in clauses.rest().split(",", 2)]
-        if len(parts) != 3:
-            raise NotUnderstoodError(text)
-        raise SqlError(int(parts[0] or 0), (parts[1] or b"").decode(), 16, int(parts[2] or 1))
-
-    def _one(self, text: str, variables: dict[str, Variable]) -> bytes | None:
-        _, statement = changes.scalar(self.context(variables), text)
-        return self.guarded(lambda: self.store.rows(statement.sql, values_of(statement, variables)))[0][0]
-
-    def _print(self, text: str, variables: dict[str, Variable]) -> None:
-        clauses = Clauses(text)
-        clauses.expect("PRINT")
-        self.channel.write(tokens.information(0, (self._one(clauses.rest(), variables) or b"").decode()))
-
-    def _use(self, text: str, variables: dict[str, Variable]) -> None:
-        clauses = Clauses(text)
-        clauses.expect("USE")
-        name = clauses.name()
-        clauses.end()
-        if name.lower() != self.database.lower():
-            raise NotUnderstoodError(f"USE of another database than the session's ({self.database})", text)
-
-
-_VERBS: dict[str, Callable[[Session, str, dict[str, Variable]], None]] = {
-    "SELECT": Session._select,
-    "WITH": Session._with,
-    "INSERT": Session._insert,
-    "UPDATE": Session._update,
-    "DELETE": Session._delete,
-    "SET": Session._set,
-    "DECLARE": Session._declare,
-    "BEGIN": Session._begin,
-    "COMMIT": Session._commit,
-    "ROLLBACK": Session._rollback,
-    "SAVE": Session._save,
-    "CREATE": Session._create,
-    "ALTER": Session._alter,
-    "DROP": Session._drop,
-    "TRUNCATE": Session._truncate,
-    "EXEC": Session._execute,
-    "EXECUTE": Session._execute,
-    "RETURN": Session._return,
-    "THROW": Session._throw,
-    "PRINT": Session._print,
-    "USE": Session._use,
-}
 
 
 def _row_tokens(batch: list[Row], codecs: list[tuple[Encoder, bytes | None]]) -> list[bytes]:

@@ -2,8 +2,9 @@
 
 import struct
 
+from local.sqlserver.cells import encoder, null_cell
 from local.sqlserver.errors import SqlError
-from local.sqlserver.sqltypes import SqlType, encoder, null_cell, type_info
+from local.sqlserver.sqltypes import SqlType, type_info
 
 DONE, DONE_PROC, DONE_IN_PROC = 0xFD, 0xFE, 0xFF
 MORE, ERROR, IN_TRANSACTION, COUNT, ATTENTION = 0x01, 0x02, 0x04, 0x10, 0x20
