@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[2]
 LIMIT = 300_000_000  # bytes unpacked
 # https://learn.microsoft.com/azure/azure-functions/functions-reference-python: Debian 12, glibc 2.36; wheels may be older.
 PLATFORM = "x86_64-manylinux_2_28"
+LOCK = "requirements-dev.txt"
 
 
 def git(*arguments: str) -> list[str]:
@@ -61,13 +62,18 @@ def test_requirements_resolve_to_wheels_for_azures_python() -> None:
         cwd=ROOT, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    resolved = dict(line.split("==") for line in done.stdout.split() if "==" in line)
-    locked = dict(
-        re.findall(r"^([\w.-]+)(?:\[\w+\])?==(\S+)", (ROOT / "requirements-dev.txt").read_text(), re.MULTILINE)
+    resolved, named, locked = (
+        pins(text) for text in (done.stdout, *((ROOT / name).read_text() for name in ("requirements.txt", LOCK)))
     )
     # The tests run on what the lock says; Azure installs what requirements.txt resolves to. What we name is the same.
-    named = re.findall(r"^([\w.-]+)(?:\[\w+\])?==", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
-    assert {name: resolved[name] for name in named} == {name: locked[name] for name in named}
+    assert {name: resolved[name] for name in named} == named
+    assert {name: locked[name] for name in named} == named
+
+
+def pins(text: str) -> dict[str, str]:
+    """Exact versions by canonical name."""
+    found = re.findall(r"^([\w.-]+)(?:\[\w+\])?==(\S+)", text, re.MULTILINE)
+    return {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in found}
 
 
 def test_every_requirement_is_exact() -> None:
