@@ -241,10 +241,6 @@ resource logs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
         category: 'FunctionAppLogs'
         enabled: true
       }
-      {
-        category: 'AppServiceAuthenticationLogs'
-        enabled: !empty(apiClientId)
-      }
     ]
     metrics: [
       {
