@@ -9,19 +9,18 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from local.sqlserver.casts import Sql, as_decimal, cast, common_type, family, string_of
+from local.sqlserver.arithmetic import decimal_arithmetic, higher_type
+from local.sqlserver.casts import Sql, cast, common_type, family, string_of
 from local.sqlserver.collations import check_collation, conflict
 from local.sqlserver.errors import NotUnderstoodError, SqlError
 from local.sqlserver.parsing import only
-from local.sqlserver.scope import Catalogue, Column, Scope
+from local.sqlserver.scope import Catalogue, Scope
 from local.sqlserver.sqltypes import (
     BIGINT,
-    BIT,
     FLOAT,
     INT,
     MAX,
     NULL,
-    PRECEDENCE,
     SqlType,
     UnknownTypeError,
     decimal,
@@ -73,15 +72,6 @@ class Context:
 
 _ARITHMETIC: dict[type[exp.Expression], str] = {exp.Add: "+", exp.Sub: "-", exp.Mul: "*", exp.Div: "/", exp.Mod: "%"}
 _BITS: dict[type[exp.Expression], str] = {exp.BitwiseAnd: "&", exp.BitwiseOr: "|", exp.BitwiseXor: "#"}
-_COMPARISONS: dict[type[exp.Expression], str] = {
-    exp.EQ: "=",
-    exp.NEQ: "<>",
-    exp.LT: "<",
-    exp.LTE: "<=",
-    exp.GT: ">",
-    exp.GTE: ">=",
-}
-PREDICATES = (*_COMPARISONS, exp.And, exp.Or, exp.Not, exp.Is, exp.In, exp.Between, exp.Like, exp.Exists)
 
 
 class Expressions:
@@ -115,7 +105,7 @@ class Expressions:
             return self._arithmetic(node, _ARITHMETIC[kind])
         if kind in _BITS:
             left, right = self.value(node.this), self.value(node.expression)
-            best = _higher(left, right, node)
+            best = higher_type(left, right, node)
             return Sql(f"({cast(left, best).text} {_BITS[kind]} {cast(right, best).text})", best)
         handler = _VALUES.get(kind)
         if handler is None:
@@ -197,11 +187,11 @@ class Expressions:
                 MAX if MAX in (left.kind.length, right.kind.length) else min(8000, left.kind.length + right.kind.length)
             )
             return Sql(f"({left.text} || {right.text})", varbinary(length))
-        best = _higher(left, right, node)
+        best = higher_type(left, right, node)
         if not best.is_number:
             raise NotUnderstoodError(node.sql(dialect="tsql"))
         if best.name in ("decimal", "money"):
-            return _decimal_arithmetic(left, right, operator)
+            return decimal_arithmetic(left, right, operator)
         if best.name == "bit":
             best = INT
         if operator == "%" and best.name in ("float", "real"):
@@ -338,14 +328,13 @@ class Expressions:
             text = f"rtrim({text})"
         return f"lower({text})" if ignores_case(value, self.context) else text
 
-    # --- predicates ------------------------------------------------------------------------------------------------
+    # --- conditions ------------------------------------------------------------------------------------------------
 
     def predicate(self, node: exp.Expression) -> str:
         """Translates a condition."""
-        kind = type(node)
-        if kind in _COMPARISONS:
-            return self.comparison(self.value(node.this), _COMPARISONS[kind], self.value(node.expression))
-        handler = _CONDITIONS.get(kind)
+        from local.sqlserver.predicates import CONDITIONS
+
+        handler = CONDITIONS.get(type(node))
         if handler is None:
             raise SqlError(
                 4145,
@@ -368,69 +357,9 @@ class Expressions:
             ]
             return f"({sides[0]} {operator} {sides[1]})"
         if family(left.kind) != family(right.kind):
-            best = _higher(left, right, None)
+            best = higher_type(left, right, None)
             left, right = (side if family(side.kind) == family(best) else cast(side, best) for side in (left, right))
         return f"({left.text} {operator} {right.text})"
-
-    def _and(self, node: exp.Expression) -> str:
-        return f"({self.predicate(node.this)} AND {self.predicate(node.expression)})"
-
-    def _or(self, node: exp.Expression) -> str:
-        return f"({self.predicate(node.this)} OR {self.predicate(node.expression)})"
-
-    def _not(self, node: exp.Expression) -> str:
-        return f"(NOT {self.predicate(node.this)})"
-
-    def _condition_paren(self, node: exp.Expression) -> str:
-        return f"({self.predicate(node.this)})"
-
-    def _is(self, node: exp.Expression) -> str:
-        if not isinstance(node.expression, exp.Null):
-            raise NotUnderstoodError(node.sql(dialect="tsql"))
-        return f"({self.value(node.this).text} IS NULL)"
-
-    def _in(self, node: exp.Expression) -> str:
-        only(node, "this", "expressions", "query")
-        left = self.value(node.this)
-        if node.args.get("query") is not None:
-            query = self.subquery(node.args["query"].this, self.scope)
-            if len(query.columns) != 1:
-                raise SqlError(
-                    116,
-                    "Only one expression can be specified in the select list when the subquery is not introduced with EXISTS.",
-                )
-            column = query.columns[0]
-            test = self.comparison(left, "=", Sql("found.c1", column.kind))
-            return f"EXISTS (SELECT FROM ({query.sql}) AS found (c1) WHERE {test})"
-        return "(" + " OR ".join(self.comparison(left, "=", self.value(item)) for item in node.expressions) + ")"
-
-    def _between(self, node: exp.Expression) -> str:
-        only(node, "this", "low", "high")
-        value = self.value(node.this)
-        low = self.comparison(value, ">=", self.value(node.args["low"]))
-        return f"({low} AND {self.comparison(value, '<=', self.value(node.args['high']))})"
-
-    def _like(self, node: exp.Expression) -> str:
-        escape = ""
-        inner = node
-        if isinstance(node, exp.Escape):
-            inner = node.this
-            escape = self.value(node.expression).constant or ""
-        if not isinstance(inner, exp.Like):
-            raise NotUnderstoodError(node.sql(dialect="tsql"))
-        value, pattern = self.value(inner.this), self.value(inner.expression)
-        if (
-            pattern.constant is None
-            or "[" in pattern.constant
-            or "\\" in pattern.constant.replace(escape or "\\\\", "")
-        ):
-            raise NotUnderstoodError(f"a pattern that is no literal, or has [ or \\: {node.sql(dialect='tsql')}")
-        word = "ILIKE" if ignores_case(value, self.context) else "LIKE"
-        return f"({string_of(value).text} {word} {pattern.text} ESCAPE {literal(escape)})"
-
-    def _exists(self, node: exp.Expression) -> str:
-        query = self.subquery(node.this, self.scope)
-        return f"EXISTS ({query.sql})"
 
 
 _Value = Callable[[Expressions, exp.Expression], Sql]
@@ -450,18 +379,6 @@ _VALUES: dict[type[exp.Expression], _Value] = {
     exp.Subquery: Expressions._subquery,
     exp.Anonymous: Expressions._call,
     exp.Window: Expressions._window,
-}
-_CONDITIONS: dict[type[exp.Expression], Callable[[Expressions, exp.Expression], str]] = {
-    exp.And: Expressions._and,
-    exp.Or: Expressions._or,
-    exp.Not: Expressions._not,
-    exp.Paren: Expressions._condition_paren,
-    exp.Is: Expressions._is,
-    exp.In: Expressions._in,
-    exp.Between: Expressions._between,
-    exp.Like: Expressions._like,
-    exp.Escape: Expressions._like,
-    exp.Exists: Expressions._exists,
 }
 
 
@@ -525,49 +442,3 @@ def concatenated_type(parts: list[Sql]) -> SqlType:
     )
     collation = chosen.kind.collation if chosen else None
     return SqlType("nvarchar" if unicode else "varchar", total or 1, collation=collation)
-
-
-def _higher(left: Sql, right: Sql, node: exp.Expression | None) -> SqlType:
-    kinds = sorted((left.kind, right.kind), key=lambda kind: PRECEDENCE.index(kind.name))
-    if node is not None and kinds[0].name == "null":
-        return INT
-    best = kinds[0]
-    if best.name == "decimal":
-        return as_decimal(best)
-    return best
-
-
-def _decimal_arithmetic(left: Sql, right: Sql, operator: str) -> Sql:
-    """Precision and scale of the result: learn.microsoft.com, "Precision, scale, and length (Transact-SQL)"."""
-    sides = [
-        side if side.kind.is_number else cast(side, as_decimal(_higher(left, right, None))) for side in (left, right)
-    ]
-    a, b = (as_decimal(side.kind) for side in sides)
-    if operator in "+-":
-        scale = max(a.scale, b.scale)
-        precision = max(a.precision - a.scale, b.precision - b.scale) + scale + 1
-    elif operator == "*":
-        scale, precision = a.scale + b.scale, a.precision + b.precision + 1
-    elif operator == "/":
-        scale = max(6, a.scale + b.precision + 1)
-        precision = a.precision - a.scale + b.scale + scale
-    else:
-        scale = max(a.scale, b.scale)
-        precision = min(a.precision - a.scale, b.precision - b.scale) + scale
-    if precision > 38:
-        whole = precision - scale
-        scale = (
-            max(min(scale, 38 - whole), min(scale, 6)) if operator in "*/" else max(0, min(scale, 38 - min(whole, 38)))
-        )
-        precision = 38
-    kind = decimal(precision, scale)
-    texts = [f"({side.text})::numeric" for side in sides]
-    return Sql(f"({texts[0]} {operator} {texts[1]})::{kind.pg}", kind)
-
-
-def bit_of(condition: str) -> Sql:
-    """A condition as a bit; T-SQL has no boolean values."""
-    return Sql(f"({condition})::int::int2", BIT)
-
-
-__all__ = ["PREDICATES", "Column", "Context", "Expressions", "Variable"]

@@ -7,8 +7,9 @@ from sqlglot import exp
 
 from local.sqlserver.casts import Sql, cast, common_type
 from local.sqlserver.errors import NotUnderstoodError, SqlError
-from local.sqlserver.expressions import PREDICATES, Context, Expressions, ignores_case
+from local.sqlserver.expressions import Context, Expressions, ignores_case
 from local.sqlserver.parsing import only
+from local.sqlserver.predicates import PREDICATES
 from local.sqlserver.scope import Column, Scope, Source, Table
 from local.sqlserver.sqltypes import INT, NULL, SqlType
 from local.sqlserver.store import quoted

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 from local.sqlserver import changes, tokens
 from local.sqlserver.bulk import BulkTarget
@@ -20,6 +19,7 @@ from local.sqlserver.expressions import Context, Variable
 from local.sqlserver.parsing import Block, If, Simple, Try, parse_batch
 from local.sqlserver.scope import Catalogue
 from local.sqlserver.server import Hub
+from local.sqlserver.sessionstate import Settings, State
 from local.sqlserver.sqltypes import INT, SMALLINT, SqlType, decimal, nvarchar
 from local.sqlserver.store import Row, Store, Value, literal
 from local.sqlserver.storeerrors import Raw
@@ -28,32 +28,6 @@ from local.sqlserver.wire import Channel
 VERSION = "Microsoft SQL Server 2022 - 16.0.1000.6 (mxferry SQL Server stand-in over PostgreSQL)"
 
 DISCARDS = " - DISCARDS BULK ROWS: they are counted, none is stored"
-
-
-@dataclass
-class Settings:
-    """What SET has set."""
-
-    xact_abort: bool = False
-    fmtonly: bool = False
-    noexec: bool = False
-    lock_timeout: int = -1
-    isolation: str = "READ COMMITTED"
-    implicit_transactions: bool = False
-
-
-@dataclass
-class State:
-    """What @@ variables tell, and the transaction."""
-
-    trancount: int = 0
-    descriptor: int = 0
-    doomed: bool = False
-    rowcount: int = 0
-    error: int = 0
-    caught: SqlError | None = None
-    savepoints: list[str] = field(default_factory=list)
-    error_ends_session: bool = False
 
 
 class ReturnError(Exception):
