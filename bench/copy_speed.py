@@ -1,0 +1,129 @@
+"""How much the copy costs beside reading alone and writing alone, and beside other ways to write."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from typing import Any
+
+import psycopg
+import pyodbc
+
+from bench.copy_stand import COLUMNS, PASSWORD, CopyStand, copy_stand
+from bench.harness import Measured, bench, scaled
+from shared.sqlserver.connection import connection_string
+
+ROWS = 1_000_000
+FEW = 10_000  # rows for pyodbc: its rate does not depend on how many there are
+
+
+def child(stand: CopyStand, mode: str, table: str = "wide", workers: int = 2) -> dict[str, Any]:
+    """Measure one mode in a process of its own."""
+    command = [sys.executable, "-m", "bench.copy_child", mode, table, stand.uri, stand.target.server]
+    command += [str(stand.pages[table]), str(workers)]
+    environment = {**os.environ, "BENCH_PASSWORD": PASSWORD}
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+@bench("copy_cpu", unit="of reading alone + writing alone", goal="<= 1.2")
+def cpu_of_the_copy() -> Measured:
+    """CPU seconds of the copying process with 2 workers."""
+    with copy_stand(scaled(ROWS)) as stand:
+        read, write, both = (child(stand, mode) for mode in ("read", "write", "copy"))
+    parts = f"read {read['cpu']:.2f} s, write {write['cpu']:.2f} s, copy {both['cpu']:.2f} s of CPU"
+    return Measured(both["cpu"] / (read["cpu"] + write["cpu"]), "ADBC read + bulk load of preloaded batches", parts)
+
+
+@bench("copy_wall", unit="of reading alone + writing alone", goal="<= 1.0")
+def wall_time_of_the_copy() -> Measured:
+    """Wall time with 2 workers: reading and writing overlap."""
+    with copy_stand(scaled(ROWS)) as stand:
+        read, write, both = (child(stand, mode) for mode in ("read", "write", "copy"))
+    rate = both["rows"] / both["seconds"]
+    parts = f"read {read['seconds']:.2f} s, write {write['seconds']:.2f} s, copy {both['seconds']:.2f} s, {rate:,.0f} rows/s"
+    return Measured(
+        both["seconds"] / (read["seconds"] + write["seconds"]), "ADBC read + bulk load of preloaded batches", parts
+    )
+
+
+@bench("copy_pairs", unit="rows/s of an association table", goal=">= 1000000")
+def association_tables() -> Measured:
+    """Rows of two bigints a second, from PostgreSQL to the sink, 2 workers."""
+    with copy_stand(narrow=scaled(10_000_000)) as stand:
+        both = child(stand, "copy", "narrow")
+    return Measured(both["rows"] / both["seconds"], "", f"{both['rows']:,} rows in {both['seconds']:.2f} s")
+
+
+@bench("copy_memory", unit="MiB peak RSS", goal="<= 400")
+def memory_with_large_values() -> Measured:
+    """A table whose rows hold two values of 20 MB each, one worker."""
+    with copy_stand(12, large=20_000_000) as stand:
+        found = child(stand, "copy", workers=1)
+    return Measured(found["peak_mib"], "", f"{found['rows']} rows of 2 x 20 MB")
+
+
+@bench("copy_vs_executemany", unit="times as many rows/s", goal=">= 4")
+def beside_fast_executemany() -> Measured:
+    """pyodbc's fast_executemany of preloaded rows; the stand-in stores those rows, the sink does not store ours."""
+    with copy_stand(scaled(ROWS)) as stand:
+        both = child(stand, "copy")
+        rows = _rows(stand, FEW)
+        with pyodbc.connect(connection_string(stand.target), autocommit=False) as connection:
+            cursor = connection.cursor()
+            cursor.fast_executemany = True
+            marks = ", ".join("?" for _ in COLUMNS)
+            started = time.perf_counter()
+            cursor.executemany(f"INSERT INTO [dbo].[wide] VALUES ({marks})", rows)
+            seconds = time.perf_counter() - started
+    ours, theirs = both["rows"] / both["seconds"], FEW / seconds
+    return Measured(ours / theirs, f"{theirs:,.0f} rows/s", f"{ours:,.0f} rows/s from PostgreSQL, 2 workers")
+
+
+@bench("copy_vs_freebcp", unit="times as many rows/s", goal=">= 1.3")
+def beside_freebcp() -> Measured:
+    """FreeTDS' bcp of a prepared character file into the same sink (Debian package freetds-bin)."""
+    program = shutil.which("freebcp")
+    if program is None:
+        raise RuntimeError("freebcp is not installed (Debian package freetds-bin)")
+    with copy_stand(scaled(ROWS)) as stand:
+        both = child(stand, "copy")
+        file = stand.folder / "wide.txt"
+        with psycopg.connect(stand.uri) as connection, file.open("wb") as out:
+            names = ", ".join(name if name != "payload" else "encode(payload, 'hex')" for name in COLUMNS)
+            bits = names.replace("active", "active::int")
+            with connection.cursor().copy(f"COPY (SELECT {bits} FROM wide) TO STDOUT") as stream:
+                for part in stream:
+                    out.write(part)
+        host, port = stand.target.server.split(",")
+        command = [
+            program,
+            "bench.dbo.wide",
+            "in",
+            str(file),
+            "-c",
+            "-U",
+            "sa",
+            "-P",
+            PASSWORD,
+            "-S",
+            host,
+            "-b",
+            "1000000",
+        ]
+        environment = {**os.environ, "TDSVER": "7.4", "TDSHOST": host, "TDSPORT": port}
+        started = time.perf_counter()
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+        seconds = time.perf_counter() - started
+    if f"{both['rows']} rows copied" not in done.stdout:
+        raise RuntimeError(f"freebcp did not copy {both['rows']} rows: {done.stdout[-300:]} {done.stderr[-300:]}")
+    ours, theirs = both["rows"] / both["seconds"], both["rows"] / seconds
+    return Measured(ours / theirs, f"{theirs:,.0f} rows/s", f"{ours:,.0f} rows/s from PostgreSQL, 2 workers")
+
+
+def _rows(stand: CopyStand, count: int) -> list[tuple[Any, ...]]:
+    with psycopg.connect(stand.uri) as connection:
+        return connection.execute(f"SELECT * FROM wide LIMIT {count}").fetchall()
