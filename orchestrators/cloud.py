@@ -7,7 +7,7 @@ from durabletask import task
 
 from orchestrators.calling import Payload, Steps, call, call_sub
 
-FIRST_WAIT, LONGEST_WAIT = 2.0, 120.0  # seconds between two polls
+FIRST_WAIT, LONGEST_WAIT = 1.0, 120.0  # seconds between two polls
 POLLS_OF_CHILD = 90  # some three hours
 CHILDREN = 16  # two days: large environments take "several hours" to back up
 
