@@ -1,5 +1,8 @@
 """The estimate: documented limits by service objective, and a formula that moves the way a migration does."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from shared.sizing import Load, Means, estimate, log_rate, row_rate
@@ -69,3 +72,17 @@ def test_a_burstable_server_restores_slower() -> None:
 def test_an_empty_load_takes_the_start_only() -> None:
     nothing = Load(rows=0, row_bytes=0, files=0, file_bytes=0, archive_bytes=0)
     assert estimate(nothing, means("GP_Gen5_2")).total == pytest.approx(300)
+
+
+def test_the_worked_example_of_the_page_is_what_the_formula_says() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "sizing.md").read_text()
+    rows = re.findall(r"^\| (\w+), (heap-first|keys-first) \| (.+) \|$", page, re.MULTILINE)
+    assert len(rows) >= 5
+    for objective, load, cells in rows:
+        found = estimate(LOAD, means(objective, load=load))
+        expected = (found.snapshot, found.restore, found.rows + found.verify, found.files, found.total)
+        assert cells.split(" | ") == [said(seconds) for seconds in expected], objective
+
+
+def said(seconds: float) -> str:
+    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
