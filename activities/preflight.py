@@ -63,7 +63,9 @@ def _database(profile: TargetProfile, request: MigrationRequest) -> list[Finding
 
 
 def _decided(finding: Finding, request: MigrationRequest) -> Finding:
-    """A target that is not empty is an error, unless the request says by name that it may be dropped."""
+    """What the request has decided already: a target that may be dropped, an app that will be stopped."""
+    if finding.code == "TARGET_IN_USE" and request.stop_target_app:
+        return finding.model_copy(update={"severity": "warning", "chosen": "stop the target app"})
     if finding.code in NOT_EMPTY and request.target_not_empty == "drop":
         return finding.model_copy(update={"severity": "warning", "chosen": "drop"})
     return finding

@@ -3,6 +3,7 @@
 from types import ModuleType
 
 from activities import (
+    application,
     cleanup,
     copy,
     environment,
@@ -23,7 +24,7 @@ from activities import (
 from activities.boundary import Boundary
 
 MODULES: tuple[ModuleType, ...] = (
-    preflight, environment, source, snapshot, restore, schema, inspect, forecast, copy, finish, verify, files, reconcile, smoke, report, cleanup,
+    preflight, environment, source, snapshot, restore, schema, inspect, forecast, copy, finish, verify, files, reconcile, application, smoke, report, cleanup,
 )  # fmt: skip
 
 

@@ -1,13 +1,12 @@
 """Smoke tests after the copy: what the request asks for, each with its own verdict and evidence."""
 
-import time
-
-import httpx
-
 from activities.boundary import activity
-from shared.contracts import Check, Findings, HttpCheck, RunWork, SqlCheck
+from shared.blobs import clients
+from shared.contracts import Check, Findings, RunWork, SqlCheck
 from shared.errors import MxferryError
 from shared.settings import TargetProfile, settings
+from shared.smoke.runtime import AdminApi, check_runtime
+from shared.smoke.web import check_document, check_page
 from shared.sqlserver import connection
 
 
@@ -22,32 +21,24 @@ def smoke_tests(work: RunWork) -> SmokeTested:
     """Do every smoke check of the request; a failed check is an answer, not an error."""
     smoke = work.run.request.smoke
     profile = settings().target_profile(work.run.request.target)
-    checks = [_sql(check, profile) for check in smoke.sql] + [_http(check) for check in smoke.http]
-    return SmokeTested(checks=checks)
+    container = clients.target(profile)
+    return SmokeTested(
+        checks=[
+            *(_sql(check, profile) for check in smoke.sql),
+            *(check_page(check) for check in smoke.http),
+            *(check_document(check, container) for check in smoke.documents),
+            *(_runtime(work, profile) if smoke.runtime else []),
+        ]
+    )
 
 
-def _http(check: HttpCheck) -> Check:
-    name = f"smoke: {check.name}"
-    how = f"GET, expecting status {check.status}" + (f" and the text {check.text!r}" if check.text else "")
-    started = time.monotonic()
-    try:
-        with httpx.stream("GET", check.url, timeout=check.timeout_seconds, follow_redirects=False) as answer:
-            body = b""
-            for block in answer.iter_bytes(65536):
-                body += block
-                if len(body) > 1024 * 1024:
-                    break
-            status = answer.status_code
-    except httpx.HTTPError as error:
-        return Check(name=name, outcome="failed", how=how, detail=f"expected an answer, found {type(error).__name__}.")
-    took = f"in {time.monotonic() - started:.2f} s"
-    if status != check.status:
-        return Check(name=name, outcome="failed", how=how, detail=f"expected {check.status}, found {status} {took}.")
-    if check.text and check.text not in body.decode("utf-8", "replace"):
-        return Check(
-            name=name, outcome="failed", how=how, detail=f"the text is not in the first MiB of the answer ({took})."
-        )
-    return Check(name=name, outcome="passed", how=how, detail=f"status {status} {took}.")
+def _runtime(work: RunWork, profile: TargetProfile) -> list[Check]:
+    app = profile.app
+    if app is None or app.admin_url is None or app.admin_password is None:
+        how = "admin API of the Mendix runtime"
+        detail = "the target profile has no APP__ADMIN_URL and APP__ADMIN_PASSWORD."
+        return [Check(name="smoke: runtime", outcome="skipped", how=how, detail=detail)]
+    return check_runtime(AdminApi(app.admin_url, app.admin_password), work.run.request.expected_model_version)
 
 
 def _sql(check: SqlCheck, profile: TargetProfile) -> Check:

@@ -411,7 +411,7 @@ param mendixMode string = 'Production'
 // --- the target app ---------------------------------------------------------------------------------------------------
 
 @description('How the target app is stopped and started; empty: people do it.')
-@allowed(['', 'webhook', 'azure', 'kubernetes', 'mendix-operator'])
+@allowed(['', 'manual', 'webhook', 'azure', 'kubernetes', 'mendix-operator'])
 param appKind string = ''
 
 @description('Whether calls of the hook are signed with the Key Vault secret app-secret.')
@@ -442,6 +442,10 @@ param appReplicas int = 1
 @description('Certificate authority of the API server, PEM; empty: a public one.')
 @maxLength(8192)
 param appCertificateAuthority string = ''
+
+@description('Admin port of the Mendix runtime (m2ee), for smoke checks; its password is the Key Vault secret app-admin-password. Empty: none.')
+@maxLength(256)
+param appAdminUrl string = ''
 
 // --- telling what happens --------------------------------------------------------------------------------------------
 
@@ -1029,6 +1033,13 @@ var appClusterSettings = appKind == 'kubernetes' || appKind == 'mendix-operator'
     }
   : {}
 
+var appAdminSettings = empty(appAdminUrl)
+  ? {}
+  : {
+      '${target}APP__ADMIN_URL': appAdminUrl
+      '${target}APP__ADMIN_PASSWORD': '@Microsoft.KeyVault(SecretUri=${secretsUri}app-admin-password/)'
+    }
+
 var appTrustSettings = empty(appCertificateAuthority)
   ? {}
   : {
@@ -1100,6 +1111,7 @@ module functions 'modules/functions.bicep' = {
       appAzureSettings,
       appClusterSettings,
       appTrustSettings,
+      appAdminSettings,
       notifySettings,
       notifyWebhookSettings,
       notifySecretSettings,

@@ -1,7 +1,7 @@
 """Where a run waits for people or for the clock: the window opens, it will be late, the target may be written.
 
-Nothing has been written to the target at any of these gates, so every way out of them leaves source and target as they
-were.
+At all of these nothing has been written to the target, so every way out of them leaves source and target as they were;
+the gates of the app (`applications.py`) use the same way of asking.
 """
 
 from datetime import datetime, timedelta
@@ -50,7 +50,7 @@ def in_time(book: Book, run: Run, outcome: Outcome) -> Steps:
     if window.when_late == "stop":
         raise StageFailed("late", finding)
     if window.when_late == "ask":
-        by = yield from _asked(book, "late", "late", window.end)
+        by = yield from asked(book, "late", "late", window.end)
         finding = finding.model_copy(update={"chosen": f"go on, decided by {by}"})
     outcome.answered("late", {"findings": [finding.model_dump(mode="json")]})
     yield from call(book.ctx, "record_findings", outcome.recorded())
@@ -60,10 +60,10 @@ def approval(book: Book, run: Run) -> Steps:
     """Wait for the go before the target is written, if the request asks for it."""
     if run.request.approval:
         deadline = book.now() + timedelta(minutes=run.request.approval_timeout_minutes)
-        yield from _asked(book, "approval", "write", deadline)
+        yield from asked(book, "approval", "write", deadline)
 
 
-def _asked(book: Book, stage: str, name: str, deadline: datetime) -> Steps:
+def asked(book: Book, stage: str, name: str, deadline: datetime) -> Steps:
     """Wait at a gate; returns who approved, raises `StageFailed` if nobody did."""
     gate = Gate.model_validate({"name": name, "asked_at": book.now(), "answers_by": deadline})
     opened = book.wait(stage, gate)
@@ -72,7 +72,7 @@ def _asked(book: Book, stage: str, name: str, deadline: datetime) -> Steps:
     if gate.decision == "approved":
         book.close(opened, "done", note=f"approved by {gate.decided_by}")
         return gate.decided_by
-    finding = _stopped(gate)
+    finding = _stopped(gate, written=book.progress.target_written_at is not None)
     book.close(opened, "failed", note=finding.code)
     raise StageFailed(stage, finding)
 
@@ -93,17 +93,19 @@ def _decided(book: Book, gate: Gate) -> Steps:
     )
 
 
-def _stopped(gate: Gate) -> Finding:
+def _stopped(gate: Gate, *, written: bool = False) -> Finding:
+    state = "The target holds the data, and the app was not started." if written else UNTOUCHED
     if gate.decision == "aborted":
+        when = "after the target was written" if written else "before the target was written"
         return Finding(
             code="ABORTED", severity="error", object="approval",
-            message=f"aborted by {gate.decided_by} before the target was written. {gate.comment or ''}".strip(),
-            remedy=f"{UNTOUCHED} Start a new migration when ready.",
+            message=f"aborted by {gate.decided_by} {when}. {gate.comment or ''}".strip(),
+            remedy=f"{state} Start a new migration when ready.",
         )  # fmt: skip
     return Finding(
         code="APPROVAL_EXPIRED", severity="error", object="approval",
         message=f"expected an approval by {gate.answers_by.isoformat()}, found none.",
-        remedy=f"{UNTOUCHED} Start a new migration, and approve it in time.",
+        remedy=f"{state} Start a new migration, and approve it in time.",
     )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from durabletask import task
 
+from orchestrators.applications import app_started, app_stopped, smoke_tested
 from orchestrators.calling import Payload, StageRefused, Steps, call
 from orchestrators.gates import approval, in_time, window_opens
 from orchestrators.outcome import Outcome
@@ -31,6 +32,7 @@ def migrate(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
         else:
             yield from in_time(book, run, outcome)
             yield from approval(book, run)
+            yield from app_stopped(book, run)
             yield from _move(book, run, outcome)
             yield from _prove(book, run, outcome)
     except StageFailed as failed:
@@ -113,16 +115,18 @@ def _move(book: Book, run: Run, outcome: Outcome) -> Steps:
 
 
 def _prove(book: Book, run: Run, outcome: Outcome) -> Steps:
-    """Rows against files, then the smoke checks asked for."""
+    """Rows against files, then the app is started and the smoke checks are done, if asked for."""
     work = {"run": run.model_dump(mode="json")}
     both = work | {"restore": outcome.restore, "snapshot": outcome.snapshot}
     answer = yield from stage(book, "reconcile", call(book.ctx, "reconcile_files", both))
     outcome.answered("reconcile", answer)
-    if run.request.smoke.http or run.request.smoke.sql:
-        answer = yield from stage(book, "smoke", call(book.ctx, "smoke_tests", work))
-        outcome.answered("smoke", answer)
-    else:
+    ready = yield from app_started(book, run, outcome)
+    if not run.request.smoke.wanted:
         book.skip("smoke", "the request asked for no smoke checks")
+    elif not ready:
+        book.skip("smoke", "the app was not started")
+    else:
+        outcome.answered("smoke", (yield from stage(book, "smoke", smoke_tested(book, run))))
 
 
 def _close(book: Book, run: Run, outcome: Outcome) -> Steps:

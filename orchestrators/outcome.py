@@ -67,6 +67,11 @@ class Outcome:
         else:
             self.verdict = "verified"
 
+    def troubles(self) -> bool:
+        """Whether a check has failed or an error is open: then nobody should start the app on the data."""
+        errors = [one for one in self.findings if one.severity == "error" and one.chosen is None]
+        return bool(errors) or any(one.outcome == "failed" for one in self.checks)
+
     def recorded(self) -> Payload:
         """Input of the activities that keep findings and clean up."""
         return {

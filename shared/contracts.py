@@ -81,6 +81,9 @@ class HttpCheck(Strict):
     status: int = 200
     text: str | None = None
     timeout_seconds: int = Field(default=30, ge=1, le=600)
+    certificate_days: int | None = Field(
+        default=None, ge=0, le=3650, description="Days that the certificate of an https URL must still be valid."
+    )
 
 
 class SqlCheck(Strict):
@@ -92,11 +95,37 @@ class SqlCheck(Strict):
     at_most: int | None = None
 
 
+class DocumentCheck(Strict):
+    """A smoke check on one document: what the app hands out is what lies in its blob."""
+
+    name: str
+    url: Annotated[str, StringConstraints(pattern=r"^https?://")] = Field(description="Where the app hands it out.")
+    blob: BlobName = Field(description="Name of its blob: the UUID, with the prefix if the request has one.")
+    timeout_seconds: int = Field(default=60, ge=1, le=600)
+
+
 class Smoke(Strict):
     """Smoke checks wanted after the copy."""
 
     http: list[HttpCheck] = Field(default_factory=list, max_length=50)
     sql: list[SqlCheck] = Field(default_factory=list, max_length=200)
+    documents: list[DocumentCheck] = Field(default_factory=list, max_length=50)
+    runtime: bool = Field(
+        default=False,
+        description="Ask the Mendix runtime's admin API (the profile's APP__ADMIN_URL): running, healthy, no pending "
+        "database changes.",
+    )
+    retry_seconds: int = Field(
+        default=0,
+        ge=0,
+        le=3600,
+        description="How long failed checks are tried again: as long as an app may take to start.",
+    )
+
+    @property
+    def wanted(self) -> bool:
+        """Whether any check is asked for."""
+        return bool(self.http or self.sql or self.documents or self.runtime)
 
 
 class Window(Strict):
@@ -161,6 +190,10 @@ class MigrationRequest(Strict):
     approval: bool = Field(default=False, description="Wait for an approval before the target is written.")
     approval_timeout_minutes: int = Field(default=24 * 60, ge=1, le=7 * 24 * 60)
     window: Window | None = None
+    stop_target_app: bool = Field(default=False, description="Stop the target app before the target is written.")
+    start_target_app: Literal["no", "ask", "yes"] = Field(
+        default="no", description="Start the target app when everything is verified; `ask` waits for an approval first."
+    )
     smoke: Smoke = Field(default_factory=Smoke)
     contacts: list[Contact] = Field(default_factory=list, max_length=50, description="Who the runbook names.")
     options: Options = Field(default_factory=Options)
@@ -381,7 +414,7 @@ class StageState(Strict):
 class Gate(Strict):
     """A decision that the run waits for, or waited for."""
 
-    name: Literal["write", "start", "late"]
+    name: Literal["write", "start", "late", "stop-app", "start-app"]
     asked_at: datetime
     answers_by: datetime
     decision: Literal["approved", "aborted", "expired"] | None = None

@@ -107,9 +107,14 @@ class TargetBlob(BlobAccount):
 class Application(Section):
     """How the target app is stopped and started; without it, people do it and say so at a gate."""
 
-    kind: Literal["webhook", "azure", "kubernetes", "mendix-operator"] = Field(
-        description="A hook of the team; App Service or Container App; a Deployment; a MendixApp resource."
+    kind: Literal["manual", "webhook", "azure", "kubernetes", "mendix-operator"] = Field(
+        default="manual",
+        description="People; a hook of the team; App Service or Container App; a Deployment; a MendixApp resource.",
     )
+    admin_url: str | None = Field(
+        default=None, description="Admin port of the Mendix runtime (m2ee), for smoke checks."
+    )
+    admin_password: SecretStr | None = Field(default=None, description="M2EE_ADMIN_PASS of that runtime.")
     url: SecretStr | None = Field(default=None, description="Address of the `webhook`.")
     secret: SecretStr | None = Field(default=None, description="Signs calls of the `webhook` (Standard Webhooks).")
     resource_id: str | None = Field(default=None, description="Resource id of the `azure` app.")
@@ -124,6 +129,7 @@ class Application(Section):
     def _complete(self) -> "Application":
         cluster: dict[str, object] = {"SERVER": self.server, "NAME": self.name, "TOKEN": self.token}
         needed: dict[str, dict[str, object]] = {
+            "manual": {},
             "webhook": {"URL": self.url},
             "azure": {"RESOURCE_ID": self.resource_id},
             "kubernetes": cluster,

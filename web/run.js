@@ -69,7 +69,8 @@ const QUESTIONS = {
   write: ["Write the target?", "Everything before the point of no return is done. Approving lets the run write the target."],
   start: ["Waiting for the window", "The run starts by itself when the window opens."],
   late: ["It will be late. Go on?", "The end is expected after the window closes. Approving goes on; aborting leaves the target as it is."],
-  app: ["Start the app on the target?", "The data is there and verified. Approving starts the app on it."],
+  "stop-app": ["Stop the target app", "Stop the app on the target, then approve: the run goes on to write the target."],
+  "start-app": ["Start the app on the target?", "The data is there and verified. If this app has no adapter, start it by hand first; then approve."],
 };
 
 function gatePanel(gate, path) {

@@ -25,7 +25,7 @@ class App(Protocol):
 
 def app_of(profile: TargetProfile) -> App | None:
     """Return the adapter of a profile; None where people stop and start the app by hand."""
-    return None if profile.app is None else _made(profile.app)
+    return None if profile.app is None or profile.app.kind == "manual" else _made(profile.app)
 
 
 def _made(settings: Application) -> App:

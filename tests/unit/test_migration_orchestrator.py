@@ -39,7 +39,7 @@ class Doubles:
             "take_snapshot": SNAPSHOT,
             "restore_database": {"database": "run_x", "tables": 1, "rows": 5, "bytes": 50, "server_version": 150000},
             "plan_database": {"findings": [], "tables": 1, "rows": 5, "bytes": 50, "ddl_blob": "d"},
-            "inspect_data": {"findings": []}, "forecast_end": {}, "create_schema": {"findings": []},
+            "inspect_data": {"findings": []}, "forecast_end": {}, "command_app": {"state": "unknown", "manual": True}, "create_schema": {"findings": []},
             "copy_rows": {"tables": 1, "chunks": 1, "rows": 5, "bytes": 50, "tables_blob": "t"},
             "finish_schema": {"findings": []}, "verify_rows": PASSED,
             "empty_container": {"files": 3, "more": False},
@@ -53,6 +53,8 @@ class Doubles:
         if name == "write_report":
             self.reports.append(payload)
         found = self.answers[name]
+        if isinstance(found, list):  # one answer after the other; the last one stays
+            found = found.pop(0) if len(found) > 1 else found[0]
         if isinstance(found, Exception):
             raise found
         return found
@@ -291,6 +293,84 @@ def test_in_time_nothing_is_said(hub, doubles):
     started(hub, window=_window("stop"))
     assert ended(hub)["verdict"] == "verified"
     assert doubles.reports[-1]["findings"] == []
+
+
+PAGE = {"http": [{"name": "home", "url": "https://app.example.org/"}]}
+
+
+def _app(*states):
+    return [{"state": one, "manual": False} for one in states]
+
+
+def _names(summary):
+    return [(one["name"], one["state"]) for one in summary["stages"]]
+
+
+def test_the_app_is_stopped_before_the_target_is_written_and_started_when_all_is_verified(hub, doubles):
+    doubles.answers["command_app"] = _app("running", "stopped", "stopped", "running")
+    started(hub, stop_target_app=True, start_target_app="yes", smoke=PAGE)
+    summary = ended(hub)
+    names = [name for name, _ in _names(summary)]
+    assert names.index("app-stop") < names.index("scale")
+    assert names.index("reconcile") < names.index("app-start") < names.index("smoke")
+    assert doubles.calls.count("command_app") == 4
+
+
+def test_an_app_without_an_adapter_is_stopped_and_started_by_people(hub, doubles):
+    started(hub, stop_target_app=True, start_target_app="yes", smoke=PAGE)
+    _wait_until_waiting(hub, "stop-app")
+    assert "create_schema" not in doubles.calls
+    hub.raise_orchestration_event(RUN_ID, "approve", data={"by": "kim"})
+    _wait_until_waiting(hub, "start-app")
+    assert "smoke_tests" not in doubles.calls
+    hub.raise_orchestration_event(RUN_ID, "approve", data={"by": "lee"})
+    assert ended(hub)["verdict"] == "verified"
+    assert "smoke_tests" in doubles.calls
+
+
+def test_nobody_starts_an_app_on_data_that_is_not_verified(hub, doubles):
+    doubles.answers["verify_rows"] = {
+        "checks": [{"name": "rows", "outcome": "failed", "how": "counted"}],
+        "findings": [],
+    }
+    doubles.answers["command_app"] = _app("stopped", "running")
+    started(hub, start_target_app="yes", smoke=PAGE)
+    summary = ended(hub)
+    assert summary["verdict"] == "failed"
+    assert ("app-start", "skipped") in _names(summary)
+    assert not {"command_app", "smoke_tests"} & set(doubles.calls)
+
+
+def test_a_no_at_the_start_gate_ends_aborted_and_says_that_the_data_is_there(hub, doubles):
+    started(hub, start_target_app="ask", smoke=PAGE)
+    _wait_until_waiting(hub, "start-app")
+    hub.raise_orchestration_event(RUN_ID, "abort", data={"by": "kim"})
+    summary = ended(hub)
+    assert summary["verdict"] == "aborted"
+    assert "after the target was written" in summary["reason"]
+    [found] = [one for one in doubles.reports[-1]["findings"] if one["code"] == "ABORTED"]
+    assert "The target holds the data" in found["remedy"]
+
+
+def test_smoke_checks_are_tried_again_while_the_app_starts(hub, doubles):
+    failed, passed = (
+        {"findings": [], "checks": [{"name": "smoke: home", "outcome": one, "how": "GET"}]}
+        for one in ("failed", "passed")
+    )
+    doubles.answers["smoke_tests"] = [failed, passed]
+    started(hub, smoke=PAGE | {"retry_seconds": 2})
+    assert ended(hub)["verdict"] == "verified"
+    assert doubles.calls.count("smoke_tests") == 2
+
+
+def test_without_a_retry_a_failed_smoke_check_fails_the_run_at_once(hub, doubles):
+    doubles.answers["smoke_tests"] = {
+        "findings": [],
+        "checks": [{"name": "smoke: home", "outcome": "failed", "how": "GET"}],
+    }
+    started(hub, smoke=PAGE)
+    assert ended(hub)["verdict"] == "failed"
+    assert doubles.calls.count("smoke_tests") == 1
 
 
 def test_an_abort_during_the_copy_ends_in_report_and_clean_up(hub, doubles):

@@ -1,0 +1,1 @@
+"""Smoke checks: is what was copied an app that works? Each has its own verdict and evidence."""

@@ -1,0 +1,114 @@
+"""Checks over HTTP: a page, its certificate, a document against its blob."""
+
+import hashlib
+import socket
+import ssl
+import time
+from datetime import UTC, datetime
+from urllib.parse import urlsplit
+
+import httpx
+from azure.core.exceptions import AzureError
+from azure.storage.blob import ContainerClient
+
+from shared.contracts import Check, DocumentCheck, HttpCheck
+
+MOST = 1024 * 1024
+"""Bytes of a page that are looked through for the text."""
+PIECE = 256 * 1024
+
+
+def check_page(check: HttpCheck) -> Check:
+    """Get a page: its status, its text, and how long its certificate is still valid."""
+    name = f"smoke: {check.name}"
+    how = f"GET {_shown(check.url)}, expecting status {check.status}"
+    how += f" and the text {check.text!r}" if check.text else ""
+    how += f" and a certificate valid for {check.certificate_days} days" if check.certificate_days is not None else ""
+    started = time.monotonic()
+    try:
+        status, body = _get(check.url, check.timeout_seconds)
+        days = _certificate_days(check) if check.certificate_days is not None else None
+    except (httpx.HTTPError, OSError) as error:
+        return Check(name=name, outcome="failed", how=how, detail=f"expected an answer, found {_why(error)}.")
+    took = f"in {time.monotonic() - started:.2f} s"
+    if status != check.status:
+        return Check(name=name, outcome="failed", how=how, detail=f"expected {check.status}, found {status} {took}.")
+    if check.text and check.text not in body.decode("utf-8", "replace"):
+        return Check(
+            name=name, outcome="failed", how=how, detail=f"the text is not in the first MiB of the answer ({took})."
+        )
+    if days is not None and days < (check.certificate_days or 0):
+        return Check(
+            name=name, outcome="failed", how=how, detail=f"the certificate is valid for {days} more days only."
+        )
+    valid = f", certificate valid for {days} days" if days is not None else ""
+    return Check(name=name, outcome="passed", how=how, detail=f"status {status} {took}{valid}.")
+
+
+def check_document(check: DocumentCheck, container: ContainerClient) -> Check:
+    """Download a document from the app and compare its bytes with its blob's, by length and SHA-256."""
+    name = f"smoke: {check.name}"
+    how = f"GET {_shown(check.url)}, compared with blob {check.blob} by length and SHA-256"
+    try:
+        with httpx.stream("GET", check.url, timeout=check.timeout_seconds, follow_redirects=False) as answer:
+            if answer.status_code != 200:
+                return Check(name=name, outcome="failed", how=how, detail=f"expected 200, found {answer.status_code}.")
+            handed = _digest(answer.iter_bytes(PIECE))
+        stored = _digest(container.download_blob(check.blob).chunks())
+    except httpx.HTTPError as error:
+        return Check(name=name, outcome="failed", how=how, detail=f"expected the document, found {_why(error)}.")
+    except AzureError as error:
+        return Check(name=name, outcome="failed", how=how, detail=f"expected the blob, found {type(error).__name__}.")
+    if handed != stored:
+        return Check(
+            name=name, outcome="failed", how=how,
+            detail=f"the app hands out {handed[0]} bytes, the blob has {stored[0]}; SHA-256 {handed[1][:12]}… and {stored[1][:12]}…",
+        )  # fmt: skip
+    return Check(
+        name=name, outcome="passed", how=how, detail=f"{handed[0]} bytes, SHA-256 {handed[1][:12]}… on both sides."
+    )
+
+
+def _get(url: str, timeout: float) -> tuple[int, bytes]:
+    with httpx.stream("GET", url, timeout=timeout, follow_redirects=False) as answer:
+        body = b""
+        for block in answer.iter_bytes(65536):
+            body += block
+            if len(body) > MOST:
+                break
+        return answer.status_code, body
+
+
+def _certificate_days(check: HttpCheck) -> int:
+    """Return the days until the server's certificate ends; whether it is trusted the request itself has found out."""
+    parts = urlsplit(check.url)
+    context = ssl.create_default_context()
+    address = (parts.hostname or "", parts.port or 443)
+    with (
+        socket.create_connection(address, timeout=check.timeout_seconds) as plain,
+        context.wrap_socket(plain, server_hostname=parts.hostname) as secured,
+    ):
+        ends = str((secured.getpeercert() or {}).get("notAfter", ""))
+    return int(
+        (datetime.fromtimestamp(ssl.cert_time_to_seconds(ends), UTC) - datetime.now(UTC)).total_seconds() // 86400
+    )
+
+
+def _digest(pieces: object) -> tuple[int, str]:
+    size, digest = 0, hashlib.sha256()
+    for piece in pieces:  # type: ignore[attr-defined]  # httpx and the storage SDK share no type for this
+        size += len(piece)
+        digest.update(piece)
+    return size, digest.hexdigest()
+
+
+def _shown(url: str) -> str:
+    """Return a URL without what may be a secret in it."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.hostname}{f':{parts.port}' if parts.port else ''}{parts.path}"
+
+
+def _why(error: Exception) -> str:
+    """Return an error's kind, and what is wrong with a certificate, but no address with a query."""
+    text = str(error)
+    return f"{type(error).__name__}: {text[:200]}" if "certificate" in text.lower() else type(error).__name__

@@ -1,0 +1,273 @@
+"""The adapters of the target app and the smoke checks, each against a small server that is a double of the real one."""
+
+import base64
+import hashlib
+import hmac
+import json
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from azure.core.credentials import AccessToken
+from azure.storage.blob import ContainerClient
+from pydantic import SecretStr, ValidationError
+
+from local import certificates
+from shared import credentials
+from shared import settings as settings_module
+from shared.apps.app import app_of
+from shared.apps.azure import AzureApp
+from shared.apps.kubernetes import KubernetesApp
+from shared.apps.webhook import Webhook
+from shared.contracts import DocumentCheck, HttpCheck
+from shared.errors import Refusal, TransientError
+from shared.settings import Application
+from shared.smoke.runtime import AdminApi, check_runtime
+from shared.smoke.web import check_document, check_page
+
+Reply = Callable[[str, str, dict[str, str], bytes], tuple[int, bytes]]
+
+
+@contextmanager
+def serving(reply: Reply, secured: ssl.SSLContext | None = None) -> Iterator[str]:
+    """A server on loopback that answers what `reply` says; yields its address."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def _serve(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            status, text = reply(self.command, self.path, {k.lower(): v for k, v in self.headers.items()}, body)
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text)
+
+        do_GET = do_POST = do_PATCH = _serve  # noqa: N815 - the names that http.server calls
+
+        def log_message(self, *_: object) -> None:
+            """Keep the test's output quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    if secured is not None:
+        server.socket = secured.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"{'https' if secured else 'http'}://localhost:{server.server_address[1]}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_profile_without_an_adapter_is_left_to_people(api_settings: None) -> None:
+    assert app_of(settings_module.settings().target_profile("demo")) is None
+
+
+@pytest.mark.parametrize("kind", ["webhook", "azure", "kubernetes", "mendix-operator"])
+def test_an_adapter_whose_settings_are_incomplete_is_refused_by_name(kind: str) -> None:
+    with pytest.raises(ValidationError, match=r"APP__(URL|RESOURCE_ID|SERVER)"):
+        Application.model_validate({"kind": kind})
+
+
+def test_a_hook_is_told_signed_commands_and_says_the_state() -> None:
+    app = {"state": "running"}
+
+    def reply(_m: str, _p: str, headers: dict[str, str], body: bytes) -> tuple[int, bytes]:
+        signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
+        made = base64.b64encode(hmac.new(b"a secret", signed, hashlib.sha256).digest()).decode()
+        assert headers["webhook-signature"] == f"v1,{made}"
+        command = json.loads(body)["command"]
+        app["state"] = {"start": "running", "stop": "stopped"}.get(command, app["state"])
+        return 200, json.dumps(app).encode()
+
+    with serving(reply) as url:
+        hook = Webhook(Application.model_validate({"kind": "webhook", "url": url, "secret": "a secret"}))
+        assert hook.state() == "running"
+        hook.stop()
+        assert hook.state() == "stopped"
+        hook.start()
+        assert hook.state() == "running"
+
+
+@pytest.mark.parametrize(("status", "error"), [(500, TransientError), (429, TransientError), (403, Refusal)])
+def test_a_hook_that_does_not_take_a_command_says_whether_a_retry_helps(status: int, error: type[Exception]) -> None:
+    with serving(lambda *_: (status, b"")) as url, pytest.raises(error) as raised:
+        Webhook(Application.model_validate({"kind": "webhook", "url": f"{url}/secret-path"})).stop()
+    assert "secret-path" not in str(raised.value)
+
+
+class Cluster:
+    """A double of the Kubernetes API server: one Deployment and one MendixApp called `shop`."""
+
+    def __init__(self) -> None:
+        self.replicas = 1
+        self.patched: list[tuple[str, str]] = []
+
+    def reply(self, method: str, path: str, headers: dict[str, str], body: bytes) -> tuple[int, bytes]:
+        if headers["authorization"] != "Bearer the token":
+            return 403, b"{}"
+        if method == "PATCH":
+            self.patched.append((path, headers["content-type"]))
+            self.replicas = json.loads(body)["spec"]["replicas"]
+            return 200, b"{}"
+        if path.startswith("/api/v1/namespaces/mx/pods?labelSelector=privatecloud.mendix.com%2Fapp%3Dshop"):
+            ready = {"status": {"conditions": [{"type": "Ready", "status": "True"}]}}
+            return 200, json.dumps({"items": [ready] * self.replicas}).encode()
+        if path == "/apis/apps/v1/namespaces/mx/deployments/shop":
+            return 200, json.dumps({"status": {"replicas": self.replicas, "readyReplicas": self.replicas}}).encode()
+        return 404, b"{}"
+
+
+@pytest.mark.parametrize(
+    ("kind", "path"),
+    [
+        ("kubernetes", "/apis/apps/v1/namespaces/mx/deployments/shop/scale"),
+        ("mendix-operator", "/apis/privatecloud.mendix.com/v1alpha1/namespaces/mx/mendixapps/shop"),
+    ],
+)
+def test_an_app_on_kubernetes_is_scaled_to_none_and_back(kind: str, path: str) -> None:
+    cluster = Cluster()
+    with serving(cluster.reply) as url:
+        wanted = {"kind": kind, "server": url, "namespace": "mx", "name": "shop", "token": "the token", "replicas": 2}
+        app = KubernetesApp(Application.model_validate(wanted))
+        assert app.state() == "running"
+        app.stop()
+        assert app.state() == "stopped"
+        app.start()
+        assert (app.state(), cluster.replicas) == ("running", 2)
+        assert set(cluster.patched) == {(path, "application/merge-patch+json")}
+        with pytest.raises(Refusal, match="APP_REFUSED"):
+            KubernetesApp(Application.model_validate(wanted | {"token": "another"})).stop()
+
+
+class TokenDouble:
+    """A double of the app's identity."""
+
+    def get_token(self, *scopes: str, **_: Any) -> AccessToken:
+        return AccessToken(f"token for {scopes[0]}", 4_000_000_000)
+
+
+@pytest.mark.parametrize(
+    ("resource", "stopped"),
+    [
+        ("/subscriptions/s/resourceGroups/r/providers/Microsoft.Web/sites/shop", {"state": "Stopped"}),
+        ("/subscriptions/s/resourceGroups/r/providers/Microsoft.App/containerApps/shop", {"runningStatus": "Stopped"}),
+    ],
+)
+def test_an_app_in_azure_is_stopped_through_its_own_actions(
+    api_settings: None, monkeypatch: pytest.MonkeyPatch, resource: str, stopped: dict[str, str]
+) -> None:
+    asked: list[str] = []
+
+    def reply(method: str, path: str, headers: dict[str, str], _body: bytes) -> tuple[int, bytes]:
+        assert headers["authorization"].startswith("Bearer token for http")
+        asked.append(f"{method} {path.partition('?')[0]}")
+        return 200, json.dumps(
+            {"properties": stopped if len(asked) > 1 else {"state": "Running", "runningStatus": "Running"}}
+        ).encode()
+
+    credentials.use_credential(TokenDouble())
+    try:
+        with serving(reply) as url:
+            monkeypatch.setenv("MANAGEMENT_URL", url)
+            settings_module.settings.cache_clear()
+            app = AzureApp(Application.model_validate({"kind": "azure", "resource_id": resource}))
+            assert app.state() == "running"
+            app.stop()
+            assert app.state() == "stopped"
+    finally:
+        credentials.use_credential(None)
+    assert asked[1] == f"POST {resource}/stop"
+
+
+def test_a_page_is_judged_by_status_and_text() -> None:
+    with serving(lambda *_: (200, b"<title>Mendix</title>")) as url:
+        base = {"name": "home", "url": f"{url}/?token=abc"}
+        passed = check_page(HttpCheck.model_validate(base | {"text": "<title>Mendix"}))
+        assert passed.outcome == "passed"
+        assert "abc" not in passed.model_dump_json()
+        assert check_page(HttpCheck.model_validate(base | {"text": "Error"})).outcome == "failed"
+        assert check_page(HttpCheck.model_validate(base | {"status": 302})).detail.startswith("expected 302, found 200")
+    assert check_page(HttpCheck.model_validate(base)).outcome == "failed"
+
+
+@pytest.fixture
+def tls(tmp_path: Path) -> tuple[Path, ssl.SSLContext]:
+    """A certificate of the test's own making, and the server's side of it."""
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    certificates.self_signed(certificate, key)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return certificate, context
+
+
+def test_a_certificate_that_nobody_trusts_fails_and_one_that_ends_soon_too(
+    tls: tuple[Path, ssl.SSLContext], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate, context = tls
+    with serving(lambda *_: (200, b"ok"), context) as url:
+        check = HttpCheck.model_validate({"name": "home", "url": url, "certificate_days": 1})
+        assert "certificate" in check_page(check).detail.lower()
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        good = check_page(check)
+        assert good.outcome == "passed", good.detail
+        assert "certificate valid for" in good.detail
+        soon = check_page(check.model_copy(update={"certificate_days": 3650}))
+        assert (soon.outcome, "more days only" in soon.detail) == ("failed", True)
+
+
+def test_a_document_is_the_bytes_of_its_blob(container: ContainerClient) -> None:
+    content = bytes(range(256)) * 4000
+    container.upload_blob("uuid-1", content)
+    with serving(lambda _m, path, _h, _b: (200, content if "good" in path else content[:-1])) as url:
+        good = DocumentCheck(name="invoice", url=f"{url}/file?good", blob="uuid-1")
+        assert check_document(good, container).outcome == "passed"
+        bad = check_document(good.model_copy(update={"url": f"{url}/file?bad"}), container)
+        assert (bad.outcome, "1023999 bytes" in bad.detail) == ("failed", True)
+        assert check_document(good.model_copy(update={"blob": "none"}), container).outcome == "failed"
+
+
+class Runtime:
+    """A double of a Mendix runtime's admin port."""
+
+    def __init__(self, **feedback: dict[str, Any]) -> None:
+        self.feedback = {
+            "runtime_status": {"status": "running"}, "check_health": {"health": "healthy"},
+            "get_ddl_commands": {"ddl_commands": []}, "about": {"model_version": "1.0.0.40"},
+        } | feedback  # fmt: skip
+
+    def reply(self, _m: str, _p: str, headers: dict[str, str], body: bytes) -> tuple[int, bytes]:
+        if base64.b64decode(headers["x-m2ee-authentication"]) != b"admin password":
+            return 401, b"{}"
+        action = json.loads(body)["action"]
+        if action not in self.feedback:
+            return 200, json.dumps({"result": -5, "message": "Action not found."}).encode()
+        return 200, json.dumps({"result": 0, "feedback": self.feedback[action]}).encode()
+
+
+@pytest.mark.parametrize(
+    ("feedback", "failed"),
+    [
+        ({}, []),
+        ({"runtime_status": {"status": "starting"}}, ["smoke: running"]),
+        ({"check_health": {"health": "sick", "diagnosis": "queue"}}, ["smoke: healthy"]),
+        ({"check_health": {"health": "unknown"}}, []),
+        ({"get_ddl_commands": {"ddl_commands": ["ALTER TABLE x"]}}, ["smoke: database up to date"]),
+        ({"about": {"model_version": "1.0.0.41"}}, ["smoke: model version"]),
+    ],
+)
+def test_the_runtime_says_whether_it_runs_on_this_schema(
+    feedback: dict[str, dict[str, Any]], failed: list[str]
+) -> None:
+    with serving(Runtime(**feedback).reply) as url:
+        found = check_runtime(AdminApi(url, SecretStr("admin password")), "1.0.0.40")
+        assert [one.name for one in found if one.outcome == "failed"] == failed
+        assert len(found) == 4
+
+
+def test_a_wrong_admin_password_fails_every_check_and_is_not_shown() -> None:
+    with serving(Runtime().reply) as url:
+        found = check_runtime(AdminApi(url, SecretStr("wrong-password")), None)
+    assert [one.outcome for one in found] == ["failed", "failed", "failed", "skipped"]
+    assert "wrong-password" not in "".join(one.model_dump_json() for one in found)
