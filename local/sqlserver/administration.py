@@ -153,9 +153,8 @@ def alter_database(session: Session, clauses: Clauses) -> None:
     value = clauses.name().upper()
     if option not in known or value not in ("ON", "OFF"):
         raise NotUnderstoodError(clauses.statement)
-    if clauses.takes("WITH"):
-        if not (clauses.takes("ROLLBACK", "IMMEDIATE") or clauses.takes("NO_WAIT")):
-            raise NotUnderstoodError(clauses.statement)
+    if clauses.takes("WITH") and not (clauses.takes("ROLLBACK", "IMMEDIATE") or clauses.takes("NO_WAIT")):
+        raise NotUnderstoodError(clauses.statement)
     clauses.end()
     _describe(session, known[option], value == "ON")
 

@@ -260,9 +260,7 @@ def _to_moment(value: Sql, to: SqlType, style: int | None) -> str:
         if style not in (None, 0, 20, 21, 25, 112, 120, 121, 126, 23):
             raise _unserved(value, to, style)
         text = f"mssql.moment_of(btrim({value.text}))" if to.name != "time" else f"btrim({value.text})"
-    elif family(kind) == family(to):
-        text = value.text
-    elif to.name == "time":
+    elif family(kind) == family(to) or to.name == "time":
         text = value.text
     else:
         raise _refuse(value, to)

@@ -302,7 +302,7 @@ def _output(context: Context, table: Table, text: str, prefix: str) -> Query | N
     if not text:
         return None
     tree = parse_query(f"SELECT {text}")
-    if set(key for key, value in tree.args.items() if value) != {"expressions"}:
+    if {key for key, value in tree.args.items() if value} != {"expressions"}:
         raise syntax_error(text)
     return _returning(context, table, exp.Returning(expressions=tree.expressions), prefix)
 

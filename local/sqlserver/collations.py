@@ -4,7 +4,7 @@ import re
 
 from local.sqlserver.errors import SqlError
 
-_LOCALES = (
+_LOCALE_NAMES = (
     "Albanian Arabic Assamese Azeri_Cyrillic Azeri_Latin Bashkir Bengali Bosnian_Cyrillic Bosnian_Latin Breton "
     "Chinese_Hong_Kong_Stroke Chinese_PRC Chinese_PRC_Stroke Chinese_Simplified_Pinyin Chinese_Simplified_Stroke_Order "
     "Chinese_Taiwan_Bopomofo Chinese_Taiwan_Stroke Chinese_Traditional_Bopomofo Chinese_Traditional_Pinyin "
@@ -16,14 +16,14 @@ _LOCALES = (
     "Romanian Romansh Sami_Norway Sami_Sweden_Finland Serbian_Cyrillic Serbian_Latin Slovak Slovenian Syriac Tamazight "
     "Tatar Thai Tibetan Traditional_Spanish Turkish Turkmen Uighur Ukrainian Upper_Sorbian Urdu Uzbek_Latin Vietnamese "
     "Welsh Yakut"
-).split()
+)
 _SENSITIVITY = r"(BIN2?|(CI|CS)_(AI|AS)(_KS)?(_WS)?(_SC)?(_VSS)?)(_UTF8)?"
 
 # Also a regular expression of PostgreSQL, case-insensitive.
 PATTERN = (
     rf"^((SQL_(Latin1|Croatian|Czech|Estonian|Hungarian|Latvian|Lithuanian|Polish|Romanian|Slovak|Slovenian|Turkish|"
     rf"Ukrainian|Scandinavian|1xCompat|AltDiction|Danish|Icelandic|MixDiction|SwedishPhone|SwedishStd)(_\w+)?_CP\d+)|"
-    rf"(({'|'.join(_LOCALES)})(_(90|100|140|160))?))_{_SENSITIVITY}$"
+    rf"(({_LOCALE_NAMES.replace(' ', '|')})(_(90|100|140|160))?))_{_SENSITIVITY}$"
 )
 _KNOWN = re.compile(PATTERN, re.IGNORECASE | re.ASCII)
 

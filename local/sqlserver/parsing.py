@@ -164,10 +164,11 @@ class Block:
     statements: "tuple[Simple | If | Try, ...]"
 
 
-_STARTS = frozenset(
+_FIRST_WORDS = (
     "SELECT INSERT UPDATE DELETE SET DECLARE EXEC EXECUTE BEGIN COMMIT ROLLBACK SAVE IF RETURN THROW RAISERROR PRINT "
-    "TRUNCATE DROP CREATE ALTER WHILE MERGE WITH USE GRANT DENY REVOKE WAITFOR BULK".split()
+    "TRUNCATE DROP CREATE ALTER WHILE MERGE WITH USE GRANT DENY REVOKE WAITFOR BULK"
 )
+_STARTS = frozenset(_FIRST_WORDS.split())
 # Keywords that may stand inside a statement at depth 0 without starting the next one.
 _WITHIN = {
     "SELECT": {"SELECT", "WITH"},

@@ -91,7 +91,7 @@ def execute(session: Session, statement: str, variables: dict[str, Variable]) ->
     if c.word() == "@":
         status = c.variable().lower()
         c.expect("=")
-    database, schema, name = c.qualified()
+    _, schema, name = c.qualified()
     arguments = _arguments(session, c, variables)
     code = call(session, name, arguments, variables, schema)
     if status:

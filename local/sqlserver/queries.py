@@ -15,9 +15,8 @@ from local.sqlserver.sqltypes import INT, NULL, SqlType
 from local.sqlserver.store import quoted
 
 # Hints that change nothing in a result here. UPDLOCK and XLOCK take row locks; ranges are not locked.
-_HINTS = frozenset(
-    "NOLOCK READUNCOMMITTED READCOMMITTED READCOMMITTEDLOCK ROWLOCK PAGLOCK HOLDLOCK SERIALIZABLE TABLOCK".split()
-)
+_HINTS_LISTED = "NOLOCK READUNCOMMITTED READCOMMITTED READCOMMITTEDLOCK ROWLOCK PAGLOCK HOLDLOCK SERIALIZABLE TABLOCK"
+_HINTS = frozenset(_HINTS_LISTED.split())
 _LOCKING = frozenset({"UPDLOCK", "XLOCK"})
 _OPTIONS = frozenset({"RECOMPILE", "MAXDOP"})
 

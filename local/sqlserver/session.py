@@ -22,7 +22,7 @@ from local.sqlserver.server import Hub
 from local.sqlserver.sessionstate import Settings, State
 from local.sqlserver.sqltypes import INT, SMALLINT, SqlType, decimal, nvarchar
 from local.sqlserver.store import Row, Store, Value, literal
-from local.sqlserver.storeerrors import Raw
+from local.sqlserver.storeerrors import StoreError
 from local.sqlserver.wire import Channel
 
 VERSION = "Microsoft SQL Server 2022 - 16.0.1000.6 (mxferry SQL Server stand-in over PostgreSQL)"
@@ -233,14 +233,14 @@ class Session:
                 self.store.script("ROLLBACK TO SAVEPOINT statement")
             elif self.state.trancount:
                 self.roll_back()
-            if isinstance(problem, Raw):
+            if isinstance(problem, StoreError):
                 problem = self._complete(problem, verb, names or {})
             raise problem from None
         if protected:
             self.store.script("RELEASE SAVEPOINT statement")
         return result
 
-    def _complete(self, problem: Raw, verb: str, names: dict[str, dict[str, object]]) -> SqlError:
+    def _complete(self, problem: StoreError, verb: str, names: dict[str, dict[str, object]]) -> SqlError:
         completed = problem.complete(self.store, self.database, verb, names)
         if verb == "ALTER TABLE" and completed.number in (1505, 1776, 1778):
             completed.followed_by = SqlError(1750, "Could not create constraint or index. See previous errors.")

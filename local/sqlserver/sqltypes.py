@@ -18,10 +18,11 @@ BINARY = ("varbinary", "binary")
 MOMENTS = ("datetime2", "datetime", "smalldatetime", "date", "time")
 
 # Data type precedence, highest first (learn.microsoft.com: "Data type precedence (Transact-SQL)").
-PRECEDENCE = (
+_BY_PRECEDENCE = (
     "datetime2 datetime smalldatetime date time float real decimal money bigint int smallint tinyint bit "
     "uniqueidentifier nvarchar nchar varchar char varbinary binary null"
-).split()
+)
+PRECEDENCE = _BY_PRECEDENCE.split()
 
 # T-SQL name → PostgreSQL type and its OID.
 STORED = {

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from local.sqlserver import administration, changes, tokens
+from local.sqlserver import administration, changes, tables, tokens
+from local.sqlserver.altering import alter_table
 from local.sqlserver.bulk import prepare_bulk
 from local.sqlserver.clauses import Clauses
 from local.sqlserver.ddl import Ddl
@@ -130,9 +131,9 @@ def _create(session: Session, text: str, variables: dict[str, Variable]) -> None
     clauses.expect("CREATE")
     words = [clauses.word(ahead) for ahead in range(3)]
     if words[0] == "TABLE":
-        session.change(Ddl(session.context({}), text).create_table())
+        session.change(tables.create_table(Ddl(session.context({}), text)))
     elif "INDEX" in words and words[0] in ("INDEX", "UNIQUE", "CLUSTERED", "NONCLUSTERED"):
-        session.change(Ddl(session.context({}), text).create_index())
+        session.change(tables.create_index(Ddl(session.context({}), text)))
     elif "PROCEDURE" in words or "PROC" in words:
         administration.create_procedure(session, text)
     elif words[0] == "DATABASE":
@@ -145,7 +146,7 @@ def _alter(session: Session, text: str, variables: dict[str, Variable]) -> None:
     clauses = Clauses(text)
     clauses.expect("ALTER")
     if clauses.word() == "TABLE":
-        session.change(Ddl(session.context({}), text).alter_table())
+        session.change(alter_table(Ddl(session.context({}), text)))
     elif clauses.word() == "DATABASE":
         administration.alter_database(session, clauses)
     elif clauses.word() in ("PROCEDURE", "PROC"):
@@ -158,9 +159,9 @@ def _drop(session: Session, text: str, variables: dict[str, Variable]) -> None:
     clauses = Clauses(text)
     clauses.expect("DROP")
     if clauses.word() == "TABLE":
-        session.change(Ddl(session.context({}), text).drop_table())
+        session.change(tables.drop_table(Ddl(session.context({}), text)))
     elif clauses.word() == "INDEX":
-        session.change(Ddl(session.context({}), text).drop_index())
+        session.change(tables.drop_index(Ddl(session.context({}), text)))
     elif clauses.word() in ("PROCEDURE", "PROC"):
         administration.drop_procedure(session, clauses)
     elif clauses.word() == "DATABASE":
@@ -170,7 +171,7 @@ def _drop(session: Session, text: str, variables: dict[str, Variable]) -> None:
 
 
 def _truncate(session: Session, text: str, variables: dict[str, Variable]) -> None:
-    session.change(Ddl(session.context({}), text).truncate_table())
+    session.change(tables.truncate_table(Ddl(session.context({}), text)))
 
 
 def _execute(session: Session, text: str, variables: dict[str, Variable]) -> None:

@@ -27,11 +27,11 @@ def translate(store: Store, result: pq.abc.PGresult) -> SqlError:
         return SqlError(int(field(_Field.MESSAGE_DETAIL)), message)
     if state in _PLAIN:
         return _PLAIN[state](message)
-    return Raw(state, message, field(_Field.MESSAGE_DETAIL), field(_Field.TABLE_NAME), field(_Field.CONSTRAINT_NAME),
+    return StoreError(state, message, field(_Field.MESSAGE_DETAIL), field(_Field.TABLE_NAME), field(_Field.CONSTRAINT_NAME),
                field(_Field.COLUMN_NAME))  # fmt: skip
 
 
-class Raw(SqlError):
+class StoreError(SqlError):
     """An error whose text needs the catalogue: it is completed once the failed statement is rolled back."""
 
     def __init__(self, state: str, message: str, detail: str, table: str, constraint: str, column: str) -> None:

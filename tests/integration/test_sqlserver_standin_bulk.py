@@ -111,7 +111,7 @@ def test_a_duplicate_key_in_a_load_is_2627_and_nothing_stays(
     sql_server: SqlServer, sql_database: str, table: pyodbc.Connection
 ) -> None:
     with _core(sql_server, sql_database) as cursor:
-        with pytest.raises(RuntimeError, match="2627.*pk_t"):
+        with pytest.raises(RuntimeError, match=r"2627.*pk_t"):
             _load(cursor, _batch(0, 100), _batch(50, 100))
         assert _count(table) == 0
         assert _load(cursor, _batch(0, 10)) == 10
@@ -205,9 +205,8 @@ def test_a_reset_in_the_middle_of_a_load_leaves_nothing(
     sql_server: SqlServer, sql_database: str, table: pyodbc.Connection
 ) -> None:
     with sql_server.faults("reset_bulk", bytes=50_000) as control:
-        with _core(sql_server, sql_database) as cursor:
-            with pytest.raises(RuntimeError):
-                _load(cursor, _batch(0, 5000))
+        with _core(sql_server, sql_database) as cursor, pytest.raises(RuntimeError):
+            _load(cursor, _batch(0, 5000))
         assert control.statistics()["faults_fired"]["reset_bulk"] >= 1
         with _core(sql_server, sql_database) as cursor:
             assert _load(cursor, _batch(0, 10)) == 10

@@ -193,7 +193,7 @@ def test_a_query_timeout_of_the_driver_cancels_a_waiting_statement(
     table.execute("BEGIN TRANSACTION; INSERT INTO [dbo].[t] ([id]) VALUES (1)")
     with sql_server.connect(sql_database) as other:
         other.timeout = 1
-        with pytest.raises(pyodbc.Error, match="[Tt]imeout"):
+        with pytest.raises(pyodbc.Error, match=r"[Tt]imeout"):
             other.execute("INSERT INTO [dbo].[t] ([id]) VALUES (1)")
         other.timeout = 0
         assert other.execute("SELECT 1").fetchval() == 1
