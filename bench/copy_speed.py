@@ -68,7 +68,7 @@ def memory_with_large_values() -> Measured:
 
 @bench("copy_vs_executemany", unit="times as many rows/s", goal=">= 4")
 def beside_fast_executemany() -> Measured:
-    """pyodbc's fast_executemany of preloaded rows; the stand-in stores those rows, the sink does not store ours."""
+    """pyodbc's fast_executemany of preloaded rows into the same sink."""
     with copy_stand(scaled(ROWS)) as stand:
         both = child(stand, "copy")
         rows = _rows(stand, FEW)

@@ -1,5 +1,6 @@
-"""The copy's bench table in PostgreSQL, and the SQL Server stand-in that counts bulk rows and stores none."""
+"""The copy's bench tables in PostgreSQL, and the SQL Server stand-in or the discarding sink made of it."""
 
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -80,10 +81,15 @@ def copy_stand(wide: int = 0, narrow: int = 0, *, discard: bool = True, large: i
 
 @contextmanager
 def _target(postgres: PostgresServer, folder: Path, *, discard: bool) -> Iterator[tuple[int, int]]:
-    import sys
-
     environment = {"STANDIN_PASSWORD": PASSWORD, "STANDIN_STORE": postgres.dsn()}
-    command = ["-m", "local.sqlserver", "--store-env", "STANDIN_STORE", "--password-env", "STANDIN_PASSWORD"]
+    command = [
+        "-m",
+        "bench.copy_sink" if discard else "local.sqlserver",
+        "--store-env",
+        "STANDIN_STORE",
+        "--password-env",
+        "STANDIN_PASSWORD",
+    ]
     command += ["--database", "bench", *(["--discard-bulk"] if discard else [])]
     child = start(Program("sqlserver", [sys.executable, *command], folder, environment))
     try:
