@@ -19,12 +19,13 @@ from activities import (
     smoke,
     snapshot,
     source,
+    stock,
     verify,
 )
 from activities.boundary import Boundary
 
 MODULES: tuple[ModuleType, ...] = (
-    preflight, environment, source, snapshot, restore, schema, inspect, forecast, copy, finish, verify, files, reconcile, application, smoke, report, cleanup,
+    preflight, environment, source, snapshot, restore, schema, inspect, forecast, copy, finish, verify, files, reconcile, application, smoke, stock, report, cleanup,
 )  # fmt: skip
 
 

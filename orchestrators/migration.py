@@ -133,17 +133,24 @@ def _close(book: Book, run: Run, outcome: Outcome) -> Steps:
     """Report what is known, clean up, and complete the report with what the clean-up did."""
     outcome.judge()
     work = {"run": run.model_dump(mode="json")}
+    if outcome.target_written and outcome.verdict != "verified":
+        yield from _taken(outcome, "stock", stage(book, "stock", call(book.ctx, "take_stock", work)))
     closing = (
         ("report", stage(book, "report", call(book.ctx, "write_report", outcome.report(book)))),
         ("clean-up", stage(book, "clean-up", call(book.ctx, "clean_up", outcome.recorded()))),
         ("stand-down", child_stage(book, "stand-down", "close_environment", work)),
     )
     for name, steps in closing:
-        try:
-            outcome.answered(name, (yield from steps))
-        except StageFailed as failed:
-            outcome.findings.append(failed.finding.model_copy(update={"severity": "warning"}))
+        yield from _taken(outcome, name, steps)
     try:
         yield from call(book.ctx, "write_report", outcome.report(book))
     except (StageRefused, task.TaskFailedError) as error:
         outcome.reason = outcome.reason or f"The report could not be written: {error}"
+
+
+def _taken(outcome: Outcome, name: str, steps: Steps) -> Steps:
+    """Do one closing stage; one that fails is a warning, and the others are done all the same."""
+    try:
+        outcome.answered(name, (yield from steps))
+    except StageFailed as failed:
+        outcome.findings.append(failed.finding.model_copy(update={"severity": "warning"}))

@@ -55,6 +55,24 @@ class ReconciliationReport(BaseModel):
     list_blob: str | None = None
 
 
+class StockReport(BaseModel):
+    """What the target holds after a run that did not end verified, counted there."""
+
+    tables: int = 0
+    rows: int = 0
+    holding: dict[str, int] = Field(default_factory=dict, description="Rows by table, the largest first.")
+    files: int = 0
+    bytes: int = 0
+
+
+class TargetHolds(BaseModel):
+    """What was counted on the target at the end of a run; None where that part of it could not be counted."""
+
+    tables: int | None = None
+    rows: int | None = None
+    files: int | None = None
+
+
 class Report(BaseModel):
     """`report.json`."""
 
@@ -67,6 +85,9 @@ class Report(BaseModel):
     created_at: datetime
     reported_at: datetime
     target_written_at: datetime | None = None
+    target_holds: TargetHolds | None = Field(
+        default=None, description="Counted after a run that wrote to the target and did not end verified."
+    )
     seconds: float = Field(description="From the first stage's start to the last one's end.")
     model_version: str | None = None
     runtime_version: str | None = None
@@ -79,6 +100,7 @@ class Report(BaseModel):
     findings: list[Finding]
     gate: Gate | None = None
     reconciliation: ReconciliationReport | None = None
+    stock: StockReport | None = Field(default=None, description="Counted only if the run did not end verified.")
     smoke: list[Check] = Field(default_factory=list)
     cleanup: list[str] = Field(default_factory=list, description="What was deleted, what was kept, and why.")
     ddl: str | None = Field(default=None, description="Blob of the DDL script in the reports container.")

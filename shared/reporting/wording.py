@@ -38,6 +38,7 @@ STAGE_WORDS = {
     "app-stop": "Stop the target app",
     "app-start": "Start the target app",
     "smoke": "Smoke tests",
+    "stock": "Take stock of the target",
     "report": "Report",
     "clean-up": "Clean-up",
     "stand-down": "Stand the environment down",

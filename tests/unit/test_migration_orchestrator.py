@@ -45,7 +45,7 @@ class Doubles:
             "empty_container": {"files": 3, "more": False},
             "copy_files": {"files": 2, "bytes": 20}, "verify_files": PASSED,
             "reconcile_files": {"findings": []}, "smoke_tests": {"findings": [], "checks": []},
-            "write_report": {"blob": "r"}, "clean_up": {"done": ["staging deleted"], "findings": []},
+            "take_stock": {"tables": 1, "rows": 3, "holding": {"a$b": 3}, "files": 1, "bytes": 9}, "write_report": {"blob": "r"}, "clean_up": {"done": ["staging deleted"], "findings": []},
         }  # fmt: skip
 
     def answer(self, name, payload):
@@ -378,7 +378,15 @@ def test_an_abort_during_the_copy_ends_in_report_and_clean_up(hub, doubles):
     doubles.answers["copy_files"] = {"refused": finding("ABORTED")}
     started(hub)
     assert ended(hub)["verdict"] == "aborted"
-    assert doubles.calls[-4:] == ["write_report", "clean_up", "close_environment", "write_report"]
+    assert doubles.calls[-5:] == ["take_stock", "write_report", "clean_up", "close_environment", "write_report"]
+    assert doubles.reports[-1]["answers"]["stock"]["holding"] == {"a$b": 3}
+
+
+def test_stock_is_taken_only_of_a_target_that_was_written_and_not_verified(hub, doubles):
+    doubles.answers["inspect_data"] = {"findings": [finding()]}
+    started(hub)
+    assert ended(hub)["verdict"] == "refused"
+    assert "take_stock" not in doubles.calls
 
 
 def test_a_stage_that_crashes_is_reported_with_its_code(hub, doubles):
