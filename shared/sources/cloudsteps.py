@@ -57,7 +57,7 @@ def stop_app(source: MendixCloudSource) -> Step:
         api.stop()
     except Busy as busy:
         return _waiting(busy)
-    return Step(state="wait", seconds=10, note="the source app is stopping")
+    return Step(state="wait", note="the source app is stopping")
 
 
 def choose_snapshot(run: Run, source: MendixCloudSource) -> Step:
