@@ -7,7 +7,7 @@ from typing import Any
 
 from shared.contracts import Check, Gate, RestoreRef, Run, SnapshotRef, StageState, TableRows, Verdict
 from shared.errors import Finding
-from shared.reporting.model import FilesReport, ReconciliationReport, Report, StockReport, TargetHolds, stage_report
+from shared.reporting.model import FilesReport, ReconciliationReport, Report, StockReport, stage_report
 from shared.version import VERSION
 
 
@@ -36,13 +36,11 @@ def build(known: Known) -> Report:
     started = [stage.started_at for stage in known.stages]
     ended = [stage.ended_at for stage in known.stages if stage.ended_at]
     reconciliation = known.answers.get("reconcile")
-    holds = known.answers.get("clean-up", {}).get("target")
     stock = known.answers.get("stock")
     return Report(
         id=known.run.id, verdict=known.verdict, reason=known.reason, purpose=request.options.purpose,
         source=_source(known.run), target=request.target, created_at=known.run.created_at,
         reported_at=known.reported_at, target_written_at=known.target_written_at,
-        target_holds=TargetHolds.model_validate(holds) if holds else None,
         seconds=round((max(ended) - min(started)).total_seconds(), 3) if started and ended else 0.0,
         model_version=known.restore.model_version if known.restore else None,
         runtime_version=known.restore.runtime_version if known.restore else None,

@@ -15,7 +15,7 @@ from shared.contracts import TableRows
 from shared.errors import Finding
 from shared.reporting import wording
 from shared.reporting.gantt import timeline
-from shared.reporting.model import Report, TargetHolds
+from shared.reporting.model import Report
 
 TICKS = re.compile(r"`([^`]+)`")
 SEVERITY_ORDER = {"error": 0, "warning": 1, "info": 2}
@@ -100,17 +100,8 @@ def _target_state(report: Report) -> str:
         return f"The target was written from {since}, and holds what this report lists."
     return (
         f"The target was written from {since}, and the run did not end verified: the tables and files below may be "
-        f"incomplete there. {_held(report.target_holds)}Do not start the app on it. The source was only read."
+        "incomplete there. Do not start the app on it. The source was only read."
     )
-
-
-def _held(holds: TargetHolds | None) -> str:
-    if holds is None:
-        return ""
-    parts = [wording.plural(holds.tables, "table")] if holds.tables is not None else []
-    parts += [wording.plural(holds.rows, "row")] if holds.rows is not None else []
-    parts += [wording.plural(holds.files, "file")] if holds.files is not None else []
-    return f"Counted there at the end: {', '.join(parts)}. " if parts else ""
 
 
 def _figures(report: Report) -> Figures:

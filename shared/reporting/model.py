@@ -65,14 +65,6 @@ class StockReport(BaseModel):
     bytes: int = 0
 
 
-class TargetHolds(BaseModel):
-    """What was counted on the target at the end of a run; None where that part of it could not be counted."""
-
-    tables: int | None = None
-    rows: int | None = None
-    files: int | None = None
-
-
 class Report(BaseModel):
     """`report.json`."""
 
@@ -85,9 +77,6 @@ class Report(BaseModel):
     created_at: datetime
     reported_at: datetime
     target_written_at: datetime | None = None
-    target_holds: TargetHolds | None = Field(
-        default=None, description="Counted after a run that wrote to the target and did not end verified."
-    )
     seconds: float = Field(description="From the first stage's start to the last one's end.")
     model_version: str | None = None
     runtime_version: str | None = None
