@@ -12,7 +12,7 @@ from shared.verification.canonical import canonical, postgres_hash, tsql_hash
 from shared.verification.rowhash import BUCKETS
 from shared.verification.sides import Row, Sides
 
-BUCKETS_LOOKED_INTO = 8
+BUCKETS_LOOKED_INTO = 12
 ROWS_NAMED = 10
 
 
@@ -43,12 +43,10 @@ class RowDifferences:
 
 def name_differences(sides: Sides, buckets: Sequence[int]) -> RowDifferences:
     """Find out which rows of the differing buckets differ, and how."""
-    found = RowDifferences(buckets=len(buckets))
-    # Where the hash itself says the bucket, a changed row is in one bucket here and in another there: all at once then.
-    groups = [[bucket] for bucket in buckets[:BUCKETS_LOOKED_INTO]] if sides.number_key else [list(buckets)]
-    for group in groups:
-        found.looked_into += len(group)
-        _sort_out(sides, _source_rows(sides, group), _target_rows(sides, group), found)
+    # Where the hash itself says the bucket, a changed row is in one bucket here and in another there: all of them then.
+    chosen = list(buckets[:BUCKETS_LOOKED_INTO] if sides.number_key else buckets)
+    found = RowDifferences(buckets=len(buckets), looked_into=len(chosen))
+    _sort_out(sides, _source_rows(sides, chosen), _target_rows(sides, chosen), found)
     return found
 
 
@@ -103,15 +101,19 @@ def _shown(sides: Sides, key: Row) -> str:
 def _source_rows(sides: Sides, buckets: list[int]) -> Counter[Row]:
     key = sides.number_key
     what = [canonical(column).postgres for column in sides.key] + [postgres_hash(sides.fields)]
-    only = [f"{identifier(key[0])} % {BUCKETS} = {buckets[0]}"] if key else []
+    only = [f"{identifier(key[0])} % {BUCKETS} IN ({_listed(buckets)})"] if key else []
     return _counted(sides.source(", ".join(what), *only), None if key else buckets)
 
 
 def _target_rows(sides: Sides, buckets: list[int]) -> Counter[Row]:
     key = sides.number_key
     what = [canonical(column).tsql for column in sides.key] + [tsql_hash(sides.fields)]
-    only = [f"{quote(key[1])} % {BUCKETS} = {buckets[0]}"] if key else []
+    only = [f"{quote(key[1])} % {BUCKETS} IN ({_listed(buckets)})"] if key else []
     return _counted(sides.on_target(", ".join(what), *only), None if key else buckets)
+
+
+def _listed(buckets: list[int]) -> str:
+    return ", ".join(str(bucket) for bucket in buckets)
 
 
 def _counted(rows: list[Row], buckets: list[int] | None) -> Counter[Row]:

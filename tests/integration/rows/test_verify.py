@@ -60,7 +60,6 @@ DAMAGES = {
     "one bit": ("paid", "[paid] = 0", 19),
     "one byte": ("payload", "[payload] = 0x00", 20),
 }
-UNSEEN_BY_AGGREGATES = {"one character", "the case of one letter"}
 
 
 def damage(copied, what):
@@ -74,20 +73,16 @@ def test_every_changed_value_is_noticed_and_its_row_and_column_are_named(copied)
     copied.option(verify=["hash"])
     checks, findings, _ = copied.verify()
     finding = errors(findings)["ROWS_DIFFER", "shop$order"]
-    found = set(finding.examples)
-    assert found <= set(expected)
-    assert len(found) == min(len(expected), finding.count)
+    assert sorted(finding.examples) == sorted(expected)
+    assert finding.message == "expected equal rows on both sides, found 10 changed."
     assert outcomes(checks)["row hash"] == "failed"
 
 
-@pytest.mark.parametrize("what", ["one character", "one digit", "NULL instead of a value", "one millisecond"])
-def test_one_changed_value_alone_is_noticed(copied, what):
-    expected = damage(copied, what)
-    copied.option(verify=["hash", "aggregates"])
+def test_one_changed_character_alone_is_noticed(copied):
+    expected = damage(copied, "one character")
     _, findings, _ = copied.verify()
     finding = errors(findings)["ROWS_DIFFER", "shop$order"]
     assert (finding.examples, finding.count) == ([expected], 1)
-    assert (("AGGREGATES_DIFFER", "shop$order") in errors(findings)) == (what not in UNSEEN_BY_AGGREGATES)
 
 
 def test_aggregates_alone_notice_the_columns(copied):
@@ -100,42 +95,33 @@ def test_aggregates_alone_notice_the_columns(copied):
     assert outcomes(checks)["column aggregates"] == "failed"
 
 
-def test_one_bit_of_a_float_is_noticed(copied):
-    copied.target.execute("UPDATE [dbo].[shop$order] SET [rate] = 0.57142857142857129 WHERE [number] = 4")
-    _, findings, _ = copied.verify()
-    assert errors(findings)["ROWS_DIFFER", "shop$order"].examples == [f"id {id_of(copied, 4)}: differs in rate"]
-
-
-def test_a_timestamp_rounded_down_instead_of_up_is_noticed(copied):
+def test_a_timestamp_rounded_down_instead_of_up_and_one_bit_of_a_float_are_noticed(copied):
     number, kept = copied.postgres.execute(
         """SELECT number, to_char(date_trunc('milliseconds', ordered), 'YYYY-MM-DD HH24:MI:SS.MS') FROM "shop$order"
             WHERE ordered - date_trunc('milliseconds', ordered) >= interval '500 microseconds' ORDER BY number LIMIT 1"""
     ).fetchone()
     copied.target.execute("UPDATE [dbo].[shop$order] SET [ordered] = ? WHERE [number] = ?", kept, number)
+    copied.target.execute("UPDATE [dbo].[shop$order] SET [rate] = 0.57142857142857129 WHERE [number] = 4")
     _, findings, _ = copied.verify()
-    assert errors(findings)["ROWS_DIFFER", "shop$order"].examples == [f"id {id_of(copied, number)}: differs in ordered"]
+    assert sorted(errors(findings)["ROWS_DIFFER", "shop$order"].examples) == [
+        f"id {id_of(copied, 4)}: differs in rate",
+        f"id {id_of(copied, number)}: differs in ordered",
+    ]
 
 
-def test_a_dropped_row_is_noticed_and_named(copied):
+def test_a_dropped_a_doubled_and_an_additional_row_are_noticed_and_named(copied):
     copied.target.execute("DELETE FROM [dbo].[shop$order] WHERE [number] = 77")
+    copied.target.execute("INSERT INTO [dbo].[shop$order] SELECT * FROM [dbo].[shop$order] WHERE [number] = 78")
+    copied.target.execute("INSERT INTO [dbo].[shop$order] ([id]) VALUES (42)")
     checks, findings, _ = copied.verify()
     found = errors(findings)
-    assert found["ROWS_DIFFER", "shop$order"].examples == [f"id {id_of(copied, 77)}: missing on the target"]
-    assert found["COUNTS_DIFFER", "shop$order"].message == "expected 2000 rows, found 1999 on the target."
+    assert sorted(found["ROWS_DIFFER", "shop$order"].examples) == [
+        f"id {id_of(copied, 77)}: missing on the target",
+        f"id {id_of(copied, 78)}: expected 1 time, found 2 times on the target",
+        "id 42: not expected on the target",
+    ]
+    assert found["COUNTS_DIFFER", "shop$order"].message == "expected 2000 rows, found 2001 on the target."
     assert outcomes(checks)["row counts"] == "failed"
-
-
-def test_a_doubled_row_is_noticed_and_named(copied):
-    copied.target.execute("INSERT INTO [dbo].[shop$order] SELECT * FROM [dbo].[shop$order] WHERE [number] = 77")
-    _, findings, _ = copied.verify()
-    finding = errors(findings)["ROWS_DIFFER", "shop$order"]
-    assert finding.examples == [f"id {id_of(copied, 77)}: expected 1 time, found 2 times on the target"]
-
-
-def test_a_row_too_many_is_noticed_and_named(copied):
-    copied.target.execute("INSERT INTO [dbo].[shop$order] ([id]) VALUES (42)")
-    _, findings, _ = copied.verify()
-    assert errors(findings)["ROWS_DIFFER", "shop$order"].examples == ["id 42: not expected on the target"]
 
 
 def test_a_dropped_row_hidden_by_a_doubled_one_is_noticed(copied):
@@ -151,27 +137,24 @@ def test_a_dropped_row_hidden_by_a_doubled_one_is_noticed(copied):
     assert finding.message == "expected equal rows on both sides, found 1 missing, 1 not expected or doubled."
 
 
-def test_a_row_with_a_text_key_is_named_by_it(copied):
+def test_a_row_with_a_text_key_is_named_by_it_and_a_table_that_is_not_empty_is_noticed(copied):
     copied.target.execute("UPDATE [dbo].[mendixsystem$entity] SET [short] = 99 WHERE [entity_name] = N'Shop.Entity3'")
+    copied.target.execute("INSERT INTO [dbo].[system$session] ([id]) VALUES (1)")
     key = copied.postgres.execute("SELECT md5('3')").fetchone()[0]
     _, findings, _ = copied.verify()
-    assert errors(findings)["ROWS_DIFFER", "mendixsystem$entity"].examples == [f"id {key}: differs in short"]
-
-
-def test_a_table_that_should_be_empty_and_is_not_is_noticed(copied):
-    copied.target.execute("INSERT INTO [dbo].[system$session] ([id]) VALUES (1)")
-    checks, findings, _ = copied.verify()
-    assert errors(findings)["COUNTS_DIFFER", "system$session"].message == "expected 0 rows, found 1 on the target."
-    assert outcomes(checks)["row counts"] == "failed"
+    found = errors(findings)
+    assert found["ROWS_DIFFER", "mendixsystem$entity"].examples == [f"id {key}: differs in short"]
+    assert found["COUNTS_DIFFER", "system$session"].message == "expected 0 rows, found 1 on the target."
 
 
 def test_the_sample_notices_a_change_without_the_hash(copied):
-    copied.target.execute("UPDATE [dbo].[shop$customer] SET [name] = N'X'")
+    copied.target.execute("UPDATE [dbo].[shop$customer] SET [name] = N'secret'")
     copied.option(verify=["sample"])
     _, findings, _ = copied.verify()
     finding = errors(findings)["SAMPLE_DIFFERS", "shop$customer"]
     assert finding.count == 20
     assert all(example.endswith(": name") for example in finding.examples)
+    assert "secret" not in finding.model_dump_json(), "findings hold no values of rows"
 
 
 def test_large_tables_are_verified_in_slices_of_their_key(copied, monkeypatch):
@@ -186,10 +169,3 @@ def test_large_tables_are_verified_in_slices_of_their_key(copied, monkeypatch):
     assert errors(findings)["ROWS_DIFFER", "shop$order"].examples == [
         f"id {id_of(copied, 1999)}: missing on the target"
     ]
-
-
-def test_findings_hold_no_values_of_rows(copied):
-    copied.target.execute("UPDATE [dbo].[shop$customer] SET [email] = N'secret@example.org'")
-    _, findings, _ = copied.verify()
-    text = "".join(finding.model_dump_json() for finding in findings)
-    assert "example.org" not in text
