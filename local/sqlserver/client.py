@@ -91,6 +91,12 @@ class Client:
                 4060, f'Cannot open database "{found.database}" requested by the login. The login failed.', 11
             ) from None
         told = store.described(opened, stored)
+        if told.get("made_by") != store.TEMPLATE:
+            raise SqlError(
+                50004,
+                f'database "{found.database}" was made by another version of the stand-in, whose catalogue differs: '
+                "drop it and create it anew",
+            )
         return Session(
             self.channel,
             self.hub,

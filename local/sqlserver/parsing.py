@@ -161,7 +161,7 @@ class Try:
 class Block:
     """Statements one after the other."""
 
-    statements: "tuple[Simple | If | Try, ...]"
+    statements: "tuple[Simple | If | Try | Block, ...]"
 
 
 _FIRST_WORDS = (
@@ -217,7 +217,7 @@ class _Batch:
         return self.tokens[place].text.upper()
 
     def block(self, until: tuple[str, ...]) -> Block:
-        found: list[Simple | If | Try] = []
+        found: list[Simple | If | Try | Block] = []
         while self.position < len(self.tokens) and self.word() not in until:
             if self.word() == ";":
                 self.position += 1
@@ -225,13 +225,13 @@ class _Batch:
             found.append(self.statement())
         return Block(tuple(found))
 
-    def statement(self) -> Simple | If | Try:
+    def statement(self) -> Simple | If | Try | Block:
         if self.word() == "IF":
             return self.if_statement()
         if self.word() == "BEGIN" and self.word(1) == "TRY":
             return self.try_statement()
         if self.word() == "BEGIN" and self.word(1) not in ("TRAN", "TRANSACTION", "DISTRIBUTED"):
-            return If("1 = 1", self.begin_end(), None)
+            return self.begin_end()
         return self.simple()
 
     def begin_end(self) -> Block:

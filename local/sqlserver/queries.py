@@ -199,7 +199,7 @@ class _Select:
         return f" GROUP BY {', '.join(keys)}"
 
     def _items(self) -> list[str]:
-        texts = []
+        texts: list[str] = []
         for item in self.node.expressions:
             for name, value in self._item(item):
                 if self.targets is not None:

@@ -1,5 +1,6 @@
 """One client's session: batches, statements, transactions, errors, results."""
 
+import re
 import time
 from collections.abc import Callable, Sequence
 
@@ -28,6 +29,11 @@ from local.sqlserver.wire import Channel
 VERSION = "Microsoft SQL Server 2022 - 16.0.1000.6 (mxferry SQL Server stand-in over PostgreSQL)"
 
 DISCARDS = " - DISCARDS BULK ROWS: they are counted, none is stored"
+
+
+# What may run while only metadata is asked for.
+_DESCRIBED = frozenset({"SELECT", "WITH", "SET", "EXEC", "EXECUTE", "INSERT", "UPDATE", "DELETE", "DECLARE"})
+_OF_THE_MOMENT = re.compile(r"@@|XACT_STATE|ERROR_", re.IGNORECASE)
 
 
 class ReturnError(Exception):
@@ -150,6 +156,8 @@ class Session:
                     self.block(chosen, variables)
             elif isinstance(statement, Try):
                 self._try(statement, variables)
+            elif isinstance(statement, Block):
+                self.block(statement, variables)
             else:
                 self._simple(statement, variables)
 
@@ -188,8 +196,6 @@ class Session:
 
     def condition(self, text: str, variables: dict[str, Variable]) -> bool:
         """The condition of IF."""
-        if text == "1 = 1":
-            return True
         translated = changes.condition(self.context(variables), text)
         return self.guarded(lambda: self.store.rows(translated.sql, values_of(translated, variables)))[0][0] == b"1"
 
@@ -202,7 +208,7 @@ class Session:
         from local.sqlserver.statements import VERBS
 
         handler = VERBS.get(statement.verb)
-        if handler is None:
+        if handler is None or (self.settings.fmtonly and statement.verb not in _DESCRIBED):
             raise NotUnderstoodError(statement.text)
         if self.state.doomed and statement.verb not in ("ROLLBACK", "IF", "SELECT", "SET", "THROW", "PRINT"):
             raise SqlError(
@@ -210,6 +216,22 @@ class Session:
                 "The current transaction cannot be committed and cannot support operations that write to the log file. Roll back the transaction.",
             )
         handler(self, statement.text, variables)
+
+    def translate(
+        self, translator: Callable[[Context, str], Statement], text: str, variables: dict[str, Variable]
+    ) -> Statement:
+        """A statement in PostgreSQL's words.
+
+        The many executions of one prepared statement in one message (fast_executemany) are translated once, unless the
+        text asks for something of the session, which is written into the translation.
+        """
+        key = (text, tuple(variable.kind for variable in variables.values()))
+        if key in self.translated:
+            return self.translated[key]
+        statement = translator(self.context(variables), text)
+        if self.in_procedure and not _OF_THE_MOMENT.search(text):
+            self.translated[key] = statement
+        return statement
 
     # --- running translated statements -----------------------------------------------------------------------------
 
@@ -374,6 +396,7 @@ class Session:
 
     def change(self, change: Change) -> None:
         """Runs DDL; all of a statement or nothing of it."""
+        self.translated.clear()
         if change.script:
             self.guarded(lambda: self.store.script("; ".join(change.script)), change.verb, change.names)
 

@@ -20,7 +20,7 @@ from local.sqlserver.sqltypes import INT
 
 
 def _select(session: Session, text: str, variables: dict[str, Variable]) -> None:
-    session.run(changes.select(session.context(variables), text), variables)
+    session.run(session.translate(changes.select, text, variables), variables)
 
 
 def _with(session: Session, text: str, variables: dict[str, Variable]) -> None:
@@ -34,18 +34,18 @@ def _insert(session: Session, text: str, variables: dict[str, Variable]) -> None
     if clauses.takes("INSERT", "BULK"):
         session.bulk = prepare_bulk(session, clauses)
         return
-    session.run(changes.insert(session.context(variables), text), variables)
+    session.run(session.translate(changes.insert, text, variables), variables)
 
 
 def _update(session: Session, text: str, variables: dict[str, Variable]) -> None:
     if Clauses(text).takes("UPDATE", "STATISTICS"):
         administration.update_statistics(session, text)
         return
-    session.run(changes.update(session.context(variables), text), variables)
+    session.run(session.translate(changes.update, text, variables), variables)
 
 
 def _delete(session: Session, text: str, variables: dict[str, Variable]) -> None:
-    session.run(changes.delete(session.context(variables), text), variables)
+    session.run(session.translate(changes.delete, text, variables), variables)
 
 
 def _set(session: Session, text: str, variables: dict[str, Variable]) -> None:

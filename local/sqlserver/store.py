@@ -28,6 +28,9 @@ SET search_path = pg_catalog; SET synchronous_commit = off; SET jit = off; SET c
 SET client_encoding = 'UTF8'; SET lock_timeout = 0; SET statement_timeout = 0; SET extra_float_digits = 1
 """
 
+_ROWS_AT_ONCE = 200
+_OLDEST = 150000  # NULLS NOT DISTINCT came with PostgreSQL 15
+
 Row = Sequence[bytes | None]
 
 
@@ -78,9 +81,9 @@ class Store:
         return self._pg.transaction_status in (pq.TransactionStatus.INERROR, pq.TransactionStatus.UNKNOWN)
 
     @property
-    def process(self) -> int:
-        """PostgreSQL's process id of this session."""
-        return self._pg.backend_pid
+    def version(self) -> int:
+        """PostgreSQL's version, such as 150018."""
+        return self._pg.server_version
 
     def close(self) -> None:
         """Closes the connection; an open transaction is rolled back."""
@@ -114,7 +117,7 @@ class Store:
     def stream(self, sql: str, values: Sequence[Value] = ()) -> Iterator[Iterator[list[Row]]]:
         """Rows in batches, without holding the whole result."""
         self._send(sql, values)
-        self._pg.set_chunked_rows_mode(200) if hasattr(self._pg, "set_chunked_rows_mode") else None
+        self._pg.set_chunked_rows_mode(_ROWS_AT_ONCE)
         results = self._results()
         try:
             yield (_rows_of(result) for result in results)
@@ -234,6 +237,8 @@ def prepare(address: str) -> None:
     """Makes the template database every new database is a copy of, if this version's is not there yet."""
     store = Store(address)
     try:
+        if store.version < _OLDEST:
+            raise SqlError(50004, f"the stand-in needs PostgreSQL 15 or newer as its store, found {store.version}")
         store.script(f"SELECT pg_advisory_lock({int(TEMPLATE[-8:], 16)})")
         if not store.rows("SELECT 1 FROM pg_database WHERE datname = $1", [text(TEMPLATE)]):
             making = TEMPLATE + "_making"
@@ -267,13 +272,26 @@ def create_database(address: str, name: str, collation: str | None = None) -> No
     store = Store(address)
     try:
         stored = stored_name(name)
+        if described(store, stored).get("made_by", TEMPLATE) != TEMPLATE and _is_empty(address, stored):
+            store.script(f"DROP DATABASE {quoted(stored)}")
         if store.rows("SELECT 1 FROM pg_database WHERE datname = $1", [text(stored)]):
             raise SqlError(1801, f"Database '{name}' already exists. Choose a different database name.")
         store.script(f"SELECT pg_advisory_lock({int(TEMPLATE[-8:], 16)})")
         store.script(f"CREATE DATABASE {quoted(stored)} TEMPLATE {TEMPLATE}")
-        describe_database(store, stored, {"name": name, "collation": collation or DEFAULT_COLLATION})
+        describe_database(
+            store, stored, {"name": name, "collation": collation or DEFAULT_COLLATION, "made_by": TEMPLATE}
+        )
     finally:
         store.close()
+
+
+def _is_empty(address: str, stored: str) -> bool:
+    """Whether a database that an older stand-in made holds nothing, so that it can be made anew."""
+    old = Store(address, stored)
+    try:
+        return not old.rows("SELECT 1 FROM pg_class WHERE relnamespace = 'dbo'::regnamespace LIMIT 1")
+    finally:
+        old.close()
 
 
 def drop_database(address: str, name: str) -> None:

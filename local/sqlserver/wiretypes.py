@@ -131,7 +131,7 @@ def read_plp(data: bytes, at: int) -> tuple[bytes | None, int]:
     at += 8
     if total == 0xFFFFFFFFFFFFFFFF:
         return None, at
-    parts = []
+    parts: list[bytes] = []
     while True:
         (size,) = struct.unpack_from("<I", data, at)
         at += 4

@@ -4,6 +4,7 @@ import hashlib
 import struct
 
 import mssql_py_core
+import mssql_python
 import pyodbc
 import pytest
 
@@ -109,3 +110,18 @@ def test_a_session_is_seen_in_dm_exec_sessions_and_gone_after_it(sql_server: Sql
                 break
         else:
             pytest.fail("the session is still there")
+
+
+def test_the_python_driver_logs_in_and_binds_parameters(sql_server: SqlServer) -> None:
+    text = (
+        f"Server={sql_server.host},{sql_server.port};Database=master;UID={sql_server.user};PWD={sql_server.password};"
+        "Encrypt=no;TrustServerCertificate=yes"
+    )
+    connection = mssql_python.connect(text)
+    try:
+        cursor = connection.cursor()
+        cursor.execute("SELECT ?, ?, ?", 5, "é😀", None)
+        assert tuple(cursor.fetchone()) == (5, "é😀", None)
+        connection.rollback()
+    finally:
+        connection.close()

@@ -153,6 +153,24 @@ def test_an_unknown_target_names_the_known_ones(engine):
     assert "TARGET__PROD__" in body["remedy"]
 
 
+def test_a_postgres_target_is_refused_before_anything_starts(engine, monkeypatch):
+    monkeypatch.setenv("TARGET__OTHER__KIND", "postgres")
+    for name, value in {"HOST": "127.0.0.1", "USER": "app", "DATABASE": "app"}.items():
+        monkeypatch.setenv(f"TARGET__OTHER__POSTGRES__{name}", value)
+    monkeypatch.setenv("TARGET__OTHER__BLOB__ACCOUNT_URL", "https://x.blob.core.windows.net")
+    monkeypatch.setenv("TARGET__OTHER__BLOB__CONTAINER", "files")
+    settings.settings.cache_clear()
+    status, body, _ = ask(engine, "POST", "migrations", BODY | {"target": "other"})
+    assert (status, body["code"]) == (400, "TARGET_KIND_NOT_SUPPORTED")
+    assert engine.scheduled == []
+
+
+@pytest.mark.parametrize("mode", ["postgres", "runtime"])
+def test_a_target_mode_that_is_not_there_is_refused_by_name(engine, mode):
+    status, body, _ = ask(engine, "POST", "migrations", BODY | {"options": {"target_mode": mode}})
+    assert (status, body["errors"][0]["field"]) == (400, "options.target_mode")
+
+
 def test_a_source_url_never_reaches_the_engine(engine):
     url = "https://backups.example.com/x.tar.gz?sig=secret-signature"
     status, body, _ = ask(engine, "POST", "migrations", BODY | {"source": {"kind": "url", "url": url}})

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from shared.errors import Refusal
 from shared.snapshot import gz
-from shared.snapshot.gz import inflate
+from shared.snapshot.gz import Inflation, Place, inflate
 
 RAW = random.Random(1).randbytes(30_000) + b"abc" * 30_000
 ZIPPED = gzip.compress(RAW, 6)
@@ -51,7 +51,7 @@ def test_a_file_cut_anywhere_is_refused(cut: int) -> None:
 
 
 def test_a_wrong_checksum_is_refused() -> None:
-    assert "checksum" in refused(ZIPPED[:-8] + bytes(4) + ZIPPED[-4:])
+    assert "incorrect data check" in refused(ZIPPED[:-8] + bytes(4) + ZIPPED[-4:])
 
 
 def test_a_wrong_length_is_refused() -> None:
@@ -60,6 +60,43 @@ def test_a_wrong_length_is_refused() -> None:
 
 def test_other_data_after_the_end_is_refused() -> None:
     assert "68 65 6c 6c after the end" in refused(ZIPPED + b"hello")
+
+
+BLOCK = 8192
+LONG = b"".join(str(random.Random(n).random()).encode() for n in range(30_000)) + RAW
+LONG_ZIPPED = gzip.compress(LONG[:200_000], 6) + gzip.compress(LONG[200_000:], 6)
+
+
+def places() -> list[tuple[int, Place]]:
+    """Every block border of the output with the last place before it, as a checkpoint would keep them."""
+    inflation = Inflation(BLOCK)
+    inflation.marking = True
+    found = []
+    for number, _ in enumerate(inflation.blocks(pieces_of(LONG_ZIPPED, 5000)), 1):
+        if inflation.place:
+            found.append((number * BLOCK, Place.model_validate_json(inflation.place.model_dump_json())))
+    return found
+
+
+def resumed(place: Place, done: int, data: bytes = LONG_ZIPPED, piece: int = 4096) -> bytes:
+    blocks = Inflation(BLOCK, place).blocks(pieces_of(data[place.read_from :], piece), done - place.produced)
+    return b"".join(blocks)
+
+
+def test_inflating_goes_on_from_every_place() -> None:
+    found = places()
+    assert len({place.produced for _, place in found}) > 5
+    assert {place.bits for _, place in found} > {0}
+    for done, place in found:
+        assert place.produced <= done
+        assert resumed(place, done) == LONG[done:]
+
+
+def test_a_successor_checks_the_end_as_if_it_had_begun_at_the_start() -> None:
+    done, place = places()[-1]
+    for damaged in (LONG_ZIPPED[:-1], LONG_ZIPPED[:-8] + bytes(4) + LONG_ZIPPED[-4:], LONG_ZIPPED[:-1] + b"\x55"):
+        with pytest.raises(Refusal, match="ARCHIVE_CORRUPT"):
+            resumed(place, done, damaged)
 
 
 def test_a_bomb_is_refused_by_its_ratio(monkeypatch: pytest.MonkeyPatch) -> None:

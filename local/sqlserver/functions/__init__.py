@@ -7,6 +7,8 @@ from local.sqlserver.expressions import Expressions
 from local.sqlserver.functions import aggregates, moments, serverinfo, strings, values
 from local.sqlserver.functions.registry import FUNCTIONS
 
+__all__ = ["FUNCTIONS", "MODULES", "NILADIC"]
+
 MODULES = (aggregates, moments, serverinfo, strings, values)
 
 # Functions written without parentheses.

@@ -1,6 +1,7 @@
 """A run of its own for each test, from a restored sample to a target database on the SQL Server stand-in."""
 
 import secrets
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -193,3 +194,23 @@ def new_run(**request: Any) -> Run:
             "request": {"source": source, "target": "test", "options": {"collation": MENDIX_DEFAULT}, **request},
         }
     )
+
+
+def at_once(*calls: Callable[[], Any]) -> list[Any]:
+    """Call all at the same time; return the answers, or the exceptions."""
+    barrier = threading.Barrier(len(calls))
+    answers: list[Any] = [None] * len(calls)
+
+    def run(number: int, call: Callable[[], Any]) -> None:
+        barrier.wait()
+        try:
+            answers[number] = call()
+        except Exception as error:
+            answers[number] = error
+
+    threads = [threading.Thread(target=run, args=one) for one in enumerate(calls)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return answers

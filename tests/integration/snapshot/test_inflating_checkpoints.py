@@ -62,6 +62,16 @@ def index_of(stand: Stand, end: Checkpoint) -> list[Row]:
     return slice_of(open_index(sealed), 0, rows)
 
 
+def assert_equal(found: list[Row]) -> None:
+    """Every member is there, with its MD5 unless a checkpoint lay in its data."""
+    wanted = expected()
+    assert [row[:4] for row in found] == [row[:4] for row in wanted]
+    step = inflating.CHECKPOINT * BLOCK
+    for row, other in zip(found, wanted, strict=True):
+        divided = row.offset // step != (row.offset + row.size) // step
+        assert row.md5 == other.md5 or (divided and row.md5 is None)
+
+
 def test_a_pass_split_over_many_activities_gives_the_same_tar_and_index(stand: Stand) -> None:
     staged(stand, ZIPPED)
     calls, end = 0, Checkpoint()
@@ -70,7 +80,7 @@ def test_a_pass_split_over_many_activities_gives_the_same_tar_and_index(stand: S
         calls += 1
     assert calls > 10
     assert places.staged(stand.run.id, places.TAR).download_blob().readall() == TAR
-    assert index_of(stand, end) == expected()
+    assert_equal(index_of(stand, end))
     assert (end.files, end.bytes) == (201, len(TAR))
 
 
@@ -99,7 +109,7 @@ def test_an_activity_that_dies_anywhere_is_succeeded(stand: Stand, monkeypatch: 
             break
     assert deaths > 5
     assert places.staged(stand.run.id, places.TAR).download_blob().readall() == TAR
-    assert index_of(stand, end) == expected()
+    assert_equal(index_of(stand, end))
 
 
 def test_two_deliveries_at_once_give_the_same_tar_and_index(stand: Stand) -> None:
@@ -113,19 +123,16 @@ def test_two_deliveries_at_once_give_the_same_tar_and_index(stand: Stand) -> Non
 
     with ThreadPoolExecutor(2) as pool:
         ends = list(pool.map(deliver, range(2)))
-    assert ends[0] == ends[1]
+    assert ends[0].parts == ends[1].parts
     assert places.staged(stand.run.id, places.TAR).download_blob().readall() == TAR
-    assert index_of(stand, ends[0]) == expected()
+    assert_equal(index_of(stand, ends[0]))
 
 
 def test_an_uncompressed_tar_is_indexed_where_it_lies(stand: Stand) -> None:
     staged(stand, TAR)
     while not (end := InflatePass(stand.run.id, "tar", len(TAR)).advance(lambda: True)).finished:
         pass
-    found, wanted = index_of(stand, end), expected()
-    assert [row[:4] for row in found] == [row[:4] for row in wanted]
-    unknown = [row for row in found if row.md5 is None]
-    assert 0 < len(unknown) < 30, "a checksum is not known where a checkpoint lay in the file"
+    assert_equal(index_of(stand, end))
     assert not places.staged(stand.run.id, places.TAR).exists()
 
 
