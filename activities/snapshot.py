@@ -70,7 +70,7 @@ def seal_snapshot(work: ArchiveWork) -> SnapshotRef:
     state = InflatePass(work.run.id, work.facts.layout, work.size).advance(lambda: True)
     if not state.finished:
         raise Refusal("SNAPSHOT_UNFINISHED", work.run.id, "expected an inflated archive, found an unfinished one.")
-    return sealed(work.run.id, work.facts.layout, work.size, work.facts.md5, state)
+    return sealed(work.run.id, work.facts.layout, work.size, state)
 
 
 ACTIVITIES = [describe_source, stage_range, stage_whole, commit_staged, inflate_archive, seal_snapshot]

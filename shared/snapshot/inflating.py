@@ -1,14 +1,17 @@
 """One pass over the staged archive: inflate it, stage the tar as blocks, and index its members.
 
 The pass is as long as the archive is large, so it is done by several activities: every `CHECKPOINT` blocks the state of
-the tar parser is kept in staging, and the next activity, or the successor of a dead one, goes on from there. Deflate's
-own state cannot be kept with the libraries at hand; the successor inflates the archive's beginning again and throws it
-away, which reads and inflates but neither writes nor parses. All that is written is a function of the archive alone
-(block numbers, index parts, checkpoint positions), so two deliveries at once write the same bytes to the same places.
+the tar parser is kept in staging, together with the last border of two deflate blocks before that point. The next
+activity, or the successor of a dead one, reads on from that border: it inflates again what lies between, some
+kilobytes, and goes on. (Starting at the archive's beginning again was measured as the alternative: it costs nothing on
+archives of a few gigabytes, but the last activity of a large one would take as long as the whole pass.) All that is
+written is a function of the archive alone (block numbers, index parts, checkpoint positions), so two deliveries at once
+write the same bytes to the same places; only a checksum that was under way at a checkpoint is not known to a successor.
 """
 
 import hashlib
 from collections.abc import Callable, Iterator
+from itertools import count
 from typing import Any
 
 from azure.storage.blob import BlobClient
@@ -19,7 +22,7 @@ from shared.blobs.blocks import MAX_BLOCKS, BlockWriter, commit
 from shared.blobs.ranges import read_ahead
 from shared.errors import Refusal
 from shared.snapshot import places
-from shared.snapshot.gz import inflate
+from shared.snapshot.gz import Inflation, Place
 from shared.snapshot.index import Row, duplicate, write_part
 from shared.snapshot.layout import Layout
 from shared.snapshot.members import role, shown
@@ -39,7 +42,9 @@ class Checkpoint(BaseModel):
 
     blocks: int = Field(default=0, description="Blocks of the inflated archive that are staged and parsed.")
     bytes: int = Field(default=0, description="Inflated bytes so far.")
+    place: Place | None = Field(default=None, description="Where inflating goes on; None: at the start.")
     tar: dict[str, Any] | None = Field(default=None, description="State of the tar parser.")
+    md5: str | None = Field(default=None, description="MD5 of the archive, hex, where one activity read all of it.")
     parts: int = Field(default=0, description="Parts of the index written so far.")
     files: int = 0
     file_bytes: int = 0
@@ -51,7 +56,7 @@ class Checkpoint(BaseModel):
 
 
 class InflatePass:
-    """The pass over one run's archive. `md5` (hex) is checked at the end where the source told one."""
+    """The pass over one run's archive. `md5` (hex, as the source told it) is checked if one activity reads it all."""
 
     def __init__(self, run: str, layout: Layout, size: int, md5: str | None = None) -> None:
         self._run = run
@@ -61,9 +66,8 @@ class InflatePass:
         self._inflated = places.staged(run, places.DUMP if layout == "dump.gz" else places.TAR)
         self._checkpoint = places.staged(run, places.INFLATE_CHECKPOINT)
         self._md5 = md5
-        self._digest = hashlib.md5(usedforsecurity=False) if md5 else None
         self._rows: list[Row] = []
-        self._seen: Any = None  # MD5 object of the member under way at the checkpoint
+        self._inflation: Inflation | None = None
         self._state = Checkpoint()
 
     def advance(self, enough: Callable[[], bool]) -> Checkpoint:
@@ -83,7 +87,7 @@ class InflatePass:
         with BlockWriter(self._inflated) as writer:
             indexer: TarIndexer | None = None
             for number, block in self._blocks():
-                indexer = indexer or self._indexer()  # after `_blocks` has seen again what was under way
+                indexer = indexer or self._indexer()
                 self._refuse_too_large(number)
                 if self._layout != "tar":
                     writer.put(number, block)
@@ -104,38 +108,35 @@ class InflatePass:
         """Yield the inflated blocks that are not parsed yet, with their numbers."""
         done = self._state.blocks
         if self._layout == "tar":
-            pieces = read_ahead(self._archive, done * BLOCK, self._size, size=BLOCK, ahead=2)
-            yield from enumerate(pieces, done)
+            yield from enumerate(read_ahead(self._archive, done * BLOCK, self._size, size=BLOCK, ahead=2), done)
             return
-        for number, block in enumerate(inflate(self._hashed(read_ahead(self._archive, 0, self._size)), BLOCK)):
-            if number >= done:
-                yield number, block
-            else:
-                self._passed(number, block)
+        start = self._state.place
+        self._inflation = Inflation(BLOCK, start)
+        pieces = read_ahead(self._archive, start.read_from if start else 0, self._size)
+        blocks = self._inflation.blocks(self._hashed(pieces), done * BLOCK - (start.produced if start else 0))
+        for number in count(done):
+            self._inflation.marking = (number + 1) % CHECKPOINT == 0
+            block = next(blocks, None)
+            if block is None:
+                return
+            yield number, block
 
     def _hashed(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
-        for piece in pieces:
-            if self._digest is not None:
-                self._digest.update(piece)
-            yield piece
-
-    def _passed(self, number: int, block: bytes) -> None:
-        """Take up the checksum of the member that was under way at the checkpoint, in bytes seen again."""
-        tar = self._state.tar
-        if not tar or not tar["current"]:
+        if self._md5 is None or self._state.blocks:
+            yield from pieces
             return
-        start = tar["current"][2] - number * BLOCK
-        if start < len(block):
-            if start >= 0:
-                self._seen = hashlib.md5(usedforsecurity=False)
-            self._seen.update(memoryview(block)[max(0, start) :])
+        digest = hashlib.md5(usedforsecurity=False)
+        for piece in pieces:
+            digest.update(piece)
+            yield piece
+        self._state.md5 = digest.hexdigest()
 
     def _indexer(self) -> TarIndexer | None:
         if self._layout == "dump.gz":
             return None
         if self._state.tar is None:
             return TarIndexer(self._member)
-        return TarIndexer.resume(self._state.tar, self._member, seen=self._seen)
+        return TarIndexer.resume(self._state.tar, self._member)
 
     def _member(self, member: Member) -> None:
         what, uuid = role(member)
@@ -170,6 +171,7 @@ class InflatePass:
         """Write a checkpoint; None when another delivery has written one meanwhile, which then leads."""
         self._write_rows()
         self._state.tar = indexer.state() if indexer else None
+        self._state.place = self._inflation.place if self._inflation and not self._state.finished else None
         return documents.replace(self._checkpoint, self._state, etag)
 
     def _finish(self, indexer: TarIndexer | None, etag: str | None) -> None:
@@ -177,11 +179,11 @@ class InflatePass:
             indexer.close()
         elif self._layout == "dump.gz":
             self._state.dump = (0, self._state.bytes)
-        if self._digest is not None and self._layout != "tar" and self._digest.hexdigest() != self._md5:
+        if self._state.md5 not in (None, self._md5):
             raise Refusal(
                 "ARCHIVE_MD5",
                 "snapshot archive",
-                f"expected MD5 {self._md5} as at the source, found {self._digest.hexdigest()} in staging.",
+                f"expected MD5 {self._md5} as at the source, found {self._state.md5} in staging.",
                 "Start the migration again; if it happens again, the source's checksum is not that of its bytes.",
             )
         if self._layout != "tar":

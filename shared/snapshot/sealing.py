@@ -16,7 +16,7 @@ from shared.snapshot.layout import Layout
 MAX_METADATA = 1 << 20
 
 
-def seal_snapshot(run: str, layout: Layout, archive_bytes: int, md5: str | None, end: Checkpoint) -> SnapshotRef:
+def seal_snapshot(run: str, layout: Layout, archive_bytes: int, end: Checkpoint) -> SnapshotRef:
     """Return what the run's archive holds. Raises `Refusal` ARCHIVE_NO_DATABASE, DUMP_UNREADABLE, ARCHIVE_DUPLICATE."""
     members = tar_place(run, layout)
     if end.dump is None:
@@ -34,7 +34,7 @@ def seal_snapshot(run: str, layout: Layout, archive_bytes: int, md5: str | None,
         kind="full" if full else "database",
         archive_blob=places.staged(run, places.ARCHIVE).blob_name,
         archive_bytes=archive_bytes,
-        archive_md5=md5,
+        archive_md5=end.md5,
         tar_blob=members.blob_name if full else None,
         tar_bytes=end.bytes if full else 0,
         index_blob=index.blob_name if full else None,

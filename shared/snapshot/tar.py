@@ -119,10 +119,8 @@ class TarIndexer:
         }
 
     @classmethod
-    def resume(
-        cls, state: dict[str, Any], on_member: Callable[[Member], None], digest: bool = True, seen: Any = None
-    ) -> "TarIndexer":
-        """Return an indexer that goes on from `state`; `seen` is the MD5 object of the data that already passed."""
+    def resume(cls, state: dict[str, Any], on_member: Callable[[Member], None], digest: bool = True) -> "TarIndexer":
+        """Return an indexer that goes on from `state`; the MD5 of the member under way stays unknown."""
         indexer = cls(on_member, digest)
         indexer.offset = state["offset"]
         indexer._current = Member(*state["current"]) if state["current"] else None
@@ -133,7 +131,6 @@ class TarIndexer:
         indexer._pax, indexer._global_pax = state["pax"], state["global_pax"]
         indexer._long_name = state["long_name"]
         indexer._zero_blocks = state["zero_blocks"]
-        indexer._md5 = seen
         return indexer
 
     def _data(self, piece: memoryview) -> None:
