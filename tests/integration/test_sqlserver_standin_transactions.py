@@ -21,6 +21,17 @@ def table(sql_server: SqlServer, sql_database: str) -> Iterator[pyodbc.Connectio
         yield connection
 
 
+@pytest.fixture(scope="module")
+def unchanged(sql_server: SqlServer) -> Iterator[pyodbc.Connection]:
+    """A database for statements that fail and leave it as it was."""
+    with sql_server.connect(sql_server.new_database()) as connection:
+        connection.execute(
+            "CREATE TABLE [dbo].[t] ([id] int NOT NULL, [s] nvarchar(20) NULL, CONSTRAINT [pk_t] PRIMARY KEY ([id]))"
+        )
+        yield connection
+        assert _ids(connection) == []
+
+
 def _ids(connection: pyodbc.Connection) -> list[int]:
     return [row[0] for row in connection.execute("SELECT [id] FROM [dbo].[t] ORDER BY [id]").fetchall()]
 
@@ -254,8 +265,8 @@ def test_a_bulk_load_belongs_to_the_transaction_around_it(
         ("SELECT N'a' COLLATE Nonsense_CI_AS", 448),
     ],
 )  # fmt: skip
-def test_an_error_has_sql_servers_number(table: pyodbc.Connection, sql: str, number: int) -> None:
-    assert _failing(table, sql) == number
+def test_an_error_has_sql_servers_number(unchanged: pyodbc.Connection, sql: str, number: int) -> None:
+    assert _failing(unchanged, sql) == number
 
 
 def test_a_unique_key_of_a_case_insensitive_database_ignores_case_and_trailing_spaces(table: pyodbc.Connection) -> None:
