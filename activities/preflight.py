@@ -57,9 +57,10 @@ def _holds_target(run: str, target: str) -> list[Finding]:
 
 
 def _database(profile: TargetProfile, request: MigrationRequest) -> list[Finding]:
-    if profile.kind != "sqlserver":
-        return []
-    return sqlserver_checks.check_target(profile, request.options.collation, identity=settings().identity_name)
+    identity = settings().identity_name
+    return sqlserver_checks.check_target(
+        profile, request.options.collation, identity=identity, mode=request.options.target_mode
+    )
 
 
 def _decided(finding: Finding, request: MigrationRequest) -> Finding:

@@ -162,7 +162,13 @@ async def look(engine: Engine, run_id: str) -> MigrationView:
 
 def _checked(request: MigrationRequest) -> str | None:
     """Check what the settings can say about a request; return the source URL, if it has one."""
-    settings().target_profile(request.target)
+    if settings().target_profile(request.target).kind != "sqlserver":
+        raise Refusal(
+            "TARGET_KIND_NOT_SUPPORTED",
+            request.target,
+            "expected a target profile of kind sqlserver, found postgres, which this version cannot fill.",
+            "Use a profile with TARGET__<NAME>__SQL__SERVER and ...__SQL__DATABASE.",
+        )
     if isinstance(request.source, UrlSource):
         return str(checked_url(request.source.url or ""))
     if request.source.kind == "mendix-cloud" or request.source.profile:

@@ -159,7 +159,7 @@ class Options(Strict):
     """How the migration is to be done. Every default is the careful one."""
 
     purpose: Purpose = "cutover"
-    target_mode: Literal["create", "existing", "postgres", "runtime"] = "create"
+    target_mode: Literal["create", "existing"] = "create"
     dry_run: bool = Field(
         default=False, description="Stop before the target is written; the report says what would be done."
     )

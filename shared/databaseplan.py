@@ -63,7 +63,7 @@ class PlannedForeignKey(Frozen):
 class PlannedTable(Frozen):
     """One table of the target."""
 
-    name: str = Field(description="Table on the target, in schema dbo (public when the target is PostgreSQL).")
+    name: str = Field(description="Table on the target, in schema dbo.")
     source_name: str = Field(description="Table in the temporary PostgreSQL's schema public.")
     entity: str | None = Field(default=None, description="Mendix entity or association name, where there is one.")
     columns: list[PlannedColumn]
@@ -81,8 +81,7 @@ class DatabasePlan(Frozen):
     """The whole target database."""
 
     run: str
-    engine: Literal["sqlserver", "postgres"] = "sqlserver"
-    mode: Literal["create", "existing", "postgres", "runtime"] = "create"
+    mode: Literal["create", "existing"] = "create"
     collation: str | None = None
     tables: list[PlannedTable]
     procedures: list[str] = Field(default_factory=list, description="T-SQL batches made after the tables.")
