@@ -1,0 +1,120 @@
+"""Making the target on the SQL Server stand-in: once, whole, and again without harm."""
+
+from typing import Any
+
+import pyodbc
+import pytest
+
+from activities import schema
+from orchestrators.finish import finish_schema
+from shared.sqlserver import catalogue, marker
+from shared.sqlserver.ledger_table import LEDGER_TABLE
+from tests.integration.schema.conftest import Stand, at_once
+
+DROP: dict[str, Any] = {"target_not_empty": "drop", "confirm": "test"}
+
+
+def columns_of(connection: pyodbc.Connection, table: str) -> dict[str, bool]:
+    rows = connection.execute(
+        "SELECT c.name, c.is_nullable FROM sys.columns AS c JOIN sys.tables AS t ON t.object_id = c.object_id "
+        "WHERE t.name = ? ORDER BY c.column_id",
+        table,
+    ).fetchall()
+    return {row[0]: bool(row[1]) for row in rows}
+
+
+def test_every_planned_table_is_made_as_a_heap(stand: Stand, target: pyodbc.Connection) -> None:
+    stand.call(schema.plan_database)
+    assert stand.call(schema.create_schema) == {"findings": []}
+    plan = stand.plan()
+    assert catalogue.tables(target) == sorted(table.name for table in plan.tables)
+    for table in plan.tables:
+        assert columns_of(target, table.name) == {column.name: column.nullable for column in table.columns}
+        assert catalogue.indexes(target, table.name) == {}
+    assert catalogue.table_exists(target, LEDGER_TABLE)
+    assert marker.state_of(target, stand.run.id) == "created"
+
+
+def test_with_keys_first_the_primary_keys_are_there_from_the_start(
+    stand: Stand, target: pyodbc.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TARGET__TEST__LOAD", "keys-first")
+    schema.settings.cache_clear()
+    stand.call(schema.plan_database)
+    stand.call(schema.create_schema)
+    assert catalogue.indexes(target, "system$user") == {"pk_system$user": True}
+    assert stand.drive(finish_schema) == []
+
+
+def test_a_target_that_is_not_empty_is_refused_and_left_alone(stand: Stand, target: pyodbc.Connection) -> None:
+    target.execute("CREATE TABLE [dbo].[precious] ([id] int NOT NULL)")
+    target.execute("INSERT INTO [dbo].[precious] ([id]) VALUES (?)", 7)
+    stand.call(schema.plan_database)
+    finding = stand.refused(schema.create_schema)
+    assert (finding.code, finding.object) == ("TARGET_NOT_EMPTY", "precious")
+    assert '"target_not_empty": "drop"' in finding.remedy
+    assert catalogue.table_rows(target) == {"precious": 1}
+
+
+def test_tables_are_dropped_only_when_the_request_says_so(stand: Stand, target: pyodbc.Connection) -> None:
+    target.execute("CREATE TABLE [dbo].[parent] ([id] int NOT NULL, CONSTRAINT [pk] PRIMARY KEY CLUSTERED ([id]))")
+    target.execute("CREATE TABLE [dbo].[child] ([id] int NOT NULL)")
+    target.execute("ALTER TABLE [dbo].[child] ADD CONSTRAINT [fk] FOREIGN KEY ([id]) REFERENCES [dbo].[parent] ([id])")
+    stand.request(**DROP)
+    stand.call(schema.plan_database)
+    (finding,) = stand.call(schema.create_schema)["findings"]
+    assert (finding["code"], finding["severity"], finding["count"]) == ("TARGET_DROPPED", "info", 2)
+    assert "parent" not in catalogue.tables(target)
+
+
+def test_a_second_delivery_after_copying_began_drops_nothing(stand: Stand, target: pyodbc.Connection) -> None:
+    stand.request(**DROP)
+    stand.call(schema.plan_database)
+    stand.call(schema.create_schema)
+    target.execute("INSERT INTO [dbo].[system$language] ([id]) VALUES (?)", 42)
+    assert stand.call(schema.create_schema) == {"findings": []}
+    assert catalogue.table_rows(target)["system$language"] == 1
+
+
+def test_a_second_delivery_without_drop_does_not_refuse_its_own_tables(stand: Stand, target: pyodbc.Connection) -> None:
+    stand.call(schema.plan_database)
+    stand.call(schema.create_schema)
+    target.execute("INSERT INTO [dbo].[system$language] ([id]) VALUES (?)", 42)
+    assert stand.call(schema.create_schema) == {"findings": []}
+    assert catalogue.table_rows(target)["system$language"] == 1
+
+
+def test_two_deliveries_at_once_make_the_tables_once(stand: Stand, target: pyodbc.Connection) -> None:
+    target.execute("CREATE TABLE [dbo].[old] ([id] int NOT NULL)")
+    stand.request(**DROP)
+    stand.call(schema.plan_database)
+    answers = at_once(*[lambda: schema.create_schema(None, stand.work)] * 3)
+    dropped = [finding["code"] for answer in answers for finding in answer["findings"]]
+    assert dropped == ["TARGET_DROPPED"]
+    assert len(catalogue.tables(target)) == len(stand.plan().tables)
+
+
+def test_another_run_on_the_same_target_must_drop_or_is_refused(stand: Stand, target: pyodbc.Connection) -> None:
+    stand.call(schema.plan_database)
+    stand.call(schema.create_schema)
+    first = stand.run.id
+    stand.run = stand.run.model_copy(update={"id": "20200101t000000-abcdef"})
+    stand.call(schema.plan_database)
+    assert stand.refused(schema.create_schema).code == "TARGET_NOT_EMPTY"
+    stand.request(**DROP)
+    stand.call(schema.create_schema)
+    assert marker.state_of(target, first) is None
+    assert marker.state_of(target, stand.run.id) == "created"
+
+
+def test_when_making_a_table_fails_nothing_is_left(
+    stand: Stand, target: pyodbc.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand.call(schema.plan_database)
+    from shared.sqlserver import creation
+
+    broken = "CREATE TABLE [dbo].[broken] ([id] int NOT NULL, [id] int NOT NULL)"
+    monkeypatch.setattr(creation, "CREATE_LEDGER", broken)
+    assert schema.create_schema(None, stand.work)["refused"]["code"] == "SQL_REFUSED"
+    assert catalogue.tables(target) == []
+    assert marker.state_of(target, stand.run.id) is None

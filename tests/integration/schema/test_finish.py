@@ -1,0 +1,129 @@
+"""Completing the target on the SQL Server stand-in: keys, indexes, foreign keys, options; again without harm."""
+
+from typing import Any
+
+import pyodbc
+import pytest
+
+from activities import finish, schema
+from orchestrators.finish import finish_schema
+from orchestrators.inspect import inspect_data
+from shared.sqlserver import catalogue, marker
+from shared.sqlserver.connection import connect
+from shared.sqlserver.ledger_table import LEDGER_TABLE, MARKER_TABLE
+from tests.integration.schema.conftest import Stand, at_once
+
+
+def completed(stand: Stand) -> list[Any]:
+    stand.call(schema.plan_database)
+    stand.drive(inspect_data)
+    stand.call(schema.create_schema)
+    return stand.drive(finish_schema)
+
+
+def test_finish_makes_every_key_index_and_foreign_key_of_the_plan(stand: Stand, target: pyodbc.Connection) -> None:
+    assert completed(stand) == []
+    plan = stand.plan()
+    for table in plan.tables:
+        assert table.primary_key is not None
+        expected = {table.primary_key.name: True} | {one.name: False for one in table.indexes if not one.omitted}
+        assert catalogue.indexes(target, table.name) == expected
+    keys = {(table.name, key.name) for table in plan.tables for key in table.foreign_keys if not key.omitted}
+    assert set(catalogue.foreign_keys(target)) == keys
+    assert marker.state_of(target, stand.run.id) == "finished"
+    assert stand.statuses[-1]["done"]["tables"] == len(plan.tables)
+
+
+def test_index_columns_have_their_order_and_direction_on_the_target(stand: Stand, target: pyodbc.Connection) -> None:
+    completed(stand)
+    rows = target.execute(
+        "SELECT c.name, x.is_descending_key FROM sys.indexes AS i "
+        "JOIN sys.index_columns AS x ON x.object_id = i.object_id AND x.index_id = i.index_id "
+        "JOIN sys.columns AS c ON c.object_id = x.object_id AND c.column_id = x.column_id "
+        "WHERE i.name = ? ORDER BY x.key_ordinal",
+        "idx_customers$party_displayname_asc_since_desc",
+    ).fetchall()
+    assert [(row[0], bool(row[1])) for row in rows] == [("displayname", False), ("since", True), ("id", False)]
+
+
+def test_finish_may_be_done_again_and_twice_at_once(stand: Stand, target: pyodbc.Connection) -> None:
+    stand.call(schema.plan_database)
+    stand.call(schema.create_schema)
+    planned = stand.call(finish.plan_finish)
+    for group in range(planned["groups"]):
+        work = stand.work | {"group": group}
+        answers = at_once(*[lambda work=work: finish.finish_tables(None, work)] * 2)
+        assert [answer["findings"] for answer in answers] == [[], []]
+    assert stand.drive(finish_schema) == []
+    assert stand.drive(finish_schema) == []
+
+
+def test_the_sequence_procedure_gives_the_next_number(stand: Stand, target: pyodbc.Connection) -> None:
+    completed(stand)
+    target.execute(
+        "INSERT INTO [dbo].[mendixsystem$sequence] ([name], [attribute_id], [start_value], [current_value]) "
+        "VALUES (?, ?, ?, ?)",
+        "orders$order_ordernumber_mxseq", "guid", 1, 284,
+    )  # fmt: skip
+    target.execute("EXEC [dbo].[usp_nextsequencevalue] @SeqName = ?", "orders$order_ordernumber_mxseq")
+    row = target.execute("SELECT [current_value] FROM [dbo].[mendixsystem$sequence]").fetchone()
+    assert row[0] == 285
+
+
+def test_the_options_a_runtime_needs_are_set(stand: Stand, target: pyodbc.Connection) -> None:
+    completed(stand)
+    state = catalogue.database_state(target)
+    assert state.read_committed_snapshot
+    assert state.snapshot_isolation
+    assert state.compatibility_level >= 140
+
+
+def test_rows_that_collide_on_the_target_become_a_finding_and_the_other_keys_are_made(
+    stand: Stand, target: pyodbc.Connection
+) -> None:
+    stand.call(schema.plan_database)
+    stand.call(schema.create_schema)
+    for number in range(3):
+        target.execute("INSERT INTO [dbo].[tickets$tag] ([id], [name]) VALUES (?, ?)", number, "secret value")
+    (finding,) = stand.drive(finish_schema)
+    assert (finding.code, finding.object) == ("UNIQUE_VIOLATION", "tickets$tag.uniq_tickets$tag_name")
+    assert finding.severity == "error"
+    assert finding.count == 3
+    assert "secret value" not in finding.model_dump_json()
+    assert "pk_tickets$tag" in catalogue.indexes(target, "tickets$tag")
+
+
+def test_a_reference_to_nothing_becomes_a_finding(stand: Stand, target: pyodbc.Connection) -> None:
+    stand.call(schema.plan_database)
+    stand.call(schema.create_schema)
+    target.execute("INSERT INTO [dbo].[orders$order] ([id], [orders$order_customer]) VALUES (?, ?)", 1, 12345)
+    (finding,) = stand.drive(finish_schema)
+    assert (finding.code, finding.object) == (
+        "FOREIGN_KEY_REFUSED",
+        "orders$order.frn_orders$order_orders$order_customer",
+    )
+
+
+def test_remedies_are_carried_out_on_the_target(
+    stand: Stand, restored_with_problems: str, target: pyodbc.Connection
+) -> None:
+    stand.database = restored_with_problems
+    remedies = {"UNIQUE_NULLS": "filtered-index", "UNIQUE_COLLISION": "drop-constraint"}
+    stand.request(options={"remedies": remedies | {"UNLIMITED_UNIQUE": "drop-constraint"}})
+    assert completed(stand) == []
+    assert "uniq_tickets$tag_name" not in catalogue.indexes(target, "tickets$tag")
+    for number in range(2):
+        target.execute("INSERT INTO [dbo].[customers$party] ([id], [customernumber]) VALUES (?, NULL)", number)
+    target.execute("INSERT INTO [dbo].[customers$party] ([id], [customernumber]) VALUES (?, ?)", 7, "C-1")
+    with pytest.raises(pyodbc.IntegrityError):
+        target.execute("INSERT INTO [dbo].[customers$party] ([id], [customernumber]) VALUES (?, ?)", 8, "C-1")
+
+
+def test_clean_up_takes_marker_and_ledger_away_and_may_be_done_twice(stand: Stand, target: pyodbc.Connection) -> None:
+    completed(stand)
+    with connect(stand.target) as connection:
+        marker.remove(connection)
+        marker.remove(connection)
+    assert not catalogue.table_exists(target, MARKER_TABLE)
+    assert not catalogue.table_exists(target, LEDGER_TABLE)
+    assert len(catalogue.tables(target)) == len(stand.plan().tables)
