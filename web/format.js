@@ -64,4 +64,5 @@ export function ago(iso) {
   return seconds < 90 ? "just now" : seconds < 86400 ? `${duration(Math.round(seconds / 60) * 60).replace(" 00 s", "")} ago` : moment(iso);
 }
 
-export const sentence = (text) => text.slice(0, 1).toUpperCase() + text.slice(1);
+// A plain first word gets its capital letter; the name of a table or an option stays as it is.
+export const sentence = (text) => (/^[a-z]+([ ,.:]|$)/.test(text) ? text.slice(0, 1).toUpperCase() + text.slice(1) : text);

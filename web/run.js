@@ -105,8 +105,12 @@ function decided(gate) {
 
 function findings(list) {
   if (!list.length) return [];
-  const open = list.filter((one) => one.severity === "error" && !one.chosen).length;
-  return [h("h2", {}, "Findings ", h("small", {}, open ? `${open} of ${list.length} stand in the way` : String(list.length))), ...list.map(finding)];
+  const open = list.filter((one) => !one.chosen && one.severity !== "info");
+  const rest = list.filter((one) => !open.includes(one));
+  const errors = open.filter((one) => one.severity === "error");
+  const sorted = [...errors, ...open.filter((one) => one.severity !== "error")];
+  return [h("h2", {}, "Findings ", h("small", {}, errors.length ? `${errors.length} of ${list.length} stand in the way` : String(list.length))), ...sorted.map(finding),
+    rest.length ? h("details", {}, h("summary", {}, `${rest.length} remedied or for information`), rest.map(finding)) : null];
 }
 
 export function finding(one) {

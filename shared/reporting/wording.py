@@ -1,9 +1,11 @@
 """How numbers, times and verdicts are put into words; the same in the report, the runbook and the page's texts."""
 
+import re
 from datetime import UTC, datetime
 
 from shared.contracts import Verdict
 
+FIRST_WORD = re.compile(r"[a-z]+[ ,.:]")
 UNITS = ("B", "kB", "MB", "GB", "TB")
 
 VERDICT_WORDS: dict[Verdict, str] = {
@@ -100,5 +102,8 @@ def plural(number: int, one: str, many: str | None = None) -> str:
 
 
 def sentence(text: str) -> str:
-    """Return a text that begins with a capital letter; our errors begin with `expected ...`."""
-    return text[:1].upper() + text[1:]
+    """Return a text that begins with a capital letter if it begins with a plain word; a name stays as it is.
+
+    Our errors begin with `expected ...`, or with the name of a table or an option.
+    """
+    return text[:1].upper() + text[1:] if FIRST_WORD.match(text) else text

@@ -115,3 +115,16 @@ def test_sizes_have_three_digits(value: float, words: str) -> None:
 )  # fmt: skip
 def test_durations_read_as_people_say_them(seconds: float, words: str) -> None:
     assert wording.duration(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("expected a, found b.", "Expected a, found b."),
+        ("read_committed_snapshot is off", "read_committed_snapshot is off"),
+        ("mendixsystem$sequence.current_value is 0", "mendixsystem$sequence.current_value is 0"),
+        ("", ""),
+    ],
+)
+def test_a_message_gets_a_capital_letter_unless_it_begins_with_a_name(text: str, shown: str) -> None:
+    assert wording.sentence(text) == shown
