@@ -138,7 +138,9 @@ class Expressions:
             return Sql(f"{text}::numeric", decimal(max(1, len(whole + fraction)), len(fraction)), False, constant=text)
         if int(text) <= 0x7FFFFFFF:
             return Sql(f"{text}::int4", INT, False, constant=text)
-        return Sql(f"{text}::numeric", decimal(len(text), 0), False, constant=text)
+        # A decimal by its T-SQL type; int8 lets PostgreSQL use the index of a bigint column it is compared with.
+        stored = "int8" if int(text) < 2**63 else "numeric"
+        return Sql(f"{text}::{stored}", decimal(len(text), 0), False, constant=text)
 
     def _national(self, node: exp.Expression) -> Sql:
         units = len(node.this.encode("utf-16-le")) // 2

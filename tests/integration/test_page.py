@@ -1,11 +1,13 @@
 """The page in headless Chromium, over the API's own handlers; the durable engine behind them is a double."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import httpx
 import pytest
 from selenium.webdriver.common.keys import Keys
 
+from api import ui
 from shared import runs
 from shared.contracts import Counts, Gate, MigrationRequest, Progress, Run, StageState
 from shared.reporting.html import page
@@ -228,3 +230,23 @@ def test_the_page_names_the_stages_as_the_report_does(api: ApiServer) -> None:
     script = httpx.get(f"{api.url}/api/ui/format.js").text
     for name, words in STAGE_WORDS.items():
         assert f'"{name}": "{words}"' in script
+
+
+def test_behind_app_service_authentication_the_page_offers_the_sign_in(
+    api: ApiServer, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser.open(f"{api.url}/api/ui")
+    browser.reads("Function key", "main h1")
+    assert "Entra" not in browser.text("main")
+    monkeypatch.setenv("WEBSITE_AUTH_ENABLED", "True")
+    ui._files.cache_clear()
+    browser.open(f"{api.url}/api/ui")
+    link = browser.find("a[href^='/.auth/login/aad']")
+    assert "Sign in with Microsoft Entra" in link.text
+    ui._files.cache_clear()
+
+
+def test_every_file_of_the_page_is_open_before_the_sign_in() -> None:
+    bicep = Path("infra/modules/functions.bicep").read_text()
+    for path in ("/api/ui", *(f"/api/ui/{name}" for name in ui._files())):
+        assert f"'{path}'" in bicep, path

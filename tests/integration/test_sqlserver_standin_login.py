@@ -2,6 +2,7 @@
 
 import hashlib
 import struct
+import time
 
 import mssql_py_core
 import mssql_python
@@ -108,6 +109,7 @@ def test_a_session_is_seen_in_dm_exec_sessions_and_gone_after_it(sql_server: Sql
         for _ in range(200):
             if watcher.execute(sql, number, "mxferry-test").fetchone() is None:
                 break
+            time.sleep(0.05)
         else:
             pytest.fail("the session is still there")
 
