@@ -10,6 +10,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
+import httpx
 import psycopg
 import pyodbc
 from azure.storage.blob import BlobServiceClient, ContainerClient
@@ -148,6 +149,13 @@ class Stand:
         with self.target() as connection:
             rows = connection.execute("SELECT name FROM sys.tables").fetchall()
         return sorted(name for (name,) in rows)
+
+    def source_calls(self) -> list[str]:
+        """What was asked of Mendix Cloud beyond reading: the last part of each such call's path."""
+        facts, secrets = self.stack.facts["mendixcloud"], self.stack.state.secrets
+        headers = {"Mendix-Username": str(facts["username"]), "Mendix-ApiKey": secrets.mendix_api_key}
+        answer = httpx.post(str(facts["deploy_url"]).replace("/api/1", "/control"), json={}, headers=headers)
+        return [call.rsplit("/", 1)[-1] for call in answer.json()["calls"] if not call.startswith("GET ")]
 
     def faults(self) -> Control:
         """The control port of the SQL Server stand-in."""
