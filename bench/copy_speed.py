@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -91,35 +93,7 @@ def beside_freebcp() -> Measured:
         raise RuntimeError("freebcp is not installed (Debian package freetds-bin)")
     with copy_stand(scaled(ROWS)) as stand:
         both = child(stand, "copy")
-        file = stand.folder / "wide.txt"
-        with psycopg.connect(stand.uri) as connection, file.open("wb") as out:
-            names = ", ".join(name if name != "payload" else "encode(payload, 'hex')" for name in COLUMNS)
-            bits = names.replace("active", "active::int")
-            with connection.cursor().copy(f"COPY (SELECT {bits} FROM wide) TO STDOUT") as stream:
-                for part in stream:
-                    out.write(part)
-        host, port = stand.target.server.split(",")
-        command = [
-            program,
-            "bench.dbo.wide",
-            "in",
-            str(file),
-            "-c",
-            "-U",
-            "sa",
-            "-P",
-            PASSWORD,
-            "-S",
-            host,
-            "-b",
-            "1000000",
-        ]
-        environment = {**os.environ, "TDSVER": "7.4", "TDSHOST": host, "TDSPORT": port}
-        started = time.perf_counter()
-        done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-        seconds = time.perf_counter() - started
-    if f"{both['rows']} rows copied" not in done.stdout:
-        raise RuntimeError(f"freebcp did not copy {both['rows']} rows: {done.stdout[-300:]} {done.stderr[-300:]}")
+        seconds = _freebcp(program, stand, _character_file(stand))
     ours, theirs = both["rows"] / both["seconds"], both["rows"] / seconds
     return Measured(ours / theirs, f"{theirs:,.0f} rows/s", f"{ours:,.0f} rows/s from PostgreSQL, 2 workers")
 
@@ -127,3 +101,32 @@ def beside_freebcp() -> Measured:
 def _rows(stand: CopyStand, count: int) -> list[tuple[Any, ...]]:
     with psycopg.connect(stand.uri) as connection:
         return connection.execute(f"SELECT * FROM wide LIMIT {count}").fetchall()
+
+
+def _character_file(stand: CopyStand) -> Path:
+    file = stand.folder / "wide.txt"
+    given = {"payload": "encode(payload, 'hex')", "active": "active::int"}
+    names = ", ".join(given.get(name, name) for name in COLUMNS)
+    with (
+        psycopg.connect(stand.uri) as connection,
+        file.open("wb") as out,
+        connection.cursor().copy(f"COPY (SELECT {names} FROM wide) TO STDOUT") as stream,
+    ):
+        for part in stream:
+            out.write(part)
+    return file
+
+
+def _freebcp(program: str, stand: CopyStand, file: Path) -> float:
+    """Return the seconds that freebcp takes for the file; all of it must have been sent."""
+    host, port = stand.target.server.split(",")
+    login = ["-U", "sa", "-P", PASSWORD, "-S", host, "-D", "bench"]
+    command = [program, "bench.dbo.wide", "in", str(file), "-c", "-b", "1000000", *login]
+    environment = {**os.environ, "TDSVER": "7.4", "TDSHOST": host, "TDSPORT": port}
+    started = time.perf_counter()
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    seconds = time.perf_counter() - started
+    sent = re.search(r"(\d+) rows copied", done.stdout)
+    if sent is None or int(sent.group(1)) < file.stat().st_size:  # the sink counts bytes, and UTF-16 has more of them
+        raise RuntimeError(f"freebcp did not copy {file.stat().st_size} bytes: {(done.stdout + done.stderr)[-500:]}")
+    return seconds
