@@ -79,8 +79,10 @@ def test_root_without_user_namespaces_runs_postgres_as_nobody(tmp_path: Path, mo
         assert server.child
         owner = Path(f"/proc/{server.child.pid}").stat().st_uid
         assert owner == (postgres.NOBODY if os.geteuid() == 0 else os.geteuid())
+    data = server.data
+    assert data.exists()
     server.destroy()
-    assert not server.data.exists()
+    assert not data.exists()
 
 
 def test_data_of_another_postgres_version_is_refused_with_a_remedy(tmp_path: Path) -> None:
