@@ -5,7 +5,7 @@ rounded to the digits the column keeps (the driver would truncate them); and a t
 infinity arrives as a wrapped number (the ADBC driver adds the epochs without a check), so the range is checked.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -117,6 +117,3 @@ def _check(values: pa.Array, low: int, high: int, what: str) -> None:
 def _finite(array: pa.Array) -> None:
     if pc.any(pc.invert(pc.is_finite(array))).as_py():
         raise ValueOutOfRange("expected a finite number, found NaN or infinity.")
-
-
-Converter = Callable[[pa.RecordBatch], Converted]

@@ -46,7 +46,6 @@ class JobDone:
 
     loaded: list[Loaded] = field(default_factory=list)
     stopped: str | None = None
-    log_write_percent: float | None = None
 
 
 def run_job(job: Job, plan: DatabasePlan, ends: Ends, policy: Policy) -> JobDone:
