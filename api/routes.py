@@ -11,7 +11,7 @@ _ROUTES = (
     Route("ui", "GET", "ui", ui.ui, "The page to watch and steer migrations with.", auth="anonymous",
           responses={200: "text/html"}, etag=True),
     Route("ui_file", "GET", "ui/{file}", ui.file, "A file of the page.", auth="anonymous",
-          responses={200: "text/html, text/css, text/javascript, image/svg+xml", 404: Problem}, etag=True),
+          responses={200: "text/html, text/css, text/javascript, image/svg+xml, application/json", 404: Problem}, etag=True),
     Route("list_profiles", "GET", "profiles", profiles.index, "The profiles that a request may name.",
           responses={200: profiles.Profiles}, etag=True),
     Route("start_migration", "POST", "migrations", migrations.start, "Start a migration.", idempotent=True,

@@ -62,7 +62,14 @@ function signIn() {
     h("label", { for: "key" }, "Key"), field, h("button", { type: "submit", class: "primary" }, "Continue"),
     h("p", { class: "soft" }, "Find it in the portal under Functions → App keys, or with az functionapp keys list."));
   setTimeout(() => field.focus());
+  offerEntra(form);
   return form;
+}
+
+// Where App Service's authentication stands before the app, its cookie is needed beside the key.
+async function offerEntra(form) {
+  const session = await fetch("ui/session.json").then((answer) => answer.json()).catch(() => ({}));
+  if (session.entra) form.prepend(h("p", {}, h("a", { class: "button", href: "/.auth/login/aad?post_login_redirect_uri=/api/ui" }, "Sign in with Microsoft Entra first")));
 }
 
 document.getElementById("sign-out").addEventListener("click", () => { key.forget(); location.hash = "#/"; show(true); });

@@ -187,7 +187,9 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
     properties: appSettings
   }
 
-  // With an Entra application, a caller needs its token beside the function key; health stays open for probes.
+  // With an Entra application, a caller needs its token beside the function key; health stays open for probes, and the
+  // files of the page, which hold no data, so that a person can sign in from it (redirect URI of the application:
+  // https://<app>/.auth/login/aad/callback, with ID tokens).
   resource authentication 'config' = if (!empty(apiClientId)) {
     name: 'authsettingsV2'
     properties: {
@@ -199,6 +201,24 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
         unauthenticatedClientAction: 'Return401'
         excludedPaths: [
           '/api/health'
+          '/api/ui'
+          '/api/ui/api.js'
+          '/api/ui/app.js'
+          '/api/ui/dom.js'
+          '/api/ui/format.js'
+          '/api/ui/icon.svg'
+          '/api/ui/index.html'
+          '/api/ui/plot.js'
+          '/api/ui/rehearsals.js'
+          '/api/ui/request.js'
+          '/api/ui/run.js'
+          '/api/ui/runs.js'
+          '/api/ui/session.json'
+          '/api/ui/start.js'
+          '/api/ui/style.css'
+          '/api/ui/tables.js'
+          '/api/ui/timeline.js'
+          '/api/ui/viewer.js'
         ]
       }
       identityProviders: {
