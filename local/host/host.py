@@ -76,7 +76,7 @@ class Host:
 
     async def _listen(self, triggers: HttpTriggers) -> None:
         server = web.Application(client_max_size=self._settings.body_limit)
-        server.router.add_route("*", "/{path:.*}", triggers.handle)
+        server.router.add_route("*", "/{path:(?s:.*)}", triggers.handle)  # a path may hold an escaped line break
         self._runner = web.AppRunner(server, access_log=None, handle_signals=False, shutdown_timeout=HTTP_PATIENCE)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", self._options.port)
