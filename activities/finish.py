@@ -83,7 +83,7 @@ def finish_database(work: RestoredWork) -> Findings:
     with session(target_of(work)) as connection:
         add_procedures(connection, plan)
         findings = set_options(connection)
-        marker.set_state(connection, plan.run, "finished")
+        marker.set_finished(connection, plan.run)
     return Findings(findings=findings)
 
 

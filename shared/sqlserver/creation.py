@@ -29,7 +29,7 @@ def create(target: SqlServer, plan: DatabasePlan, *, drop: bool, keys_first: boo
         for table in plan.tables:
             connection.execute(create_table(table, plan.collation, with_key=keys_first))
         connection.execute(CREATE_LEDGER)
-        marker.set_state(connection, plan.run, "created")
+        marker.set_created(connection, plan.run)
     return [_dropped_finding(dropped)] if dropped else []
 
 

@@ -62,7 +62,7 @@ def empty(target: SqlServer, plan: DatabasePlan, *, drop: bool) -> list[Finding]
         if catalogue.table_exists(connection, LEDGER_TABLE):
             connection.execute(f"DROP TABLE {table_name(LEDGER_TABLE)}")
         connection.execute(CREATE_LEDGER)
-        marker.set_state(connection, plan.run, "created")
+        marker.set_created(connection, plan.run)
     emptied = {table.name: held[table.name] for table in plan.tables if held.get(table.name)}
     return [_emptied(emptied)] if emptied else []
 

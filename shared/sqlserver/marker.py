@@ -15,7 +15,7 @@ from shared.sqlserver.ledger_table import CREATE_MARKER, MARKER_TABLE
 State = Literal["created", "finished"]
 
 READ = f"SELECT [state] FROM [dbo].[{MARKER_TABLE}] WHERE [run_id] = ?"  # noqa: S608
-DELETE = f"DELETE FROM [dbo].[{MARKER_TABLE}] WHERE [run_id] = ?"  # noqa: S608
+UPDATE = f"UPDATE [dbo].[{MARKER_TABLE}] SET [state] = ?, [changed_at] = SYSUTCDATETIME() WHERE [run_id] = ?"  # noqa: S608
 INSERT = f"INSERT INTO [dbo].[{MARKER_TABLE}] ([run_id], [state], [changed_at]) VALUES (?, ?, SYSUTCDATETIME())"  # noqa: S608
 
 
@@ -27,12 +27,20 @@ def state_of(connection: pyodbc.Connection, run: str) -> State | None:
     return None if row is None else row[0]
 
 
-def set_state(connection: pyodbc.Connection, run: str, state: State) -> None:
-    """Write the marker; the table is made if it is missing."""
+def set_created(connection: pyodbc.Connection, run: str) -> None:
+    """Write the marker; the table is made if it is missing. Call it under the lock of the schema."""
     if not table_exists(connection, MARKER_TABLE):
         connection.execute(CREATE_MARKER)
-    connection.execute(DELETE, run)
-    connection.execute(INSERT, run, state)
+    connection.execute(INSERT, run, "created")
+
+
+def set_finished(connection: pyodbc.Connection, run: str) -> None:
+    """Say that the schema is finished, twice at the same time if need be.
+
+    A delivery so late that the run has cleaned up already finds no marker, and must not leave one behind.
+    """
+    if table_exists(connection, MARKER_TABLE):
+        connection.execute(UPDATE, "finished", run)
 
 
 def remove(connection: pyodbc.Connection) -> None:

@@ -127,3 +127,16 @@ def test_clean_up_takes_marker_and_ledger_away_and_may_be_done_twice(stand: Stan
     assert not catalogue.table_exists(target, MARKER_TABLE)
     assert not catalogue.table_exists(target, LEDGER_TABLE)
     assert len(catalogue.tables(target)) == len(stand.plan().tables)
+
+
+def test_finishing_the_database_twice_at_once_refuses_neither_and_late_leaves_no_marker(
+    stand: Stand, target: pyodbc.Connection
+) -> None:
+    completed(stand)
+    for _ in range(5):
+        answers = at_once(*[lambda: finish.finish_database(None, stand.work)] * 2)
+        assert [answer.get("refused") for answer in answers] == [None, None]
+    marker.remove(target)
+    target.commit()
+    assert "refused" not in finish.finish_database(None, stand.work)
+    assert not catalogue.table_exists(target, MARKER_TABLE)

@@ -57,7 +57,8 @@ def test_our_own_tables_of_an_earlier_run_do_not_count(profile: TargetProfile) -
 
     assert profile.sql is not None
     with connect(profile.sql) as connection:
-        marker.set_state(connection, "20200101t000000-abcdef", "finished")
+        marker.set_created(connection, "20200101t000000-abcdef")
+        marker.set_finished(connection, "20200101t000000-abcdef")
         connection.execute(CREATE_LEDGER)
     assert "TARGET_NOT_EMPTY" not in found(profile)
 
