@@ -1,6 +1,6 @@
 """The table of routes: it makes the HTTP triggers in `function_app.py`, and the OpenAPI page."""
 
-from api import health, migrations, openapi, profiles, rehearsals, runbook, ui
+from api import health, migrations, openapi, profiles, rehearsals, runbook, tables, ui
 from api.http import Problem, Query, Route
 from shared.contracts import Decision, MigrationRequest
 from shared.reporting.model import Report
@@ -22,6 +22,8 @@ _ROUTES = (
                  "before": Query("A run id: only older ones.")}),
     Route("show_migration", "GET", "migrations/{id}", migrations.show, "Show status, progress, ETA and findings.",
           responses={200: migrations.MigrationView, 404: Problem}, etag=True),
+    Route("migration_tables", "GET", "migrations/{id}/tables", tables.show, "Its tables, planned and on the target.",
+          responses={200: tables.TablesView, 404: Problem}, etag=True),
     Route("approve_migration", "POST", "migrations/{id}/approve", migrations.approve, "Approve at a gate.",
           request=Decision, responses={202: migrations.Accepted, 404: Problem, 409: Problem}),
     Route("abort_migration", "POST", "migrations/{id}/abort", migrations.abort, "Abort a migration.",

@@ -5,7 +5,7 @@ import { announce, draw, h } from "./dom.js";
 import { OVER, clock, count, moment, sentence, size, stageWords } from "./format.js";
 import { plot, sample } from "./plot.js";
 import { badge } from "./runs.js";
-import { tables } from "./tables.js";
+import { liveTables, tables } from "./tables.js";
 import { timeline, windowBar } from "./timeline.js";
 
 const NAMES = ["head", "gate", "window", "findings", "plots", "stages", "tables", "abort"];
@@ -20,6 +20,7 @@ export async function run(place, signal, trouble, id) {
     if (signal.aborted) return false;
     show(parts, seen, path);
     if (OVER.has(seen.status)) await tables(parts.tables, seen, path);
+    else await liveTables(parts.tables, path, signal);
     return !OVER.has(seen.status);
   }, signal, trouble);
 }

@@ -49,6 +49,7 @@ def test_a_person_starts_watches_approves_and_reads_the_report(
     person.click("Start")
     person.reads("Cut-over to demo", "main h1")
     person.until(lambda: "Write the target?" in person.text("main") or None, "the gate", patience=PATIENCE)
+    person.reads("to copy")
     person.shot("stack-gate")
     person.fill("#by", "Ada Fischer")
     person.fill("#comment", "Go.")

@@ -9,7 +9,9 @@ from selenium.webdriver.common.keys import Keys
 
 from api import ui
 from shared import runs
+from shared.blobs import clients
 from shared.contracts import Counts, Gate, MigrationRequest, Progress, Run, StageState
+from shared.databaseplan import DatabasePlan, PlannedTable, blob_name
 from shared.reporting.html import page
 from shared.reporting.wording import STAGE_WORDS
 from tests.fixtures import reports
@@ -107,6 +109,18 @@ def test_the_stages_move_while_the_person_watches(api: ApiServer, browser: Brows
     browser.find(".plot .line")
     browser.shot("run-live")
     assert "Copy rows" in browser.find("#live").get_attribute("textContent")
+
+
+def test_tables_are_shown_as_soon_as_they_are_planned(api: ApiServer, browser: Browser) -> None:
+    put(api, copying(1).model_copy(update={"target_written_at": None}))
+    tables = [
+        PlannedTable(name=f"orders$table{n}", source_name=f"orders$table{n}", columns=[], rows=n) for n in range(3)
+    ]
+    plan = DatabasePlan(run=ID, tables=tables)
+    clients.staging().upload_blob(blob_name(ID), plan.model_dump_json())
+    signed_in(browser, api, f"runs/{ID}")
+    browser.reads("3 to copy")
+    browser.reads("orders$table2")
 
 
 def test_a_gate_is_approved_by_keyboard_with_name_and_comment(api: ApiServer, browser: Browser) -> None:

@@ -1,0 +1,115 @@
+"""`GET /api/migrations/{id}/tables`: the tables of a run with their rows, planned and on the target, while it runs too.
+
+While rows are copied they are counted by SQL Server's own row counts (`sys.dm_db_partition_stats`): no locks, and rows
+of chunks under way are in it. The numbers that are proof are those of the report.
+"""
+
+import asyncio
+import json
+import time
+from datetime import UTC, datetime
+
+from pydantic import BaseModel, Field
+
+from api import migrations
+from api.http import Answer, Call, answer, refusal, with_etag
+from shared import runs
+from shared.blobs import clients
+from shared.contracts import Run
+from shared.copying.stage import database_plan
+from shared.errors import MxferryError, Refusal
+from shared.settings import settings
+from shared.sqlserver import catalogue, connection
+
+FRESH_SECONDS = 5.0
+"""Watchers share one count of the target for so long."""
+TIMEOUT = 15
+
+_counted: dict[str, tuple[float, dict[str, int]]] = {}
+
+
+class TableView(BaseModel):
+    """One table: rows to copy, and rows on the target now (null: not counted)."""
+
+    name: str
+    rows: int
+    rows_target: int | None = None
+    bytes: int = 0
+    empty: bool = Field(default=False, description="Made on the target, left empty on purpose.")
+
+
+class TablesView(BaseModel):
+    """Answer of `GET /api/migrations/{id}/tables`, the largest table first; empty before the plan is made."""
+
+    tables: list[TableView] = Field(default_factory=list)
+    counted_at: datetime | None = None
+    final: bool = Field(default=False, description="Numbers of the report, not of a run under way.")
+
+
+async def show(call: Call) -> Answer:
+    """Return the tables of a run."""
+    try:
+        run = await asyncio.to_thread(runs.load, call.params["id"])
+        seen = await migrations.look(call.engine, run.id)
+    except Refusal as error:
+        return refusal(error, 404)
+    if seen.verdict is not None:
+        return with_etag(call, answer(await asyncio.to_thread(_reported, run.id)))
+    written = seen.progress.target_written_at is not None
+    return with_etag(call, answer(await asyncio.to_thread(_planned, run, written)))
+
+
+def _reported(run_id: str) -> TablesView:
+    stored = runs.read(f"runs/{run_id}/report.json")
+    found = json.loads(stored) if stored else {"tables": []}
+    tables = [
+        TableView(
+            name=one["name"],
+            rows=one["rows_source"],
+            rows_target=one["rows_target"],
+            bytes=one["bytes"],
+            empty=one["content"] == "empty",
+        )
+        for one in found["tables"]
+    ]
+    return TablesView(tables=_sorted(tables), counted_at=found.get("reported_at"), final=True)
+
+
+def _planned(run: Run, written: bool) -> TablesView:
+    try:
+        plan = database_plan(clients.staging(), run.id)
+    except Refusal:
+        return TablesView()  # not planned yet
+    held = _held(run) if written else None
+    tables = [
+        TableView(
+            name=one.name,
+            rows=one.rows,
+            rows_target=None if held is None else held.get(one.name, 0),
+            bytes=one.source_bytes,
+            empty=one.content == "empty",
+        )
+        for one in plan.tables
+    ]
+    return TablesView(tables=_sorted(tables), counted_at=datetime.now(UTC) if held is not None else None)
+
+
+def _held(run: Run) -> dict[str, int] | None:
+    """Return the rows by table on the target; None when it cannot say just now."""
+    before = _counted.get(run.request.target)
+    if before is not None and time.monotonic() - before[0] < FRESH_SECONDS:
+        return before[1]
+    profile = settings().target_profile(run.request.target)
+    if profile.sql is None:
+        return None
+    try:
+        with connection.session(profile.sql, timeout=TIMEOUT, login_timeout=TIMEOUT) as target:
+            held = catalogue.table_rows(target)
+    except MxferryError:
+        return None
+    _counted[run.request.target] = (time.monotonic(), held)
+    return held
+
+
+def _sorted(tables: list[TableView]) -> list[TableView]:
+    return sorted(tables, key=lambda one: (-one.rows, one.name))
