@@ -2,7 +2,8 @@
 
 `@activity` turns `def copy_chunk(work: CopyChunk) -> ChunkCopied` into the `(ctx, dict) -> dict` that both hosts call.
 A `Refusal` becomes `{"refused": {...}}`, which no retry policy repeats; everything else is raised, and repeated.
-An activity whose run was asked to abort refuses before it works; `@closing_activity` works all the same.
+An activity whose run was asked to abort, or is being cleaned up, refuses before it works; `@closing_activity` works all
+the same.
 """
 
 import logging
@@ -41,7 +42,7 @@ def _bounded[I: BaseModel, O: BaseModel](function: Callable[[I], O], *, stops: b
         started = time.monotonic()
         try:
             if stops:
-                _stop_if_aborted(work)
+                _stop_if_over(work)
             result = function(work).model_dump(mode="json")
         except Refusal as refusal:
             log.warning("%s refused: %s", name, refusal)
@@ -67,7 +68,8 @@ def _bounded[I: BaseModel, O: BaseModel](function: Callable[[I], O], *, stops: b
     return run
 
 
-def _stop_if_aborted(work: BaseModel) -> None:
+def _stop_if_over(work: BaseModel) -> None:
     run = getattr(work, "run", None)
     if isinstance(run, Run):
+        runs.stop_if_closed(run.id)
         runs.stop_if_aborted(run.id)

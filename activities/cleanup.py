@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from activities.boundary import activity, closing_activity
 from activities.report import RecordWork
-from shared import events
+from shared import events, runs
 from shared.blobs import cleanup, clients, emptying
 from shared.contracts import Findings, RunWork, Strict
 from shared.errors import Finding, MxferryError
@@ -43,6 +43,7 @@ def empty_container(work: RunWork) -> Emptied:
 @closing_activity
 def clean_up(work: RecordWork) -> Cleaned:
     """Delete the run's staging blobs, its temporary database and its tables on the target, as the policy says."""
+    runs.close(work.run.id)
     policy = work.run.request.options.cleanup
     if policy == "keep" or (policy == "on-success" and work.verdict not in ("verified", "planned")):
         kept = (

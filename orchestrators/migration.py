@@ -6,6 +6,7 @@ written: everything that can be known beforehand is known by then. A failure any
 what is known.
 """
 
+import contextlib
 from typing import Any
 
 from durabletask import task
@@ -77,12 +78,18 @@ def _checked(book: Book, run: Run, outcome: Outcome, name: str, steps: Steps) ->
     outcome.answered(name, answer)
     findings = [Finding.model_validate(one) for one in answer.get("findings", [])]
     if findings:
-        yield from call(book.ctx, "record_findings", outcome.recorded())
+        yield from _recorded(book, outcome)
     errors = [one for one in findings if one.severity == "error" and one.chosen is None]
     if errors:
         book.fail(name, errors[0].code)
         raise StageFailed(name, errors[0], listed=True)
     return answer
+
+
+def _recorded(book: Book, outcome: Outcome) -> Steps:
+    """Keep the findings so far where the API reads them; the report has them whether that succeeds or not."""
+    with contextlib.suppress(StageRefused, task.TaskFailedError):
+        yield from call(book.ctx, "record_findings", outcome.recorded())
 
 
 def _move(book: Book, run: Run, outcome: Outcome) -> Steps:
@@ -109,7 +116,7 @@ def _move(book: Book, run: Run, outcome: Outcome) -> Steps:
             continue
         book.splice(opened[name], answer)
         failures.extend(outcome.side_ended(name, answer))
-    yield from call(book.ctx, "record_findings", outcome.recorded())
+    yield from _recorded(book, outcome)
     if failures:
         raise failures[0]
 

@@ -2,7 +2,8 @@
 
 Every write is conditional or idempotent, because requests are repeated and activities are delivered twice:
 `idempotency/<hash>.json` gives a repeated request its first run id, `locks/target-<profile>.json` admits one run a
-target, `runs/<id>/run.json` describes a run, `runs/<id>/abort.json` asks it to stop.
+target, `runs/<id>/run.json` describes a run, `runs/<id>/abort.json` asks it to stop, `runs/<id>/closed.json` says that
+its clean-up has begun.
 """
 
 import hashlib
@@ -126,6 +127,24 @@ def stop_if_aborted(run_id: str) -> None:
         raise Refusal(
             "ABORTED", run_id, f"aborted by {decision.by}. {decision.comment}".strip(),
             "What was running ended or was rolled back; the report says what the target holds.",
+        )  # fmt: skip
+
+
+def close(run_id: str) -> None:
+    """Say that the run does no more work: its clean-up begins."""
+    _create(f"runs/{run_id}/closed.json", {})
+
+
+def stop_if_closed(run_id: str) -> None:
+    """Raise `Refusal` RUN_OVER if the run has begun to clean up.
+
+    A delivery that comes so late, from a worker that was frozen or cut off, must not touch the target again: the rows
+    there are verified by now, and a second `create_schema` would find no marker of the run and drop them.
+    """
+    if _load(f"runs/{run_id}/closed.json") is not None:
+        raise Refusal(
+            "RUN_OVER", run_id, "expected a run that goes on, found it cleaned up: this delivery came too late.",
+            "Nothing to do; nothing was done.",
         )  # fmt: skip
 
 

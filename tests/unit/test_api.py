@@ -7,11 +7,13 @@ from types import SimpleNamespace
 
 import pytest
 
+from activities.boundary import activity, closing_activity
 from api import migrations
 from api.functions import served
 from api.http import Call
 from api.routes import ROUTES
 from shared import runs, settings
+from shared.contracts import Findings, RunWork
 
 BODY = {"source": {"kind": "blob", "container": "uploads", "blob": "s.tar.gz"}, "target": "demo"}
 
@@ -242,6 +244,28 @@ def test_an_abort_stops_activities_and_wakes_gates(engine):
     assert engine.events[0][1] == "abort"
     with pytest.raises(Exception, match=r"ABORTED.*aborted by kim"):
         runs.stop_if_aborted(body["id"])
+
+
+def test_an_activity_delivered_after_its_run_was_cleaned_up_does_nothing(engine):
+    _, body, _ = ask(engine, "POST", "migrations", BODY)
+    done = []
+
+    @activity
+    def drops_tables(work: RunWork) -> Findings:
+        done.append(work.run.id)
+        return Findings()
+
+    @closing_activity
+    def reports(work: RunWork) -> Findings:
+        done.append("report")
+        return Findings()
+
+    payload = {"run": runs.load(body["id"]).model_dump(mode="json")}
+    assert drops_tables(None, payload) == {"findings": []}
+    runs.close(body["id"])
+    assert drops_tables(None, payload)["refused"]["code"] == "RUN_OVER"
+    assert reports(None, payload) == {"findings": []}
+    assert done == [body["id"], "report"]
 
 
 def test_a_finished_migration_can_not_be_aborted(engine):
