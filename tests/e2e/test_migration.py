@@ -19,7 +19,7 @@ def report(running: Stand) -> Report:
 
 
 def test_the_migration_ends_verified(report: Report) -> None:
-    assert (report.verdict, report.reason) == ("verified", "")
+    assert report.verdict == "verified", report.reason
     assert [check.name for check in report.checks if check.outcome == "failed"] == []
     assert all(check.how for check in report.checks)
     assert sum(check.outcome == "passed" for check in report.checks) >= 5
