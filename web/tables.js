@@ -56,8 +56,8 @@ function rows(report) {
   if (!report.tables.length) return null;
   const differs = (one) => one.rows_target !== null && one.content === "copy" && one.rows_target !== one.rows_source - one.rejected;
   const sorted = [...report.tables].sort((a, b) => differs(b) - differs(a) || b.rows_source - a.rows_source);
-  return h("details", { open: sorted.length <= 30 }, h("summary", {}, `Tables (${count(sorted.length)})`), h("div", { class: "scroll" }, h("table", {},
+  return [h("h2", {}, "Tables ", h("small", {}, count(sorted.length))), h("div", { class: "scroll tall", tabindex: 0, role: "region", "aria-label": "Tables" }, h("table", {},
     h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Table"), ["Source", "Copied", "Target", "Bytes"].map((text) => h("th", { scope: "col", class: "n" }, text)))),
     h("tbody", {}, sorted.map((one) => h("tr", { class: differs(one) ? "differs" : null }, h("th", { scope: "row" }, one.name, one.content === "empty" ? h("span", { class: "soft" }, " left empty") : null),
-      [one.rows_source, one.rows_copied, one.rows_target].map((value) => h("td", { class: "n" }, count(value))), h("td", { class: "n" }, size(one.bytes))))))));
+      [one.rows_source, one.rows_copied, one.rows_target].map((value) => h("td", { class: "n" }, count(value))), h("td", { class: "n" }, size(one.bytes)))))))];
 }

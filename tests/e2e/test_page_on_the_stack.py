@@ -55,7 +55,7 @@ def test_a_person_starts_watches_approves_and_reads_the_report(
     person.fill("#comment", "Go.")
     person.click("Approve")
     in_the_end(person, "Verified")
-    person.reads("system$filedocument", "main")
+    person.reads("system$user", ".tall")
     person.shot("stack-verified")
     run = person.driver.current_url.rpartition("/")[2]
     person.click("Read the report")
