@@ -31,15 +31,15 @@ def signed(running: Stand) -> str:
 
 @pytest.fixture(scope="module")
 def answers(running: Stand, signed: str) -> dict[str, bytes]:
-    """HTTP answers of three runs: verified from a signed URL, refused from an expired one, verified from the cloud."""
+    """HTTP answers of three runs: from a signed URL up to the target, refused from an expired one, from the cloud."""
     cloud = str(running.stack.facts["mendixcloud"]["deploy_url"]).removesuffix("/api/1")
     expired = f"{cloud}/download/gone/backup.tar.gz?X-Amz-Expires=60&X-Amz-Signature={SIGNATURE}"
     verdicts = [
-        running.migrate(source={"kind": "url", "url": signed}).verdict,
-        running.migrate(source={"kind": "url", "url": expired}, drop=True).verdict,
-        running.migrate(source=running.from_cloud, drop=True).verdict,
+        running.migrate(source={"kind": "url", "url": signed}, options={"dry_run": True}).verdict,
+        running.migrate(source={"kind": "url", "url": expired}).verdict,
+        running.migrate(source=running.from_cloud).verdict,
     ]
-    assert verdicts == ["verified", "refused", "verified"]
+    assert verdicts == ["planned", "refused", "verified"]
     paths = ["health", "openapi.json", "profiles", "migrations", "rehearsals", "ui"]
     for run in running.runs:
         paths += [f"migrations/{run}", f"migrations/{run}/report", f"migrations/{run}/runbook"]
