@@ -23,7 +23,7 @@ from local.stack import BACKUPS, DATABASE, SQL_LOGIN, Stack
 from shared.reporting.model import Report
 from shared.sqlserver.connection import driver
 
-ABORTS = int(os.environ.get("ABORTS", "2"))
+ABORTS = int(os.environ.get("ABORTS", "1"))
 """Aborts at random moments; 10 in the bar of the project."""
 PATIENCE = 240
 OURS = {"mxferry$ledger", "mxferry$marker"}
