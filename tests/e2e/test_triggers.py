@@ -22,6 +22,7 @@ HTTP = {
     ("POST", "migrations/{id}/abort"): "FUNCTION",
     ("GET", "migrations/{id}/report"): "FUNCTION",
     ("GET", "migrations/{id}/runbook"): "FUNCTION",
+    ("GET", "migrations/{id}/tables"): "FUNCTION",
     ("POST", "rehearsals"): "FUNCTION",
     ("GET", "rehearsals"): "FUNCTION",
 }
