@@ -62,7 +62,7 @@ bench: setup ## Measure, print a table, write .local/bench.json; ONLY=name for o
 	@$(PYTHON) -m bench $(if $(ONLY),--only '$(ONLY)')
 
 lock: setup ## Compile the locks anew from requirements-dev.in and package.json.
-	@$(PYTHON) -m uv pip compile -q requirements-dev.in -o requirements-dev.txt --no-emit-index-url --python-version "$$(cat .python-version)"
+	@$(PYTHON) -m uv pip compile -q --system-certs requirements-dev.in -o requirements-dev.txt --no-emit-index-url --python-version "$$(cat .python-version)"
 	@npm install --package-lock-only --silent
 
 clean: ## Stop the parts and delete all local data, caches and reports (not .venv and node_modules).

@@ -56,7 +56,7 @@ def test_requirements_resolve_to_wheels_for_azures_python() -> None:
     python = (ROOT / ".python-version").read_text().strip()
     done = subprocess.run(
         [
-            sys.executable, "-m", "uv", "pip", "compile", "-q", "requirements.txt", "--no-header", "--no-annotate",
+            sys.executable, "-m", "uv", "pip", "compile", "--system-certs", "-q", "requirements.txt", "--no-header", "--no-annotate",
             "--python-version", python, "--python-platform", PLATFORM, "--only-binary", ":all:",
         ],
         cwd=ROOT, capture_output=True, text=True,
