@@ -14,6 +14,7 @@ from durabletask import task
 from orchestrators.applications import app_started, app_stopped, smoke_tested
 from orchestrators.calling import Payload, StageRefused, Steps, call
 from orchestrators.gates import approval, in_time, window_opens
+from orchestrators.modes import mode_of
 from orchestrators.outcome import Outcome
 from orchestrators.stages import Book, StageFailed, child_stage, stage
 from shared.contracts import Run
@@ -46,16 +47,19 @@ def _prepare(book: Book, run: Run, outcome: Outcome) -> Steps:
     """Everything before the point of no return: reads the source, writes only staging and the temporary database."""
     work = {"run": run.model_dump(mode="json")}
     yield from child_stage(book, "environment", "open_environment", work)
-    yield from _checked(book, run, outcome, "preflight", stage(book, "preflight", call(book.ctx, "preflight", work)))
+    yield from _checked(book, outcome, "preflight", stage(book, "preflight", call(book.ctx, "preflight", work)))
     snapshot = yield from child_stage(book, "snapshot", "take_snapshot", work)
     outcome.snapshot = snapshot
     _same_version(book, run, "snapshot", snapshot.get("metadata", {}).get("modelVersion"))
-    restore = yield from child_stage(book, "restore", "restore_database", work | {"snapshot": snapshot})
-    outcome.restore = restore
-    _same_version(book, run, "restore", restore.get("model_version"))
-    restored = work | {"restore": restore}
-    yield from _checked(book, run, outcome, "plan", stage(book, "plan", call(book.ctx, "plan_database", restored)))
-    yield from _checked(book, run, outcome, "inspect", child_stage(book, "inspect", "inspect_data", restored))
+    for step in mode_of(run).before:
+        steps = step.steps(book, run, outcome.handed)
+        if step.checks:
+            yield from _checked(book, outcome, step.stage, steps)
+        else:
+            answer = yield from steps
+            if step.stage == "restore":
+                outcome.restore = answer
+                _same_version(book, run, "restore", answer.get("model_version"))
 
 
 def _same_version(book: Book, run: Run, stage_name: str, found: str | None) -> None:
@@ -72,7 +76,7 @@ def _same_version(book: Book, run: Run, stage_name: str, found: str | None) -> N
     raise StageFailed(stage_name, finding)
 
 
-def _checked(book: Book, run: Run, outcome: Outcome, name: str, steps: Steps) -> Steps:
+def _checked(book: Book, outcome: Outcome, name: str, steps: Steps) -> Steps:
     """Do a checking stage; keep its findings where the API reads them; stop at the first stage with errors."""
     answer = yield from steps
     outcome.answered(name, answer)
@@ -99,7 +103,7 @@ def _move(book: Book, run: Run, outcome: Outcome) -> Steps:
     book.progress.target_written_at = book.now()
     outcome.target_written = True
     sides = {
-        "database": ("migrate_database", work | {"restore": outcome.restore}),
+        "database": ("migrate_database", work | outcome.handed),
         "files": ("migrate_files", work | {"snapshot": outcome.snapshot}),
     }
     opened = {name: book.open(name, child=True) for name in sides}
@@ -124,8 +128,7 @@ def _move(book: Book, run: Run, outcome: Outcome) -> Steps:
 def _prove(book: Book, run: Run, outcome: Outcome) -> Steps:
     """Rows against files, then the app is started and the smoke checks are done, if asked for."""
     work = {"run": run.model_dump(mode="json")}
-    both = work | {"restore": outcome.restore, "snapshot": outcome.snapshot}
-    answer = yield from stage(book, "reconcile", call(book.ctx, "reconcile_files", both))
+    answer = yield from stage(book, "reconcile", call(book.ctx, "reconcile_files", work | outcome.handed))
     outcome.answered("reconcile", answer)
     ready = yield from app_started(book, run, outcome)
     if not run.request.smoke.wanted:

@@ -1,6 +1,7 @@
 """What a run has found and done so far, and the verdict that follows from it. Pure state of the `migrate` orchestrator."""
 
 from orchestrators.calling import Payload
+from orchestrators.modes import Handed
 from orchestrators.stages import Book, StageFailed
 from shared.contracts import Check, Run, Summary, Verdict
 from shared.errors import Finding
@@ -19,6 +20,11 @@ class Outcome:
         self.verdict: Verdict | None = None
         self.target_written = False
         self.reason = ""
+
+    @property
+    def handed(self) -> dict[Handed, Payload]:
+        """What the stages of the database hand on to each other."""
+        return {"snapshot": self.snapshot, "restore": self.restore}
 
     def answered(self, stage: str, answer: Payload) -> None:
         """Keep a stage's answer, its findings and its checks."""

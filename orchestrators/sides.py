@@ -3,21 +3,23 @@
 from durabletask import task
 
 from orchestrators.calling import Payload, Steps, call
+from orchestrators.modes import Handed, mode_of
 from orchestrators.stages import Book, StageFailed, child_stage, stage
 from shared.contracts import Run
 
 
 def migrate_database(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
-    """schema → copy → finish → verify. Input: `RestoredWork`; output: the answers by stage name."""
-    book = Book(ctx, f"{_run(payload).id}:database")
+    """Do what the target mode does after the point of no return. Input: run, snapshot, restore; output: answers by stage."""
+    run = _run(payload)
+    book = Book(ctx, f"{run.id}:database")
+    handed: dict[Handed, Payload] = {"snapshot": payload["snapshot"], "restore": payload["restore"]}
+    answers: Payload = {}
     try:
-        schema = yield from stage(book, "schema", call(ctx, "create_schema", payload))
-        copied = yield from child_stage(book, "copy", "copy_rows", payload)
-        finish = yield from child_stage(book, "finish", "finish_schema", payload)
-        verified = yield from child_stage(book, "verify", "verify_rows", payload)
+        for step in mode_of(run).after:
+            answers[step.stage] = yield from step.steps(book, run, handed)
     except StageFailed as failed:
         return _ended(book, failed)
-    return _ended(book) | {"schema": schema, "copy": copied, "finish": finish, "verify": verified}
+    return _ended(book) | answers
 
 
 def migrate_files(ctx: task.OrchestrationContext, payload: Payload) -> Steps:

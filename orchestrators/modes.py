@@ -1,0 +1,67 @@
+"""The target modes: what is done for the database before the point of no return, and what after it.
+
+A mode is two lists of steps. Those of `before` read the snapshot and what was restored from it, and write staging and the
+temporary server only; those of `after` write the target, beside the files. `orchestrators.migration` walks the first
+list, `orchestrators.sides` the second.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from orchestrators.calling import Payload, Steps, call
+from orchestrators.stages import Book, child_stage, stage
+from shared.contracts import Run
+
+Handed = Literal["snapshot", "restore"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One stage: its name, what does it, and what it takes beside the run."""
+
+    stage: str
+    does: str
+    takes: tuple[Handed, ...] = ("restore",)
+    child: bool = True
+    """Done by an orchestration, whose custom status has the live numbers; else by an activity."""
+    checks: bool = False
+    """Its findings are recorded at once, and errors among them stop the run."""
+
+    def steps(self, book: Book, run: Run, handed: Mapping[Handed, Payload]) -> Steps:
+        """Do it as a stage of the book. `StageFailed` when it does not succeed."""
+        work: Payload = {"run": run.model_dump(mode="json")} | {name: handed[name] for name in self.takes}
+        if self.child:
+            return (yield from child_stage(book, self.stage, self.does, work))
+        return (yield from stage(book, self.stage, call(book.ctx, self.does, work)))
+
+
+@dataclass(frozen=True)
+class Mode:
+    """A way to fill the target's database."""
+
+    before: tuple[Step, ...]
+    after: tuple[Step, ...]
+
+
+CONVERTED = Mode(
+    before=(
+        Step("restore", "restore_database", takes=("snapshot",)),
+        Step("plan", "plan_database", child=False, checks=True),
+        Step("inspect", "inspect_data", checks=True),
+    ),
+    after=(
+        Step("schema", "create_schema", child=False),
+        Step("copy", "copy_rows"),
+        Step("finish", "finish_schema"),
+        Step("verify", "verify_rows"),
+    ),
+)
+"""SQL Server, filled from the temporary PostgreSQL: into tables that we make, or into those the runtime made."""
+
+MODES: dict[str, Mode] = {"create": CONVERTED, "existing": CONVERTED}
+
+
+def mode_of(run: Run) -> Mode:
+    """Return the mode that the run's request asks for."""
+    return MODES[run.request.options.target_mode]
