@@ -6,8 +6,9 @@ from pydantic import Field
 
 from activities.boundary import activity
 from shared.apps.app import State, app_of
-from shared.contracts import RunWork, Strict
+from shared.contracts import RunWork
 from shared.settings import settings
+from shared.strict import Strict
 
 
 class CommandWork(RunWork):

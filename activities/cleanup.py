@@ -6,13 +6,14 @@ from activities.boundary import activity, closing_activity
 from activities.report import RecordWork
 from shared import events, runs
 from shared.blobs import cleanup, clients, emptying
-from shared.contracts import Findings, RunWork, Strict
+from shared.contracts import Findings, RunWork
 from shared.errors import Finding, MxferryError
 from shared.postgres import temporary
 from shared.postgres.connection import database_name
 from shared.settings import settings
 from shared.sqlserver import marker
 from shared.sqlserver.connection import session
+from shared.strict import Strict
 
 
 class Emptied(Strict):

@@ -15,9 +15,10 @@ from shared import events
 from shared.azure.arm import ResourceManager
 from shared.azure.marks import ServerMarks, SizeMark
 from shared.blobs import clients
-from shared.contracts import RunWork, Strict
+from shared.contracts import RunWork
 from shared.errors import TransientError
 from shared.settings import SqlServer, settings
+from shared.strict import Strict
 
 log = logging.getLogger("mxferry.environment")
 

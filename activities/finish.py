@@ -5,7 +5,7 @@ from pydantic import Field
 from activities.boundary import activity
 from activities.schema import target_of
 from shared.blobs import clients
-from shared.contracts import Findings, RestoredWork, Strict
+from shared.contracts import Findings, RestoredWork
 from shared.copying.stage import database_plan
 from shared.databaseplan import DatabasePlan, PlannedTable
 from shared.settings import settings
@@ -13,6 +13,7 @@ from shared.sqlserver import marker
 from shared.sqlserver.completion import BUILD_SECONDS, add_foreign_keys, add_keys, add_procedures, set_options
 from shared.sqlserver.connection import session
 from shared.sqlserver.existing import check_again
+from shared.strict import Strict
 
 GROUPS = 150
 """Most activities of one fan-out."""

@@ -6,9 +6,10 @@ from pydantic import Field
 
 from activities.boundary import activity
 from shared import rehearsals
-from shared.contracts import RunWork, StageState, Strict
+from shared.contracts import RunWork, StageState
 from shared.forecast import forecast
 from shared.progress import stage_view
+from shared.strict import Strict
 
 
 class ForecastWork(RunWork):

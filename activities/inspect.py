@@ -8,7 +8,7 @@ from activities.boundary import activity
 from activities.schema import base_plan_blob, save_plan, temporary_database
 from shared.blobs import clients
 from shared.blobs.documents import read
-from shared.contracts import Findings, RestoredWork, RunWork, Strict
+from shared.contracts import Findings, RestoredWork, RunWork
 from shared.databaseplan import DatabasePlan
 from shared.errors import Finding, MxferryError, Refusal
 from shared.inspection.collation import MENDIX_DEFAULT
@@ -20,6 +20,7 @@ from shared.mendix.remedies import unused
 from shared.settings import settings
 from shared.sqlserver import catalogue
 from shared.sqlserver.connection import session
+from shared.strict import Strict
 
 
 class Inspection(Strict):

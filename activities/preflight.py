@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterable
 from activities.boundary import activity
 from shared import events, runs
 from shared.blobs import checks as blob_checks
-from shared.contracts import Findings, MigrationRequest, RunWork
+from shared.contracts import Findings, RunWork
 from shared.errors import Finding, MxferryError
 from shared.postgres import checks as postgres_checks
+from shared.request import MigrationRequest
 from shared.settings import TargetProfile, settings
 from shared.sources import checks as source_checks
 from shared.sqlserver import checks as sqlserver_checks

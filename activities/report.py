@@ -9,10 +9,11 @@ from pydantic import Field
 from activities.boundary import closing_activity
 from shared import events, rehearsals, runs
 from shared.blobs import clients
-from shared.contracts import Check, Gate, RestoreRef, RunWork, SnapshotRef, StageState, Strict, TableRows, Verdict
+from shared.contracts import Check, Gate, RestoreRef, RunWork, SnapshotRef, StageState, TableRows, Verdict
 from shared.errors import Finding
 from shared.reporting.build import Known, build
 from shared.reporting.html import page
+from shared.strict import Strict
 
 
 class RecordWork(RunWork):

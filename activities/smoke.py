@@ -2,8 +2,9 @@
 
 from activities.boundary import activity
 from shared.blobs import clients
-from shared.contracts import Check, Findings, RunWork, SqlCheck
+from shared.contracts import Check, Findings, RunWork
 from shared.errors import MxferryError
+from shared.request import SqlCheck
 from shared.settings import TargetProfile, settings
 from shared.smoke.runtime import AdminApi, check_runtime
 from shared.smoke.web import check_document, check_page

@@ -1,8 +1,9 @@
 """Before the snapshot stage: from a Mendix Cloud environment to a download URL in staging."""
 
 from activities.boundary import activity
-from shared.contracts import MendixCloudSource, Run, RunWork
+from shared.contracts import Run, RunWork
 from shared.errors import Refusal
+from shared.request import MendixCloudSource
 from shared.sources import cloudsteps
 from shared.sources.cloudsteps import Step
 

@@ -4,9 +4,10 @@ from pydantic import Field
 
 from activities.boundary import closing_activity
 from shared.blobs import clients
-from shared.contracts import RunWork, Strict
+from shared.contracts import RunWork
 from shared.settings import TargetProfile, settings
 from shared.sqlserver import catalogue, connection
+from shared.strict import Strict
 
 FIRST_TABLES = 200
 """Tables that the answer lists, those with rows first; it crosses the durable boundary, which is no place for more."""

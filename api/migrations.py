@@ -10,10 +10,11 @@ from pydantic import BaseModel, Field
 
 from api.http import Answer, Call, Engine, answer, parsed, problem, refusal, with_etag
 from shared import progress, rehearsals, runs
-from shared.contracts import Decision, MigrationRequest, Run, UrlSource, Window
+from shared.contracts import Run
 from shared.errors import Finding, Refusal
 from shared.forecast import Forecast, forecast
 from shared.progress import StageView, View
+from shared.request import Decision, MigrationRequest, UrlSource, Window
 from shared.settings import settings
 from shared.sources.url import checked_url, stow_source_url
 

@@ -14,9 +14,9 @@ from pydantic import BaseModel, ValidationError
 from api import migrations
 from api.http import Answer, Call, Engine, answer, parsed, refusal, with_etag
 from shared import rehearsals
-from shared.contracts import MigrationRequest
 from shared.errors import Refusal
 from shared.rehearsals import Readiness
+from shared.request import MigrationRequest
 from shared.settings import settings
 
 log = logging.getLogger("mxferry.rehearsal")

@@ -2,8 +2,8 @@
 
 from api import health, migrations, openapi, profiles, rehearsals, runbook, tables, ui
 from api.http import Problem, Query, Route
-from shared.contracts import Decision, MigrationRequest
 from shared.reporting.model import Report
+from shared.request import Decision, MigrationRequest
 
 _ROUTES = (
     Route("health", "GET", "health", health.health, "Is the app up?", auth="anonymous",

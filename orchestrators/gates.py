@@ -12,8 +12,9 @@ from durabletask import task
 from orchestrators.calling import Payload, Steps, call, race
 from orchestrators.outcome import Outcome
 from orchestrators.stages import Book, StageFailed
-from shared.contracts import Decision, Gate, Run
+from shared.contracts import Gate, Run
 from shared.errors import Finding
+from shared.request import Decision
 
 UNTOUCHED = "Source and target are as they were."
 

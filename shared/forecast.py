@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 
 from pydantic import BaseModel, Field
 
-from shared.contracts import Window
 from shared.progress import StageView
+from shared.request import Window
 
 BEFORE = ("environment", "preflight", "snapshot", "restore", "plan", "inspect", "scale")
 DATABASE = ("schema", "copy", "finish", "verify")

@@ -10,10 +10,11 @@ from datetime import datetime, timedelta
 from pydantic import BaseModel, Field, ValidationError
 
 from shared import runs
-from shared.contracts import Mask, MigrationRequest, RunId, Verdict
+from shared.contracts import RunId, Verdict
 from shared.errors import Finding, Refusal
 from shared.reporting.model import Report
 from shared.reporting.wording import duration, plural, stage_words
+from shared.request import Mask, MigrationRequest
 from shared.settings import settings
 
 KEPT = 10

@@ -7,8 +7,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from shared.contracts import Check, RestoredWork, Strict
+from shared.contracts import Check, RestoredWork
 from shared.errors import Finding
+from shared.strict import Strict
 
 
 class JobGroup(Strict):

@@ -18,8 +18,9 @@ from azure.storage.blob import ContainerClient, ContentSettings
 from pydantic import BaseModel, TypeAdapter
 
 from shared.blobs import clients
-from shared.contracts import RUN_ID, Decision, MigrationRequest, Run
+from shared.contracts import RUN_ID, Run
 from shared.errors import Finding, Refusal
+from shared.request import Decision, MigrationRequest
 
 _JSON = ContentSettings(content_type="application/json")
 _FINDINGS = TypeAdapter(list[Finding])

@@ -4,8 +4,9 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from shared.contracts import Run, Window
+from shared.contracts import Run
 from shared.reporting import wording
+from shared.request import Window
 
 Audience = Literal["users", "team", "management"]
 

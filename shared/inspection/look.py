@@ -6,11 +6,11 @@ from typing import Any
 
 import psycopg
 
-from shared.contracts import Options
 from shared.copying.reading import identifier, select_sql, where_sql
 from shared.databaseplan import DatabasePlan, PlannedColumn, PlannedTable
 from shared.errors import Finding, Severity
 from shared.inspection.collation import Collation
+from shared.request import Options
 
 EXAMPLES = 10
 

@@ -6,7 +6,6 @@ Pure functions of what was read; nothing here talks to a server.
 import re
 from dataclasses import dataclass, field
 
-from shared.contracts import Options
 from shared.databaseplan import DatabasePlan, IndexColumn, PlannedColumn, PlannedForeignKey, PlannedIndex, PlannedTable
 from shared.errors import Finding
 from shared.mendix import masks, sequences, volatile
@@ -14,6 +13,7 @@ from shared.mendix.metadata import Metadata
 from shared.mendix.remedies import decide
 from shared.mendix.sequences import AutoNumber, current_value_expression
 from shared.mendix.source import SourceColumn, SourceDatabase, SourceForeignKey, SourceKey, SourceTable
+from shared.request import Options
 from shared.sqlserver import cascades, procedures
 from shared.sqlserver.types import by_attribute, by_postgres_type, is_string, is_unlimited
 

@@ -6,8 +6,8 @@ The run's id is mixed in, so that a table of hashes made beforehand does not und
 
 from psycopg import sql
 
-from shared.contracts import Mask
 from shared.databaseplan import PlannedColumn
+from shared.request import Mask
 from shared.sqlserver.types import is_string, string_length
 
 HASH_LENGTH = 32

@@ -9,7 +9,6 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from shared.contracts import Options
 from shared.databaseplan import DatabasePlan
 from shared.errors import Finding
 from shared.mendix.catalogue import read_database
@@ -18,6 +17,7 @@ from shared.mendix.existing import Existing, fit
 from shared.mendix.metadata import read_metadata
 from shared.mendix.remedies import decide
 from shared.mendix.sequences import AutoNumber, read_auto_numbers
+from shared.request import Options
 
 COUNTING = 4
 """Connections that count rows at the same time."""

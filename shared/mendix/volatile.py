@@ -4,8 +4,8 @@ Their rows belong to running processes of the source environment (sessions, node
 again. Named by entity, because the table's name is the metadata's business.
 """
 
-from shared.contracts import Purpose
 from shared.mendix.metadata import Association, Entity, Metadata, physical
+from shared.request import Purpose
 
 SESSIONS = "sessions of the source environment; everybody logs in again"
 NODES = "belongs to the runtime nodes of the source environment"

@@ -11,7 +11,8 @@ import httpx
 from azure.core.exceptions import AzureError
 from azure.storage.blob import ContainerClient
 
-from shared.contracts import Check, DocumentCheck, HttpCheck
+from shared.contracts import Check
+from shared.request import DocumentCheck, HttpCheck
 
 MOST = 1024 * 1024
 """Bytes of a page that are looked through for the text."""

@@ -2,8 +2,9 @@
 
 from pydantic import Field
 
-from shared.contracts import RestoreRef, RunWork, SnapshotWork, Strict
+from shared.contracts import RestoreRef, RunWork, SnapshotWork
 from shared.sources.origin import OriginFacts
+from shared.strict import Strict
 
 
 class Described(Strict):

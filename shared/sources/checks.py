@@ -1,7 +1,7 @@
 """Preflight of the source: is there a snapshot, may we read it, is it what was asked for."""
 
-from shared.contracts import BlobSource, MendixCloudSource, Source
 from shared.errors import Finding, MxferryError
+from shared.request import BlobSource, MendixCloudSource, Source
 from shared.sources.blob import BlobOrigin
 from shared.sources.environment import check_environment
 from shared.sources.opening import account_of

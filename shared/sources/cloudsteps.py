@@ -5,8 +5,9 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from shared.blobs import documents
-from shared.contracts import MendixCloudSource, Run
+from shared.contracts import Run
 from shared.errors import Refusal
+from shared.request import MendixCloudSource
 from shared.settings import MendixCloud, settings
 from shared.snapshot.places import staged
 from shared.sources.mendixcloud import Busy, CloudSnapshot, MendixCloudApi

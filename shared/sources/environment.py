@@ -1,7 +1,7 @@
 """Preflight of a Mendix Cloud environment: access to its backups, its status and its model version."""
 
-from shared.contracts import MendixCloudSource
 from shared.errors import Finding
+from shared.request import MendixCloudSource
 from shared.settings import MendixCloud
 from shared.sources.cloudsteps import profile_of
 from shared.sources.mendixcloud import Busy, CloudEnvironment, MendixCloudApi

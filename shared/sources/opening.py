@@ -1,7 +1,8 @@
 """From a run's request to the `Origin` its archive is read from."""
 
-from shared.contracts import BlobSource, Run
+from shared.contracts import Run
 from shared.errors import Refusal
+from shared.request import BlobSource
 from shared.settings import BlobAccount, settings
 from shared.sources.blob import BlobOrigin
 from shared.sources.origin import Origin

@@ -24,8 +24,8 @@ from shared.apps.app import app_of
 from shared.apps.azure import AzureApp
 from shared.apps.kubernetes import KubernetesApp
 from shared.apps.webhook import Webhook
-from shared.contracts import DocumentCheck, HttpCheck
 from shared.errors import Refusal, TransientError
+from shared.request import DocumentCheck, HttpCheck
 from shared.settings import Application
 from shared.smoke.runtime import AdminApi, check_runtime
 from shared.smoke.web import check_document, check_page

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 import pytest
 
 from shared import runs
-from shared.contracts import Gate, MigrationRequest, Progress, Run, StageState
+from shared.contracts import Gate, Progress, Run, StageState
+from shared.request import MigrationRequest
 from tests.fixtures import reports
 from tests.fixtures.apiserver import ApiServer
 

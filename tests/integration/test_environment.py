@@ -20,8 +20,9 @@ from orchestrators import environment as orchestrators
 from shared import credentials, settings
 from shared.azure.arm import ResourceManager, sku_name
 from shared.blobs import clients
-from shared.contracts import MigrationRequest, Run
+from shared.contracts import Run
 from shared.errors import Refusal, TransientError
+from shared.request import MigrationRequest
 from tests.fixtures.armdouble import DATABASE_ID, POSTGRES_ID, TOKEN, ArmDouble
 
 RUNS = ("20261128t200000-aaaaaa", "20261128t200100-bbbbbb")

@@ -13,7 +13,8 @@ from schemathesis.checks import CHECKS, load_all_checks
 from api import openapi
 from api.routes import ROUTES
 from shared import runs
-from shared.contracts import MigrationRequest, Run
+from shared.contracts import Run
+from shared.request import MigrationRequest
 from tests.fixtures.apiserver import KEY, ApiServer
 
 REQUEST = {"source": {"kind": "blob", "container": "uploads", "blob": "s.tar.gz"}, "target": "demo"}

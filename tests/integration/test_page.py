@@ -10,10 +10,11 @@ from selenium.webdriver.common.keys import Keys
 from api import ui
 from shared import runs
 from shared.blobs import clients
-from shared.contracts import Counts, Gate, MigrationRequest, Progress, Run, StageState
+from shared.contracts import Counts, Gate, Progress, Run, StageState
 from shared.databaseplan import DatabasePlan, PlannedTable, blob_name
 from shared.reporting.html import page
 from shared.reporting.wording import STAGE_WORDS
+from shared.request import MigrationRequest
 from tests.fixtures import reports
 from tests.fixtures.apiserver import ApiServer
 from tests.fixtures.browser import Browser

@@ -6,10 +6,11 @@ from datetime import UTC, datetime, timedelta
 import httpx
 
 from shared import rehearsals, runs
-from shared.contracts import MigrationRequest, Progress, Run
+from shared.contracts import Progress, Run
 from shared.errors import Finding
 from shared.progress import View
 from shared.reporting import runbook
+from shared.request import MigrationRequest
 from tests.fixtures import reports
 from tests.fixtures.apiserver import ApiServer
 

@@ -19,9 +19,10 @@ from api.telling import tell
 from shared import credentials, runs, settings
 from shared.communication.delivery import memory
 from shared.communication.occurrences import Seen, occurrences
-from shared.contracts import Gate, MigrationRequest, Progress, Run, StageState
+from shared.contracts import Gate, Progress, Run, StageState
 from shared.forecast import Forecast
 from shared.progress import View, stage_view
+from shared.request import MigrationRequest
 from tests.fixtures import reports
 from tests.fixtures.apiserver import EngineDouble
 

@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from shared.contracts import Mask, Options
 from shared.databaseplan import PlannedColumn, PlannedForeignKey, PlannedTable
 from shared.mendix.conversion import Conversion, convert
 from shared.mendix.metadata import Association, Attribute, Entity, Metadata, Sequence
 from shared.mendix.sequences import AutoNumber, current_value_expression
 from shared.mendix.source import KeyColumn, SourceColumn, SourceDatabase, SourceKey, SourceTable
+from shared.request import Mask, Options
 from shared.sqlserver import cascades
 from shared.sqlserver.types import by_attribute, by_postgres_type
 

@@ -4,9 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from shared.contracts import Counts, StageState, Window
+from shared.contracts import Counts, StageState
 from shared.forecast import forecast
 from shared.progress import stage_view
+from shared.request import Window
 
 NOW = datetime(2026, 11, 28, 20, 0, tzinfo=UTC)
 MEASURED = {

@@ -10,7 +10,8 @@ import pytest
 from activities import registry as activities
 from orchestrators import registry as orchestrations
 from shared import events
-from shared.contracts import MigrationRequest, Run, RunWork
+from shared.contracts import Run, RunWork
+from shared.request import MigrationRequest
 from tests.unit.bicepfiles import INFRA
 
 QUERIES = {path.name: path.read_text() for path in (INFRA / "queries").glob("*.kql")}

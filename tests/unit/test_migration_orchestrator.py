@@ -14,7 +14,8 @@ from durabletask.worker import TaskHubGrpcWorker
 from orchestrators.calling import answering
 from orchestrators.migration import migrate
 from orchestrators.sides import migrate_database, migrate_files
-from shared.contracts import MigrationRequest, Run
+from shared.contracts import Run
+from shared.request import MigrationRequest
 
 RUN_ID = "20261128t200000-abc123"
 SNAPSHOT = {"kind": "full", "archive_blob": "a", "archive_bytes": 1, "files": 2, "file_bytes": 20,

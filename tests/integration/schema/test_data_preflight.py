@@ -9,7 +9,6 @@ import psycopg
 import pytest
 
 from local.postgres import PostgresServer
-from shared.contracts import Options
 from shared.copying.reading import select_sql, where_sql
 from shared.databaseplan import DatabasePlan, PlannedTable
 from shared.errors import Finding
@@ -19,6 +18,7 @@ from shared.inspection.look import Look
 from shared.inspection.settle import settle
 from shared.mendix.metadata import read_metadata
 from shared.mendix.planning import plan_database
+from shared.request import Options
 from shared.sqlserver.types import string_length
 from tests.integration.schema.restored import read_only, restore, scratch
 

@@ -8,11 +8,11 @@ import psycopg
 import pytest
 
 from local.postgres import PostgresServer
-from shared.contracts import Mask, Options
 from shared.copying.reading import select_sql, where_sql
 from shared.databaseplan import DatabasePlan
 from shared.errors import Refusal
 from shared.mendix.planning import plan_database
+from shared.request import Mask, Options
 from shared.sqlserver.ddl import script
 from tests.integration.schema.restored import read_only, restore, scratch
 

@@ -1,0 +1,205 @@
+"""What a caller may ask for: the body of `POST /api/migrations`, and of the answers to a gate.
+
+Free of secrets but for the pre-signed URL of a `UrlSource`, which is taken out before the request is stored. A request
+names *profiles*; the connection details of a profile come from settings inside the activity (`shared.settings`).
+"""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints, model_validator
+
+from shared.strict import Strict
+
+ProfileName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
+BlobName = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+Purpose = Literal["cutover", "rehearsal"]
+VerifyLevel = Literal["counts", "aggregates", "hash", "sample"]
+
+# --- sources -------------------------------------------------------------------------------------------------------
+
+
+class BlobSource(Strict):
+    """A snapshot that lies in a blob container this app may read."""
+
+    kind: Literal["blob"]
+    profile: ProfileName | None = Field(
+        default=None, description="Source profile with the account; else the staging account."
+    )
+    container: Annotated[str, StringConstraints(pattern=r"^[a-z0-9](?:-?[a-z0-9]){2,62}$")]
+    blob: BlobName
+
+
+class UrlSource(Strict):
+    """A snapshot at an https URL. The URL may be pre-signed, so it is taken out of the request before it is stored."""
+
+    kind: Literal["url"]
+    url: str | None = Field(
+        default=None, description="Present in the HTTP request only; never crosses the durable boundary."
+    )
+
+
+class MendixCloudSource(Strict):
+    """A snapshot of a Mendix Cloud environment, found or made through the Backups API v2."""
+
+    kind: Literal["mendix-cloud"]
+    profile: ProfileName = Field(description="Source profile with the project id, the environment id and the API key.")
+    snapshot: str = Field(default="new", description="`new`, `latest`, or a snapshot id.")
+    stop_app: bool = Field(default=False, description="Stop the source app first; it is not started again.")
+
+
+Source = Annotated[BlobSource | UrlSource | MendixCloudSource, Field(discriminator="kind")]
+
+
+# --- the request ---------------------------------------------------------------------------------------------------
+
+
+class Mask(Strict):
+    """A column that a rehearsal masks on the way, never in the source."""
+
+    table: str
+    column: str
+    how: Literal["hash", "email", "name", "blank"] = "hash"
+
+
+class HttpCheck(Strict):
+    """A smoke check over HTTP."""
+
+    name: str
+    url: Annotated[str, StringConstraints(pattern=r"^https?://")]
+    status: int = 200
+    text: str | None = None
+    timeout_seconds: int = Field(default=30, ge=1, le=600)
+    certificate_days: int | None = Field(
+        default=None, ge=0, le=3650, description="Days that the certificate of an https URL must still be valid."
+    )
+
+
+class SqlCheck(Strict):
+    """A smoke check on the target database: rows of a table at least, or at most."""
+
+    name: str
+    table: str
+    at_least: int = 0
+    at_most: int | None = None
+
+
+class DocumentCheck(Strict):
+    """A smoke check on one document: what the app hands out is what lies in its blob."""
+
+    name: str
+    url: Annotated[str, StringConstraints(pattern=r"^https?://")] = Field(description="Where the app hands it out.")
+    blob: BlobName = Field(description="Name of its blob: the UUID, with the prefix if the request has one.")
+    timeout_seconds: int = Field(default=60, ge=1, le=600)
+
+
+class Smoke(Strict):
+    """Smoke checks wanted after the copy."""
+
+    http: list[HttpCheck] = Field(default_factory=list, max_length=50)
+    sql: list[SqlCheck] = Field(default_factory=list, max_length=200)
+    documents: list[DocumentCheck] = Field(default_factory=list, max_length=50)
+    runtime: bool = Field(
+        default=False,
+        description="Ask the Mendix runtime's admin API (the profile's APP__ADMIN_URL): running, healthy, no pending "
+        "database changes.",
+    )
+    retry_seconds: int = Field(
+        default=0,
+        ge=0,
+        le=3600,
+        description="How long failed checks are tried again: as long as an app may take to start.",
+    )
+
+    @property
+    def wanted(self) -> bool:
+        """Whether any check is asked for."""
+        return bool(self.http or self.sql or self.documents or self.runtime)
+
+
+class Window(Strict):
+    """The migration window, both ends with a time zone."""
+
+    start: datetime | None = None
+    end: datetime
+    when_late: Literal["warn", "ask", "stop"] = "warn"
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "Window":
+        for moment in (self.start, self.end):
+            if moment is not None and moment.tzinfo is None:
+                raise ValueError("window times need a time zone, for example 2026-11-28T20:00:00+01:00")
+        if self.start is not None and self.start >= self.end:
+            raise ValueError(f"the window ends ({self.end.isoformat()}) before it starts ({self.start.isoformat()})")
+        return self
+
+
+class Contact(Strict):
+    """Somebody the runbook names."""
+
+    role: Annotated[str, StringConstraints(min_length=1, max_length=100)] = Field(
+        description="Such as migration lead, database, application, network, management."
+    )
+    name: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    reach: Annotated[str, StringConstraints(max_length=200)] = Field(default="", description="Phone, chat, e-mail.")
+
+
+class Options(Strict):
+    """How the migration is to be done. Every default is the careful one."""
+
+    purpose: Purpose = "cutover"
+    target_mode: Literal["create", "existing"] = "create"
+    dry_run: bool = Field(
+        default=False, description="Stop before the target is written; the report says what would be done."
+    )
+    collation: str | None = Field(
+        default=None, description="Collation of new string columns; the database's own if absent."
+    )
+    verify: list[VerifyLevel] = Field(default=["counts", "aggregates", "hash"], description="Levels of verification.")
+    remedies: dict[str, str] = Field(
+        default_factory=dict, description="Finding `CODE` or `CODE:object` → chosen remedy."
+    )
+    max_rejects: int = Field(
+        default=0, ge=0, le=1_000_000, description="Rows the target may refuse before the run fails."
+    )
+    masks: list[Mask] = Field(default_factory=list, max_length=1000)
+    show_values: bool = Field(default=False, description="Show the examples of findings unmasked.")
+    blob_prefix: str = Field(default="", max_length=200, description="Prefix of every blob in the target container.")
+    cleanup: Literal["always", "on-success", "keep"] = "always"
+
+
+class MigrationRequest(Strict):
+    """Body of `POST /api/migrations`."""
+
+    source: Source
+    target: ProfileName = Field(description="Target profile, as named in the settings.")
+    target_not_empty: Literal["refuse", "drop"] = "refuse"
+    confirm: str | None = Field(default=None, description="The target profile's name again; required with `drop`.")
+    expected_model_version: str | None = None
+    approval: bool = Field(default=False, description="Wait for an approval before the target is written.")
+    approval_timeout_minutes: int = Field(default=24 * 60, ge=1, le=7 * 24 * 60)
+    window: Window | None = None
+    stop_target_app: bool = Field(default=False, description="Stop the target app before the target is written.")
+    start_target_app: Literal["no", "ask", "yes"] = Field(
+        default="no", description="Start the target app when everything is verified; `ask` waits for an approval first."
+    )
+    smoke: Smoke = Field(default_factory=Smoke)
+    contacts: list[Contact] = Field(default_factory=list, max_length=50, description="Who the runbook names.")
+    options: Options = Field(default_factory=Options)
+    idempotency_key: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = None
+
+    @model_validator(mode="after")
+    def _drop_is_confirmed(self) -> "MigrationRequest":
+        if self.target_not_empty == "drop" and self.confirm != self.target:
+            raise ValueError(
+                f'"target_not_empty": "drop" needs "confirm": "{self.target}" (the target profile\'s name again), '
+                f"found {self.confirm!r}"
+            )
+        return self
+
+
+class Decision(Strict):
+    """Body of `POST /api/migrations/{id}/approve` and of `.../abort`, and the external event they raise."""
+
+    by: Annotated[str, StringConstraints(min_length=1, max_length=200)] = "unknown"
+    comment: Annotated[str, StringConstraints(max_length=2000)] = ""
