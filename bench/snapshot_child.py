@@ -1,27 +1,59 @@
 """The snapshot and files stages in a process of their own, so that it can be measured, and killed.
 
-`python -m bench.snapshot_child RUN.json`: goes on from whatever is there; prints peak memory and bytes written to disk.
+`python -m bench.snapshot_child RUN.json` prints each stage as it begins, and at its end peak memory and the bytes written
+to disk. With `--goes-on`, what has ended is kept in a file beside the run's, as the durable engine keeps it.
 """
 
 import json
-import resource
 import sys
 from pathlib import Path
 
-from bench.stand import copy_files, take_snapshot
+from bench.stand import History, copy_files, take_snapshot
+
+STAGES = {
+    "describe_source": "staging",
+    "stage_range": "staging",
+    "commit_staged": "staging",
+    "inflate_archive": "inflating",
+    "seal_snapshot": "inflating",
+    "plan_files": "files",
+    "copy_batch": "files",
+}
+
+
+class Peaks:
+    """The peak memory of every stage, in MiB: the kernel's high-water mark, taken back at each stage's beginning."""
+
+    def __init__(self) -> None:
+        self.of: dict[str, float] = {}
+        self._stage = "start"
+
+    def begin(self, activity: str) -> None:
+        """Tell the stage that an activity belongs to, if it is another one."""
+        stage = STAGES[activity]
+        if stage != self._stage:
+            self.end()
+            self._stage = stage
+            print(json.dumps({"stage": stage}), flush=True)
+
+    def end(self) -> None:
+        """Keep the peak of the stage that ends."""
+        marks = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+        self.of[self._stage] = round(int(marks["VmHWM"].split()[0]) / 1024, 1)
+        Path("/proc/self/clear_refs").write_text("5")  # proc(5): resets the high-water mark
 
 
 def main() -> None:
     """Do both stages and say what they took."""
-    work = json.loads(Path(sys.argv[1]).read_text())
-    files = copy_files(take_snapshot(work))
-    written = 0
-    for line in Path("/proc/self/io").read_text().splitlines():
-        name, _, value = line.partition(": ")
-        if name == "write_bytes":
-            written = int(value)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"files": files, "peak_mib": peak, "written": written}))
+    run = Path(sys.argv[1])
+    peaks = Peaks()
+    history = (
+        History(run.with_suffix(".history"), peaks.begin) if "--goes-on" in sys.argv else History(tell=peaks.begin)
+    )
+    files = copy_files(take_snapshot(json.loads(run.read_text()), history), history)
+    peaks.end()
+    io = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
+    print(json.dumps({"files": files, "peaks": peaks.of, "written": int(io["write_bytes"])}))
 
 
 if __name__ == "__main__":

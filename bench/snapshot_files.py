@@ -16,10 +16,7 @@ def files_against_download_and_upload() -> Measured:
     """The baseline copies blob to blob, one blob a file, as a script with the SDK would."""
     files = scaled(50_000)
     with stand() as one:
-        path = one.folder / "snapshot.tar.gz"
-        material.archive(path, material.small_dump(one.postgres), files * BYTES, files, level=1)
-        with path.open("rb") as file:
-            one.service.get_blob_client("source", "snapshot").upload_blob(file)
+        material.give(one, files * BYTES, files)
         work = take_snapshot(one.new_run())
         started = time.monotonic()
         copied = copy_files(work)

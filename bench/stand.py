@@ -1,14 +1,17 @@
 """Servers and settings for benches: Azurite with its data on disk, an embedded PostgreSQL, and a run."""
 
+import json
 import os
 import secrets
 import tempfile
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from azure.storage.blob import BlobServiceClient
@@ -73,16 +76,56 @@ def stand() -> Iterator[Stand]:
         yield found
 
 
-def take_snapshot(work: dict[str, Any]) -> dict[str, Any]:
+class History:
+    """What the activities of a run have answered, as the durable engine keeps it: what has ended is not called again.
+
+    With a file, a successor of a killed process goes on where that one stopped; activities under way are repeated.
+    """
+
+    def __init__(self, path: Path | None = None, tell: Callable[[str], None] = lambda activity: None) -> None:
+        self._path, self._tell = path, tell
+        self._lock = Lock()
+        self._calls: Counter[str] = Counter()
+        self._answers: dict[str, dict[str, Any]] = {}
+        for line in path.read_text().splitlines() if path and path.exists() else []:
+            with suppress(ValueError):  # the last line of a killed process may be cut
+                self._answers.update(json.loads(line))
+
+    def call(self, activity: Any, payload: dict[str, Any]) -> dict[str, Any]:
+        """Call an activity once."""
+        return self.many(activity, [payload])[0]
+
+    def many(self, activity: Any, payloads: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Call an activity once a payload, four at a time."""
+        name, first = activity.__name__, self._calls[activity.__name__]
+        self._calls[name] += len(payloads)
+        keys = [f"{name}-{first + number}" for number in range(len(payloads))]
+        if missing := [(key, payload) for key, payload in zip(keys, payloads, strict=True) if key not in self._answers]:
+            self._tell(name)
+            with ThreadPoolExecutor(AT_ONCE) as pool:
+                list(pool.map(lambda one: self._ended(one[0], done(activity(None, one[1]))), missing))
+        return [self._answers[key] for key in keys]
+
+    def _ended(self, key: str, answer: dict[str, Any]) -> None:
+        with self._lock:
+            self._answers[key] = answer
+            if self._path:
+                with self._path.open("a") as file:
+                    file.write("\n" + json.dumps({key: answer}))
+
+
+def take_snapshot(work: dict[str, Any], history: History | None = None) -> dict[str, Any]:
     """Do the snapshot stage as its orchestrator does; return the `SnapshotWork`."""
-    described = done(snapshot.describe_source(None, work))
+    history = history or History()
+    described = history.call(snapshot.describe_source, work)
     facts = described["facts"]
-    many(snapshot.stage_range, [{**work, "facts": facts, "first": a, "stop": b} for a, b in described["ranges"]])
+    ranges = [{**work, "facts": facts, "first": first, "stop": stop} for first, stop in described["ranges"]]
+    history.many(snapshot.stage_range, ranges)
     archive = {**work, "facts": facts, "size": facts["size"]}
-    done(snapshot.commit_staged(None, archive))
-    while not done(snapshot.inflate_archive(None, archive))["finished"]:
+    history.call(snapshot.commit_staged, archive)
+    while not history.call(snapshot.inflate_archive, archive)["finished"]:
         pass
-    return {**work, "snapshot": done(snapshot.seal_snapshot(None, archive))}
+    return {**work, "snapshot": history.call(snapshot.seal_snapshot, archive)}
 
 
 def restore_database(work: dict[str, Any]) -> dict[str, Any]:
@@ -91,20 +134,16 @@ def restore_database(work: dict[str, Any]) -> dict[str, Any]:
     while not located["finished"]:
         located = done(restore.locate_tables(None, work))
     prepared = done(restore.prepare_database(None, work))
-    many(restore.load_tables, [{**work, "batch": number} for number in range(prepared["batches"])])
+    History().many(restore.load_tables, [{**work, "batch": number} for number in range(prepared["batches"])])
     return done(restore.finish_restore(None, work))
 
 
-def copy_files(work: dict[str, Any]) -> int:
+def copy_files(work: dict[str, Any], history: History | None = None) -> int:
     """Do the files stage as its orchestrator does; return the files."""
-    plan = done(files.plan_files(None, work))
-    return sum(one["files"] for one in many(files.copy_batch, [{**work, "batch": n} for n in range(plan["batches"])]))
-
-
-def many(activity: Any, payloads: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Call an activity once a payload, four at a time."""
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        return list(pool.map(lambda payload: done(activity(None, payload)), payloads))
+    history = history or History()
+    plan = history.call(files.plan_files, work)
+    batches = history.many(files.copy_batch, [{**work, "batch": number} for number in range(plan["batches"])])
+    return sum(one["files"] for one in batches)
 
 
 def done(answer: dict[str, Any]) -> dict[str, Any]:
