@@ -1,25 +1,30 @@
-"""When will it end? From this run's own rates where a stage runs, else from the last rehearsal, else from the restore.
+"""When will it end? From this run's own rates where a stage runs; from the last rehearsal, else from the sizes, before.
 
 The end that matters to a migration window is the moment when everything is proved; report and clean-up come after it.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from pydantic import BaseModel, Field
 
+from shared import sizing
 from shared.progress import StageView
 from shared.request import Window
 
-BEFORE = ("environment", "preflight", "snapshot", "restore", "plan", "inspect", "scale")
+FIRST = ("environment", "preflight")
+BEFORE = (*FIRST, "snapshot", "restore", "plan", "inspect", "scale")
 DATABASE = ("schema", "copy", "finish", "verify")
 FILES = ("empty", "files", "files-verify")
 AFTER = ("reconcile", "smoke")
 MOVING = (*DATABASE, *FILES)
+PEOPLE = ("scheduled", "snapshot-time", "approval", "late", "stop-gate", "start-gate")
+"""Stages that wait for people or for the clock: nobody knows how long they take."""
 
 WITHOUT_REHEARSAL = {"copy": 1.0, "finish": 0.5, "verify": 1.0}
-"""Share of the restore's duration that a stage is taken to need when no rehearsal has measured it. Rough on purpose;
-the basis says so, and a rehearsal replaces it."""
+"""Share of the restore's duration that a stage is taken to need when no rehearsal has measured it and no limit of the
+target is known. Rough on purpose; the basis says so, and a rehearsal replaces it."""
 FILES_WITHOUT_REHEARSAL = {"files": 1.0, "files-verify": 0.5}
 """The same, as a share of the snapshot's duration: both move the files' bytes between containers."""
 
@@ -31,32 +36,105 @@ class Forecast(BaseModel):
     seconds_left: float
     basis: str = Field(description="What it was reckoned from, as words that follow `reckoned from`.")
     late_seconds: float | None = Field(default=None, description="Seconds after the window's end; null if in time.")
+    stages: dict[str, float] = Field(
+        default_factory=dict, description="Expected seconds left of each stage that runs or is still to come."
+    )
+
+
+@dataclass(frozen=True)
+class Expected:
+    """Seconds that the stages are taken to need, and where the numbers are from."""
+
+    seconds: Mapping[str, float]
+    basis: str
 
 
 def forecast(
-    stages: Sequence[StageView], measured: Mapping[str, float], now: datetime, window: Window | None = None
+    stages: Sequence[StageView],
+    measured: Mapping[str, float],
+    now: datetime,
+    window: Window | None = None,
+    *,
+    snapshot_at: datetime | None = None,
+    means: sizing.Means | None = None,
 ) -> Forecast | None:
     """Return the expected end, or None when nothing is known yet.
 
-    `measured` has the seconds of each stage in the last rehearsal, empty if there was none.
+    `measured` has the seconds of each stage in the last rehearsal, empty if there was none; `snapshot_at` is the agreed
+    time before which no snapshot is taken; `means` is what preflight found the load to be moved with.
     """
     known = {stage.name: stage for stage in stages}
-    basis = "the last rehearsal and the rates of this run"
-    if not measured:
-        measured = _from_restore(known)
-        basis = "the rates of this run; no rehearsal has measured it yet"
-    if not measured:
+    expected = _expected(known, measured, means)
+    if expected is None:
         return None
+    left = {name: _left(known.get(name), expected.seconds.get(name, 0.0)) for name in _all(known)}
 
-    def left(names: Sequence[str]) -> float:
-        return sum(_left(known.get(name), measured.get(name, 0.0)) for name in names)
+    def together(names: Sequence[str]) -> float:
+        return sum(left.get(name, 0.0) for name in names)
 
-    seconds = left(BEFORE) + max(left(DATABASE), left(FILES)) + left(AFTER)
-    ends_at = now + timedelta(seconds=seconds)
+    # What no list names runs in the place of the database's stages: another target mode has other names.
+    others = [name for name in left if name not in (*BEFORE, *MOVING, *AFTER)]
+    rest = together(BEFORE) - together(FIRST) + max(together(DATABASE) + together(others), together(FILES))
+    ends_at = _snapshot_begins(known, now, together(FIRST), window, snapshot_at) + timedelta(
+        seconds=rest + together(AFTER)
+    )
     late = (ends_at - window.end).total_seconds() if window else 0.0
     return Forecast(
-        ends_at=ends_at, seconds_left=round(seconds, 1), basis=basis, late_seconds=round(late, 1) if late > 0 else None
-    )
+        ends_at=ends_at, seconds_left=round((ends_at - now).total_seconds(), 1), basis=expected.basis,
+        late_seconds=round(late, 1) if late > 0 else None,
+        stages={name: round(seconds, 1) for name, seconds in left.items() if seconds > 0},
+    )  # fmt: skip
+
+
+def load_of(known: Mapping[str, StageView]) -> sizing.Load | None:
+    """Return what is to be moved as far as the stages tell: after the restore exactly, while the archive comes by its size."""
+    snapshot, restore = known.get("snapshot"), known.get("restore")
+    if snapshot is None:
+        return None
+    if snapshot.state != "done":
+        archive = snapshot.total.bytes
+        return sizing.unopened(archive) if archive else None
+    rows = known.get("plan") or restore
+    if rows is None or not rows.total.bytes:
+        return None
+    return sizing.Load(
+        rows=rows.total.rows, row_bytes=rows.total.bytes, files=snapshot.done.files, file_bytes=snapshot.done.bytes,
+        archive_bytes=0,
+    )  # fmt: skip
+
+
+def _expected(
+    known: Mapping[str, StageView], measured: Mapping[str, float], means: sizing.Means | None
+) -> Expected | None:
+    if measured:
+        return Expected(measured, "the last rehearsal and the rates of this run")
+    load = load_of(known)
+    restored = _from_restore(known)
+    # Without a known limit of the target, what this machine has just done says more than the formula.
+    if load is not None and means is not None and (sizing.log_rate(means.objective) is not None or not restored):
+        return Expected(sizing.stages(load, means), sizing.said(load, means))
+    if restored:
+        return Expected(restored, "the rates of this run; no rehearsal has measured it yet")
+    return None
+
+
+def _all(known: Mapping[str, StageView]) -> list[str]:
+    listed = (*BEFORE, *MOVING, *AFTER)
+    return [*listed, *(name for name in known if name not in (*listed, *PEOPLE))]
+
+
+def _snapshot_begins(
+    known: Mapping[str, StageView], now: datetime, first: float, window: Window | None, snapshot_at: datetime | None
+) -> datetime:
+    """Return when the stages after preflight go on: after the window's start and the agreed snapshot time."""
+    scheduled = known.get("scheduled")
+    begins = now
+    if scheduled is not None and scheduled.state == "waiting" and window is not None and window.start is not None:
+        begins = max(now, window.start)
+    begins += timedelta(seconds=first)
+    if snapshot_at is not None and "snapshot" not in known:
+        begins = max(begins, snapshot_at)
+    return begins
 
 
 def _left(stage: StageView | None, measured: float) -> float:

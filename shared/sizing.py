@@ -12,6 +12,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 MB = 1_000_000
+GB = 1_000_000_000
 
 # Megabytes a second that Azure SQL lets a database write to its log, by tier and vCores (resource limits of vCore single
 # databases, https://learn.microsoft.com/azure/azure-sql/database/resource-limits-vcore-single-databases).
@@ -106,6 +107,36 @@ def estimate(load: Load, means: Means) -> Estimate:
     return Estimate(
         snapshot=snapshot, restore=restore, rows=rows, verify=verify, files=files, total=total, bound_by=bound_by
     )
+
+
+def stages(load: Load, means: Means) -> dict[str, float]:
+    """Return the same estimate by the names of a run's stages, in seconds; their sum is the estimate's total.
+
+    Where the log is the limit, what `heap-first` writes a second time is written when the keys are made.
+    """
+    found = estimate(load, means)
+    again = 1 - 1 / LOG_FACTOR[means.load] if found.bound_by == "log rate of the target" else 0.0
+    return {
+        "environment": START, "snapshot": found.snapshot, "restore": found.restore, "copy": found.rows * (1 - again),
+        "finish": found.rows * again, "verify": found.verify, "files": found.files,
+    }  # fmt: skip
+
+
+def unopened(archive_bytes: int) -> Load:
+    """Return the load taken for an archive that nobody has looked into yet: either side as large as the archive."""
+    return Load(rows=0, row_bytes=archive_bytes, files=0, file_bytes=archive_bytes, archive_bytes=archive_bytes)
+
+
+def said(load: Load, means: Means) -> str:
+    """Return what an estimate was reckoned from, as words that follow `reckoned from`."""
+    rate, bound_by = row_rate(means)
+    pace = f"{rate:.0f} MB/s ({bound_by} of {means.objective})" if means.objective else f"{rate:.0f} MB/s ({bound_by})"
+    pace = pace.replace("of the target of", "of")
+    if load.archive_bytes:
+        size = load.archive_bytes / GB
+        return f"an archive of {size:.2f} GB, either side taken to be as large until it is unpacked, rows at {pace}"
+    rows = f"{load.row_bytes / GB:.2f} GB of rows at {pace}"
+    return f"{rows}, {load.files:,} files of {load.file_bytes / GB:.2f} GB; no rehearsal has measured it yet"
 
 
 def file_seconds(load: Load, means: Means) -> float:

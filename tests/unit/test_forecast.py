@@ -8,6 +8,7 @@ from shared.contracts import Counts, StageState
 from shared.forecast import forecast
 from shared.progress import stage_view
 from shared.request import Window
+from shared.sizing import Load, Means, estimate
 
 NOW = datetime(2026, 11, 28, 20, 0, tzinfo=UTC)
 MEASURED = {
@@ -16,11 +17,16 @@ MEASURED = {
 }  # fmt: skip
 
 
-def stage(name: str, seconds: float, state: str = "done", done: int = 0, total: int = 0):
+GB = 1_000_000_000
+MEANS = Means(objective="GP_Gen5_8")
+
+
+def stage(name: str, seconds: float, state: str = "done", done: int = 0, total: int = 0, **counts: int):
     started = NOW - timedelta(seconds=seconds)
     made = StageState(
         name=name, state=state, started_at=started, ended_at=None if state == "running" else NOW,
-        done=Counts(rows=done), total=Counts(rows=total),
+        done=Counts(**counts) if counts and state == "done" else Counts(rows=done),
+        total=Counts(**counts) if counts else Counts(rows=total),
     )  # fmt: skip
     return stage_view(made, NOW)
 
@@ -63,3 +69,90 @@ def test_the_window_tells_how_late_it_gets(minutes: int, late: float | None):
     found = forecast([], MEASURED, NOW, Window(end=NOW + timedelta(minutes=minutes)))
     assert found is not None
     assert found.late_seconds == late
+
+
+def moved() -> list[object]:
+    """The stages of a run up to its plan: 33 GB of rows, 60 GB of files."""
+    return [
+        stage("environment", 90), stage("preflight", 5), stage("snapshot", 40, files=300_000, bytes=60 * GB),
+        stage("restore", 100, rows=40_000_000, bytes=31 * GB), stage("plan", 1, rows=40_000_000, bytes=33 * GB),
+    ]  # fmt: skip
+
+
+def test_without_a_rehearsal_the_formula_of_the_sizing_page_is_what_is_left():
+    found = forecast(moved(), {}, NOW, means=MEANS)
+    load = Load(rows=40_000_000, row_bytes=33 * GB, files=300_000, file_bytes=60 * GB, archive_bytes=0)
+    formula = estimate(load, MEANS)
+    assert found is not None
+    assert found.seconds_left == pytest.approx(max(formula.rows + formula.verify, formula.files), abs=0.2)
+    assert found.basis == (
+        "33.00 GB of rows at 18 MB/s (log rate of GP_Gen5_8), 300,000 files of 60.00 GB; no rehearsal has measured it yet"
+    )
+
+
+def test_a_larger_target_ends_sooner():
+    small, large = (forecast(moved(), {}, NOW, means=Means(objective=one)) for one in ("GP_Gen5_2", "BC_Gen5_8"))
+    assert small is not None
+    assert large is not None
+    assert large.ends_at < small.ends_at
+
+
+def test_a_rehearsal_is_believed_before_the_formula():
+    found = forecast(moved(), MEASURED, NOW, means=MEANS)
+    assert found is not None
+    assert "last rehearsal" in found.basis
+
+
+def test_while_the_archive_comes_its_size_gives_the_measure_and_the_basis_says_what_was_assumed():
+    found = forecast([stage("snapshot", 10, "running", bytes=2 * GB)], {}, NOW, means=MEANS)
+    assert found is not None
+    assert found.basis.startswith("an archive of 2.00 GB, either side taken to be as large until it is unpacked")
+    assert {"restore", "copy", "files"} <= set(found.stages)
+
+
+def test_a_target_without_a_known_limit_is_reckoned_from_what_the_restore_took():
+    found = forecast(moved(), {}, NOW, means=Means(objective=""))
+    assert found is not None
+    assert found.basis == "the rates of this run; no rehearsal has measured it yet"
+
+
+def test_what_is_left_is_told_by_stage_and_what_is_over_is_not():
+    ran = [stage(name, 1) for name in ("environment", "preflight", "snapshot", "restore", "plan", "inspect", "schema")]
+    found = forecast([*ran, stage("copy", 100, "running", done=250, total=1000)], MEASURED, NOW)
+    assert found is not None
+    assert found.stages["copy"] == pytest.approx(300)
+    assert found.stages["finish"] == 60
+    assert set(found.stages) == {"copy", "finish", "verify", "files", "files-verify", "reconcile", "smoke"}
+
+
+def test_a_run_that_waits_for_its_window_is_reckoned_from_the_windows_start():
+    start = NOW + timedelta(hours=5)
+    window = Window(start=start, end=start + timedelta(hours=8))
+    found = forecast([stage("scheduled", 10, "waiting")], MEASURED, NOW, window)
+    assert found is not None
+    assert found.ends_at == start + timedelta(seconds=320 + 1050 + 50)
+
+
+def test_a_run_that_waits_for_the_snapshot_time_is_reckoned_from_it():
+    agreed = NOW + timedelta(hours=2)
+    waiting = [stage("environment", 60), stage("preflight", 5), stage("snapshot-time", 10, "waiting")]
+    found = forecast(waiting, MEASURED, NOW, snapshot_at=agreed)
+    assert found is not None
+    assert found.ends_at == agreed + timedelta(seconds=315 + 1050 + 50)
+    passed = forecast([*waiting[:2], stage("snapshot", 0, "running")], MEASURED, NOW, snapshot_at=agreed)
+    assert passed is not None
+    assert passed.ends_at == NOW + timedelta(seconds=315 + 1050 + 50)
+
+
+def test_a_snapshot_time_that_comes_before_we_are_ready_delays_nothing():
+    found = forecast([], MEASURED, NOW, snapshot_at=NOW + timedelta(seconds=1))
+    plain = forecast([], MEASURED, NOW)
+    assert found == plain
+
+
+def test_a_stage_of_another_target_mode_counts_by_its_own_rate():
+    ran = [stage(name, 1) for name in ("environment", "preflight", "snapshot", "restore", "plan", "inspect")]
+    over = [stage(name, 1) for name in ("schema", "copy", "finish", "verify", "files", "files-verify", "reconcile")]
+    found = forecast([*ran, *over, stage("transfer", 10, "running", done=100, total=1000)], MEASURED, NOW)
+    assert found is not None
+    assert found.stages == {"transfer": 90.0, "smoke": 30.0}

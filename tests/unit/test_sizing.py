@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.sizing import Load, Means, estimate, log_rate, row_rate
+from shared.sizing import Load, Means, estimate, log_rate, row_rate, stages
 
 GB = 1_000_000_000
 LOAD = Load(rows=40_000_000, row_bytes=33 * GB, files=300_000, file_bytes=60 * GB, archive_bytes=70 * GB)
@@ -67,6 +67,15 @@ def test_many_small_files_are_bound_by_their_number_and_few_large_ones_by_their_
 
 def test_a_burstable_server_restores_slower() -> None:
     assert estimate(LOAD, means("", burstable=True)).restore > estimate(LOAD, means("")).restore
+
+
+@pytest.mark.parametrize("load", ["heap-first", "keys-first"])
+@pytest.mark.parametrize("objective", ["GP_Gen5_2", "BC_Gen5_8", ""])
+def test_the_stages_of_an_estimate_sum_up_to_its_total(objective: str, load: str) -> None:
+    found = stages(LOAD, means(objective, load=load))
+    side_by_side = max(found["copy"] + found["finish"] + found["verify"], found["files"])
+    before = found["environment"] + found["snapshot"] + found["restore"]
+    assert before + side_by_side == pytest.approx(estimate(LOAD, means(objective, load=load)).total)
 
 
 def test_an_empty_load_takes_the_start_only() -> None:
