@@ -30,7 +30,7 @@ class ReportWork(RecordWork):
 
     reason: str = ""
     stages: list[StageState]
-    gate: Gate | None = None
+    gates: list[Gate] = Field(default_factory=list)
     target_written_at: datetime | None = None
     snapshot: SnapshotRef | None = None
     answers: dict[str, dict[str, Any]] = Field(default_factory=dict)
@@ -58,7 +58,7 @@ def write_report(work: ReportWork) -> Recorded:
     runs.save_findings(work.run.id, work.findings)
     tables = _tables(work)
     known = Known(
-        run=work.run, verdict=work.verdict or "failed", reason=work.reason, stages=work.stages, gate=work.gate,
+        run=work.run, verdict=work.verdict or "failed", reason=work.reason, stages=work.stages, gates=work.gates,
         target_written_at=work.target_written_at, snapshot=work.snapshot, restore=work.restore, answers=work.answers,
         checks=work.checks, findings=work.findings, reported_at=work.reported_at, tables=tables,
     )  # fmt: skip

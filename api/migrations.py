@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+from api import caller
 from api.http import Answer, Call, Engine, answer, parsed, problem, refusal, with_etag
 from shared import progress, rehearsals, runs
 from shared.contracts import Run
@@ -19,6 +20,8 @@ from shared.settings import settings
 from shared.sources.url import checked_url, stow_source_url
 
 OVER = {"COMPLETED", "FAILED", "TERMINATED", "CANCELED"}
+BY_THE_CLOCK = ("start", "snapshot")
+"""Gates that open by themselves, at their time."""
 
 
 class Started(BaseModel):
@@ -43,7 +46,9 @@ class MigrationView(BaseModel):
     source: str
     created_at: datetime
     stage: str | None = None
+    asked_by: str | None = None
     window: Window | None = None
+    snapshot_at: datetime | None = None
     forecast: Forecast | None = Field(default=None, description="The expected end, while the migration runs.")
     progress: View
     findings: list[Finding] = Field(default_factory=list)
@@ -94,7 +99,7 @@ async def start(call: Call) -> Answer:
         return refusal(error, 409 if error.code == "IDEMPOTENCY_KEY_REUSED" else 400)
     if busy:
         return refusal(_target_busy(request.target, busy), 409)
-    await _launch(call.engine, run_id, request, url)
+    await _launch(call, run_id, request, url)
     links = _links(run_id)
     return answer(Started(id=run_id, status="pending", links=links), 202, {"Location": links["self"]})
 
@@ -156,8 +161,8 @@ async def look(engine: Engine, run_id: str) -> MigrationView:
     expected = None if verdict else forecast(seen.stages, measured, datetime.now(UTC), window)
     return MigrationView(
         id=run_id, status=status, verdict=verdict, reason=reason, target=run.request.target,
-        purpose=run.request.options.purpose, source=run.request.source.kind, created_at=run.created_at,
-        stage=seen.stage, window=window, forecast=expected, progress=seen, findings=await asyncio.to_thread(runs.findings, run_id), links=_links(run_id),
+        purpose=run.request.options.purpose, source=run.request.source.kind, created_at=run.created_at, asked_by=run.asked_by,
+        stage=seen.stage, window=window, snapshot_at=run.request.snapshot_at, forecast=expected, progress=seen, findings=await asyncio.to_thread(runs.findings, run_id), links=_links(run_id),
     )  # fmt: skip
 
 
@@ -198,22 +203,23 @@ def _target_busy(target: str, run: str) -> Refusal:
     )  # fmt: skip
 
 
-async def _launch(engine: Engine, run_id: str, request: MigrationRequest, url: str | None) -> None:
+async def _launch(call: Call, run_id: str, request: MigrationRequest, url: str | None) -> None:
     """Store the run and start its orchestration; doing it again changes nothing."""
     if url is not None:
         await asyncio.to_thread(stow_source_url, run_id, url)
         request = request.model_copy(update={"source": UrlSource(kind="url")})
-    run = Run(id=run_id, request=request, created_at=datetime.now(UTC))
+    run = Run(id=run_id, request=request, created_at=datetime.now(UTC), asked_by=caller.name(call))
     await asyncio.to_thread(runs.save, run)
     run = await asyncio.to_thread(runs.load, run_id)
-    if await engine.get_orchestration_state(run_id, fetch_payloads=False) is None:
-        await engine.schedule_new_orchestration("migrate", input=run.model_dump(mode="json"), instance_id=run_id)
+    if await call.engine.get_orchestration_state(run_id, fetch_payloads=False) is None:
+        await call.engine.schedule_new_orchestration("migrate", input=run.model_dump(mode="json"), instance_id=run_id)
 
 
 async def _decide(call: Call, event: str) -> Answer:
     run_id = call.params["id"]
     decision = parsed(Decision, call.body)
     if isinstance(decision, Answer):
+    decision = decision.model_copy(update={"by": caller.name(call) or decision.by})
         return decision
     try:
         seen = await look(call.engine, run_id)
@@ -222,14 +228,32 @@ async def _decide(call: Call, event: str) -> Answer:
     gate = seen.progress.gate
     if seen.verdict is not None:
         return problem(409, "ALREADY_OVER", f"expected a running migration, found it {seen.status}.", object=run_id)
-    if event == "approve" and (gate is None or gate.decision is not None or gate.name == "start"):
+    if event == "abort":
+        return await _abort(call.engine, run_id, seen.progress, decision)
+    if gate is None or gate.decision is not None or gate.name in BY_THE_CLOCK:
         return problem(
             409, "NOTHING_TO_APPROVE", f"expected a migration that waits at a gate, found it {seen.status}.",
             object=run_id, remedy="Approve when the status is `waiting`.",
         )  # fmt: skip
-    if event == "abort":
-        await asyncio.to_thread(runs.ask_to_abort, run_id, decision)
-    await call.engine.raise_orchestration_event(run_id, event, data=decision.model_dump(mode="json"))
+    if decision.gate not in (None, gate.name):
+        return problem(
+            409, "OTHER_GATE", f"expected the migration to wait at the gate {decision.gate}, found it at {gate.name}.",
+            object=run_id, remedy="Look at it again, and answer the gate that it waits at.",
+        )  # fmt: skip
+async def _abort(engine: Engine, run_id: str, seen: View, decision: Decision) -> Answer:
+    """Leave the mark that activities look for, and wake whatever waits at a gate."""
+    await asyncio.to_thread(runs.ask_to_abort, run_id, decision)
+    for instance in dict.fromkeys((run_id, seen.gate_instance or run_id)):
+        await engine.raise_orchestration_event(instance, "abort", data=_said(decision))
+    return answer(Accepted(id=run_id, accepted="abort"), 202)
+
+
+def _said(decision: Decision) -> dict[str, Any]:
+    return decision.model_dump(mode="json", exclude={"gate"})
+
+
+    holder = seen.progress.gate_instance or run_id
+    await call.engine.raise_orchestration_event(holder, f"approve-{gate.name}", data=_said(decision))
     return answer(Accepted(id=run_id, accepted=event), 202)
 
 

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
+from api import caller
 from api.http import Answer, Call, answer, with_etag
 from shared.settings import settings
 
@@ -29,6 +30,7 @@ class Profiles(BaseModel):
 
     targets: list[TargetName]
     sources: list[SourceName]
+    signed_in_as: str | None = Field(default=None, description="The caller's name, behind App Service authentication.")
 
 
 async def index(call: Call) -> Answer:
@@ -42,7 +44,7 @@ async def index(call: Call) -> Answer:
         SourceName(name=_name(name), blob=one.blob is not None, mendix_cloud=one.mendix_cloud is not None)
         for name, one in sorted(found.source.items())
     ]
-    return with_etag(call, answer(Profiles(targets=targets, sources=sources)))
+    return with_etag(call, answer(Profiles(targets=targets, sources=sources, signed_in_as=caller.name(call))))
 
 
 def _name(setting: str) -> str:

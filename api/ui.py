@@ -5,9 +5,9 @@ The page is static: `web/` is served as it lies there, with a content security p
 
 import functools
 import json
-import os
 from pathlib import Path
 
+from api import caller
 from api.http import Answer, Call, problem, with_etag
 
 FOLDER = Path(__file__).parent.parent / "web"
@@ -49,8 +49,7 @@ def _answer(call: Call, name: str) -> Answer:
 
 @functools.cache
 def _files() -> dict[str, tuple[bytes, str]]:
-    # App Service says by this variable that its authentication stands before the app.
-    session = {"entra": os.environ.get("WEBSITE_AUTH_ENABLED", "").lower() == "true"}
+    session = {"entra": caller.authenticated()}
     return {"session.json": (json.dumps(session).encode(), "application/json")} | {
         path.name: (path.read_bytes(), TYPES[path.suffix]) for path in sorted(FOLDER.iterdir()) if path.suffix in TYPES
     }

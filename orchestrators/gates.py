@@ -1,4 +1,4 @@
-"""Where a run waits for people or for the clock: the window opens, it will be late, the target may be written.
+"""Where a run waits for people or for the clock: the window opens, the users are out, it will be late, the target may be written.
 
 At all of these nothing has been written to the target, so every way out of them leaves source and target as they were;
 the gates of the app (`applications.py`) use the same way of asking.
@@ -17,30 +17,27 @@ from shared.errors import Finding
 from shared.request import Decision
 
 UNTOUCHED = "Source and target are as they were."
+LEAST_TIME = timedelta(minutes=5)
+"""To answer the question of lateness, also when the window is over by then."""
 
 
 def window_opens(book: Book, run: Run) -> Steps:
     """Wait for the start of the migration window, if the request names one."""
-    start = run.request.window.start if run.request.window else None
-    if start is None or start <= book.now():
-        return
-    gate = Gate(name="start", asked_at=book.now(), answers_by=start)
-    opened = book.wait("scheduled", gate)
-    abort = book.ctx.wait_for_external_event("abort")
-    first = yield from race({"abort": abort, "start": book.ctx.create_timer(start)})
-    book.progress.gate = None
-    if first == "abort":
-        said = Decision.model_validate(abort.get_result() or {})
-        gate = gate.model_copy(update={"decision": "aborted", "decided_by": said.by, "comment": said.comment})
-        book.close(opened, "failed", note="ABORTED")
-        raise StageFailed("scheduled", _stopped(gate))
-    book.close(opened, "done")
+    yield from _clock(book, "scheduled", "start", run.request.window.start if run.request.window else None)
+
+
+def snapshot_due(book: Book, run: Run) -> Steps:
+    """Wait for the agreed snapshot time, if the request names one."""
+    yield from _clock(book, "snapshot-time", "snapshot", run.request.snapshot_at)
 
 
 def in_time(book: Book, run: Run, outcome: Outcome) -> Steps:
-    """Look once more at the clock before the point of no return: warn, ask or stop when the window is too short."""
+    """Look at the clock before the point of no return: warn, ask or stop when the window is too short.
+
+    What was said or decided about it once is not said or asked again.
+    """
     window = run.request.window
-    if window is None:
+    if window is None or any(one.code == "WINDOW_TOO_SHORT" for one in outcome.findings):
         return
     stages = [one.model_dump(mode="json") for one in book.progress.stages]
     payload = {"run": run.model_dump(mode="json"), "stages": stages, "now": book.now().isoformat()}
@@ -51,7 +48,7 @@ def in_time(book: Book, run: Run, outcome: Outcome) -> Steps:
     if window.when_late == "stop":
         raise StageFailed("late", finding)
     if window.when_late == "ask":
-        by = yield from asked(book, "late", "late", window.end)
+        by = yield from asked(book, "late", "late", max(window.end, book.now() + LEAST_TIME))
         finding = finding.model_copy(update={"chosen": f"go on, decided by {by}"})
     outcome.answered("late", {"findings": [finding.model_dump(mode="json")]})
     yield from call(book.ctx, "record_findings", outcome.recorded())
@@ -68,43 +65,59 @@ def asked(book: Book, stage: str, name: str, deadline: datetime) -> Steps:
     """Wait at a gate; returns who approved, raises `StageFailed` if nobody did."""
     gate = Gate.model_validate({"name": name, "asked_at": book.now(), "answers_by": deadline})
     opened = book.wait(stage, gate)
-    gate = yield from _decided(book, gate)
-    book.progress.gate = gate
+    # The event is named by its gate: a second approval of this gate, which waits in the mailbox, never opens the next.
+    gate = yield from _decided(book, gate, {"approved": book.ctx.wait_for_external_event(f"approve-{name}")}, "expired")
     if gate.decision == "approved":
         book.close(opened, "done", note=f"approved by {gate.decided_by}")
         return gate.decided_by
-    finding = _stopped(gate, written=book.progress.target_written_at is not None)
+    finding = _stopped(stage, gate, written=book.progress.target_written_at is not None)
     book.close(opened, "failed", note=finding.code)
     raise StageFailed(stage, finding)
 
 
-def _decided(book: Book, gate: Gate) -> Steps:
-    """Wait for whichever comes first: approval, abort, or the time-out; returns the gate with its decision."""
-    answers: dict[str, task.CancellableTask[Any]] = {
-        "approved": book.ctx.wait_for_external_event("approve"),
+def _clock(book: Book, stage: str, name: str, moment: datetime | None) -> Steps:
+    """Wait for a moment, or for an abort."""
+    if moment is None or moment <= book.now():
+        return
+    gate = Gate.model_validate({"name": name, "asked_at": book.now(), "answers_by": moment})
+    opened = book.wait(stage, gate)
+    gate = yield from _decided(book, gate, {}, "opened")
+    if gate.decision == "opened":
+        book.close(opened, "done")
+        return
+    finding = _stopped(stage, gate)
+    book.close(opened, "failed", note=finding.code)
+    raise StageFailed(stage, finding)
+
+
+def _decided(book: Book, gate: Gate, events: dict[str, task.CancellableTask[Any]], when_time_is_up: str) -> Steps:
+    """Wait for whichever comes first: an event, an abort, or the time; keep and return the gate with its decision."""
+    answers = {
+        **events,
         "aborted": book.ctx.wait_for_external_event("abort"),
-        "expired": book.ctx.create_timer(gate.answers_by),
+        when_time_is_up: book.ctx.create_timer(gate.answers_by),
     }
     decision = yield from race(answers)
-    if decision == "expired":
-        return gate.model_copy(update={"decision": decision, "decided_at": book.now()})
-    said = Decision.model_validate(answers[decision].get_result() or {})
-    return gate.model_copy(
-        update={"decision": decision, "decided_by": said.by, "decided_at": book.now(), "comment": said.comment}
-    )
+    update = {"decision": decision, "decided_at": book.now()}
+    if decision != when_time_is_up:
+        said = Decision.model_validate(answers[decision].get_result() or {})
+        update |= {"decided_by": said.by, "comment": said.comment}
+    gate = gate.model_copy(update=update)
+    book.decided(gate)
+    return gate
 
 
-def _stopped(gate: Gate, *, written: bool = False) -> Finding:
+def _stopped(stage: str, gate: Gate, *, written: bool = False) -> Finding:
     state = "The target holds the data, and the app was not started." if written else UNTOUCHED
     if gate.decision == "aborted":
         when = "after the target was written" if written else "before the target was written"
         return Finding(
-            code="ABORTED", severity="error", object="approval",
+            code="ABORTED", severity="error", object=stage,
             message=f"aborted by {gate.decided_by} {when}. {gate.comment or ''}".strip(),
             remedy=f"{state} Start a new migration when ready.",
         )  # fmt: skip
     return Finding(
-        code="APPROVAL_EXPIRED", severity="error", object="approval",
+        code="APPROVAL_EXPIRED", severity="error", object=stage,
         message=f"expected an approval by {gate.answers_by.isoformat()}, found none.",
         remedy=f"{state} Start a new migration, and approve it in time.",
     )  # fmt: skip

@@ -13,7 +13,7 @@ from durabletask import task
 
 from orchestrators.applications import app_started, app_stopped, smoke_tested
 from orchestrators.calling import Payload, StageRefused, Steps, call
-from orchestrators.gates import approval, in_time, window_opens
+from orchestrators.gates import approval, in_time, snapshot_due, window_opens
 from orchestrators.modes import mode_of
 from orchestrators.outcome import Outcome
 from orchestrators.stages import Book, StageFailed, child_stage, stage
@@ -35,6 +35,7 @@ def migrate(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
             yield from in_time(book, run, outcome)
             yield from approval(book, run)
             yield from app_stopped(book, run)
+            yield from in_time(book, run, outcome)  # people may have taken their time
             yield from _move(book, run, outcome)
             yield from _prove(book, run, outcome)
     except StageFailed as failed:
@@ -48,6 +49,7 @@ def _prepare(book: Book, run: Run, outcome: Outcome) -> Steps:
     work = {"run": run.model_dump(mode="json")}
     yield from child_stage(book, "environment", "open_environment", work)
     yield from _checked(book, outcome, "preflight", stage(book, "preflight", call(book.ctx, "preflight", work)))
+    yield from snapshot_due(book, run)
     snapshot = yield from child_stage(book, "snapshot", "take_snapshot", work)
     outcome.snapshot = snapshot
     _same_version(book, run, "snapshot", snapshot.get("metadata", {}).get("modelVersion"))

@@ -35,7 +35,7 @@ class Outcome:
     def side_ended(self, side: str, answer: Payload) -> list[StageFailed]:
         """Keep what one side (database or files) answered; return its failure, if it failed."""
         for name, value in answer.items():
-            if name not in ("stages", "failed"):
+            if name not in ("stages", "gates", "failed"):
                 self.answered(name, value)
         failed = answer.get("failed")
         if not failed:
@@ -93,7 +93,7 @@ class Outcome:
         return self.recorded() | {
             "reason": self.reason,
             "stages": [one.model_dump(mode="json") for one in book.progress.stages],
-            "gate": book.progress.gate.model_dump(mode="json") if book.progress.gate else None,
+            "gates": [one.model_dump(mode="json") for one in book.gates],
             "target_written_at": book.progress.target_written_at and book.progress.target_written_at.isoformat(),
             "snapshot": self.snapshot or None,
             "answers": self.answers,

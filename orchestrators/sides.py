@@ -52,7 +52,7 @@ def _run(payload: Payload) -> Run:
 
 def _ended(book: Book, failed: StageFailed | None = None) -> Payload:
     stages = [one.model_dump(mode="json") for one in book.progress.stages]
-    answer: Payload = {"stages": stages}
+    answer: Payload = {"stages": stages, "gates": [one.model_dump(mode="json") for one in book.gates]}
     if failed is not None:
         answer["failed"] = {"stage": failed.stage, "finding": failed.finding.model_dump(mode="json")}
     return answer

@@ -13,6 +13,8 @@ from orchestrators.calling import Payload, StageRefused, Steps, call_sub
 from shared.contracts import Counts, Gate, Progress, StageState
 from shared.errors import Finding
 
+SHOWN_OF_COMMENT = 200
+
 
 class StageFailed(Exception):  # noqa: N818 - an outcome of the stage
     """A stage ended without success; `finding` says why and what to do."""
@@ -31,6 +33,7 @@ class Book:
         self.ctx = ctx
         self.instance = instance
         self.progress = Progress()
+        self.gates: list[Gate] = []
 
     def now(self) -> datetime:
         """The orchestration's clock, in UTC."""
@@ -64,9 +67,15 @@ class Book:
         now = self.now()
         stage = StageState(name=name, started_at=now, state="waiting")
         self.progress.stages.append(stage)
-        self.progress.gate = gate
+        self.gates.append(gate)
+        self.progress.gates.append(_short(gate))
         self.publish()
         return stage
+
+    def decided(self, gate: Gate) -> None:
+        """Keep the decision of the gate that was waited at last; it is published with the closing of its stage."""
+        self.gates[-1] = gate
+        self.progress.gates[-1] = _short(gate)
 
     def fail(self, name: str, note: str) -> None:
         """Mark a stage that has ended as failed: it did its work, and found errors."""
@@ -83,10 +92,13 @@ class Book:
         return StageFailed(stage.name, finding)
 
     def splice(self, stage: StageState, answer: Payload) -> None:
-        """Put the stages of a side in the place of the stage that stood for it."""
+        """Put the stages of a side in the place of the stage that stood for it, and its gates among ours."""
         stages = [StageState.model_validate(one) for one in answer["stages"]]
         at = self.progress.stages.index(stage)
         self.progress.stages[at : at + 1] = stages
+        for gate in (Gate.model_validate(one) for one in answer["gates"]):
+            self.gates.append(gate)
+            self.progress.gates.append(_short(gate))
         self.publish()
 
     def skip(self, name: str, why: str) -> None:
@@ -94,6 +106,14 @@ class Book:
         now = self.now()
         self.progress.stages.append(StageState(name=name, state="skipped", started_at=now, ended_at=now, note=why))
         self.publish()
+
+
+def _short(gate: Gate) -> Gate:
+    """Return a gate as the custom status holds it: a comment of 2,000 characters would take half of what Azure allows."""
+    comment = gate.comment
+    if not comment or len(comment) <= SHOWN_OF_COMMENT:
+        return gate
+    return gate.model_copy(update={"comment": f"{comment[: SHOWN_OF_COMMENT - 1]}…"})
 
 
 def counts_of(result: Payload) -> Counts:

@@ -26,6 +26,7 @@ class Run(Strict):
     id: RunId
     request: MigrationRequest
     created_at: datetime
+    asked_by: str | None = Field(default=None, description="Who asked for it, where somebody was signed in.")
 
 
 class Counts(Strict):
@@ -188,8 +189,8 @@ class FilesCopied(Strict):
     existed: int = Field(default=0, description="Files an earlier delivery had already written.")
 
 
-class Reconciled(Findings):
-    """Output of `reconcile_files`: rows of System.FileDocument against blobs."""
+class Reconciliation(Strict):
+    """Rows of System.FileDocument against blobs."""
 
     rows: int = 0
     rows_with_contents: int = 0
@@ -201,6 +202,10 @@ class Reconciled(Findings):
     size_unknown: int = 0
     first: list[str] = Field(default_factory=list, description="First hundred differences, one sentence each.")
     list_blob: str | None = Field(default=None, description="Full list, NDJSON, in the reports container.")
+
+
+class Reconciled(Reconciliation, Findings):
+    """Output of `reconcile_files`."""
 
 
 # --- progress ------------------------------------------------------------------------------------------------------
@@ -220,12 +225,14 @@ class StageState(Strict):
 
 
 class Gate(Strict):
-    """A decision that the run waits for, or waited for."""
+    """Where the run waits for people or for the clock, or waited. Times are those of the orchestration."""
 
-    name: Literal["write", "start", "late", "stop-app", "start-app"]
+    name: Literal["start", "snapshot", "late", "write", "stop-app", "start-app"]
     asked_at: datetime
-    answers_by: datetime
-    decision: Literal["approved", "aborted", "expired"] | None = None
+    answers_by: datetime = Field(description="The time-out; of `start` and `snapshot` the moment that is waited for.")
+    decision: Literal["approved", "aborted", "expired", "opened"] | None = Field(
+        default=None, description="Null while it waits; `opened` by the clock."
+    )
     decided_by: str | None = None
     decided_at: datetime | None = None
     comment: str | None = None
@@ -235,7 +242,9 @@ class Progress(Strict):
     """Custom status of `migrate` and of its two sides."""
 
     stages: list[StageState] = Field(default_factory=list)
-    gate: Gate | None = None
+    gates: list[Gate] = Field(
+        default_factory=list, description="All of the run, in order; comments are shortened, the report has them whole."
+    )
     target_written_at: datetime | None = Field(
         default=None, description="The point of no return: before it, an abort leaves the target as it was."
     )

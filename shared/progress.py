@@ -37,7 +37,11 @@ class View(BaseModel):
     """All stages of a run, in the order in which they started."""
 
     stages: list[StageView] = Field(default_factory=list)
-    gate: Gate | None = None
+    gate: Gate | None = Field(default=None, description="Where it waits, or waited last.")
+    gates: list[Gate] = Field(default_factory=list, description="All gates it came to, in order.")
+    gate_instance: str | None = Field(
+        default=None, description="The orchestration that holds the gate, where it is not the migration itself."
+    )
     target_written_at: datetime | None = None
 
     @property
@@ -55,8 +59,15 @@ def view(status: dict[str, Any] | None, look: Look, now: datetime) -> View:
     if not status:
         return View()
     progress = Progress.model_validate(status)
-    stages = [stage_view(stage, now) for stage in _flatten(progress.stages, look)]
-    return View(stages=stages, gate=progress.gate, target_written_at=progress.target_written_at)
+    held: list[tuple[Gate, str | None]] = [(gate, None) for gate in progress.gates]
+    stages = [stage_view(stage, now) for stage in _flatten(progress.stages, look, held)]
+    held.sort(key=lambda one: one[0].asked_at)
+    # The gate that a person can answer comes first; else the last one, with its decision.
+    gate, instance = next((one for one in held if one[0].decision is None), held[-1] if held else (None, None))
+    return View(
+        stages=stages, gate=gate, gate_instance=instance, gates=[one for one, _ in held],
+        target_written_at=progress.target_written_at,
+    )  # fmt: skip
 
 
 def percent(done: Counts, total: Counts) -> float | None:
@@ -68,12 +79,15 @@ def percent(done: Counts, total: Counts) -> float | None:
     return None
 
 
-def _flatten(stages: Iterable[StageState], look: Look) -> list[StageState]:
+def _flatten(stages: Iterable[StageState], look: Look, held: list[tuple[Gate, str | None]]) -> list[StageState]:
+    """Put the stages of running sides in the place of the stage that stands for them; their gates go to `held`."""
     flat: list[StageState] = []
     for stage in stages:
         child = look(stage.instance) if stage.instance and stage.state == "running" else None
         if child and "stages" in child:
-            flat.extend(_flatten(Progress.model_validate(child).stages, look))
+            side = Progress.model_validate(child)
+            held.extend((gate, stage.instance) for gate in side.gates)
+            flat.extend(_flatten(side.stages, look, held))
         elif child:
             flat.append(_overlaid(stage, StageProgress.model_validate(child), look))
         else:

@@ -23,7 +23,7 @@ SLOWER = 1.3
 LEAST_SECONDS = 5.0
 """A stage that gets slower by less than this is not worth a sentence."""
 SAME_SIZE = 0.1
-PEOPLE = ("scheduled", "approval", "late", "start-gate")
+PEOPLE = ("scheduled", "snapshot-time", "approval", "late", "start-gate")
 """Stages that wait for people or for the clock; how long they took says nothing about the machines."""
 STALE = timedelta(days=14)
 

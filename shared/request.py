@@ -7,7 +7,7 @@ names *profiles*; the connection details of a profile come from settings inside 
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AwareDatetime, Field, StringConstraints, model_validator
 
 from shared.strict import Strict
 
@@ -183,6 +183,9 @@ class MigrationRequest(Strict):
     start_target_app: Literal["no", "ask", "yes"] = Field(
         default="no", description="Start the target app when everything is verified; `ask` waits for an approval first."
     )
+    snapshot_at: AwareDatetime | None = Field(
+        default=None, description="The agreed snapshot time: the run is ready before, and waits for it."
+    )
     smoke: Smoke = Field(default_factory=Smoke)
     contacts: list[Contact] = Field(default_factory=list, max_length=50, description="Who the runbook names.")
     options: Options = Field(default_factory=Options)
@@ -192,6 +195,13 @@ class MigrationRequest(Strict):
     def _drop_is_confirmed(self) -> "MigrationRequest":
         if self.target_not_empty == "drop" and self.confirm != self.target:
             raise ValueError(
+    @model_validator(mode="after")
+    def _snapshot_in_window(self) -> "MigrationRequest":
+        at, window = self.snapshot_at, self.window
+        if at is not None and window is not None and not (window.start or at) <= at < window.end:
+            raise ValueError(f"the snapshot time ({at.isoformat()}) lies outside the window")
+        return self
+
                 f'"target_not_empty": "drop" needs "confirm": "{self.target}" (the target profile\'s name again), '
                 f"found {self.confirm!r}"
             )
@@ -201,5 +211,12 @@ class MigrationRequest(Strict):
 class Decision(Strict):
     """Body of `POST /api/migrations/{id}/approve` and of `.../abort`, and the external event they raise."""
 
-    by: Annotated[str, StringConstraints(min_length=1, max_length=200)] = "unknown"
+    by: Annotated[str, StringConstraints(min_length=1, max_length=200)] = Field(
+        default="unknown", description="Who says so; behind App Service authentication the signed-in user's name."
+    )
+    gate: str | None = Field(
+        default=None,
+        max_length=20,
+        description="The gate that an approval is for; 409 when the run is at another by now.",
+    )
     comment: Annotated[str, StringConstraints(max_length=2000)] = ""

@@ -4,6 +4,7 @@ export const STAGES = {
   "scheduled": "Waiting for the window",
   "environment": "Wake the environment",
   "preflight": "Preflight",
+  "snapshot-time": "Waiting for the snapshot time",
   "snapshot": "Snapshot to staging",
   "restore": "Restore to the temporary database",
   "plan": "Plan of the target schema",

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 from shared.contracts import Run, Verdict
 from shared.forecast import Forecast
 from shared.progress import View
-from shared.reporting.wording import duration, moment, stage_words
+from shared.reporting.wording import duration, gate_words, moment, stage_words
 
 Kind = Literal[
     "scheduled", "started", "stage-done", "gate-waits", "late", "verified", "failed", "refused", "aborted", "planned",
@@ -47,7 +47,7 @@ class Seen(BaseModel):
 
 def occurrences(seen: Seen, now: datetime) -> list[Occurrence]:
     """Return everything that has happened, in order of time."""
-    found = [*_beginning(seen), *_stages(seen), *_gate(seen), *_late(seen, now), *_end(seen, now)]
+    found = [*_beginning(seen), *_stages(seen), *_gates(seen), *_late(seen, now), *_end(seen, now)]
     return sorted(found, key=lambda one: one.at)
 
 
@@ -81,12 +81,18 @@ def _stages(seen: Seen) -> Sequence[Occurrence]:
     return found
 
 
-def _gate(seen: Seen) -> Sequence[Occurrence]:
-    gate = seen.view.gate
-    if gate is None or gate.name == "start":
-        return []
-    words = f"It waits for a decision at the gate “{gate.name}”, until {moment(gate.answers_by)}."
-    return [_make(seen, "gate-waits", gate.asked_at, words, gate.name)]
+def _gates(seen: Seen) -> Sequence[Occurrence]:
+    return [
+        _make(
+            seen,
+            "gate-waits",
+            gate.asked_at,
+            f"{gate_words(gate)} It waits until {moment(gate.answers_by)}.",
+            gate.name,
+        )
+        for gate in seen.view.gates
+        if gate.name not in ("start", "snapshot")
+    ]
 
 
 def _late(seen: Seen, now: datetime) -> Sequence[Occurrence]:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from shared.contracts import Check, Gate, RestoreRef, Run, SnapshotRef, StageState, TableRows, Verdict
+from shared.contracts import Check, Gate, Reconciliation, RestoreRef, Run, SnapshotRef, StageState, TableRows, Verdict
 from shared.errors import Finding
-from shared.reporting.model import FilesReport, ReconciliationReport, Report, StockReport, stage_report
+from shared.reporting.model import FilesReport, Report, StockReport, stage_report
 from shared.version import VERSION
 
 
@@ -19,7 +19,7 @@ class Known:
     verdict: Verdict
     reason: str
     stages: list[StageState]
-    gate: Gate | None
+    gates: list[Gate]
     target_written_at: datetime | None
     snapshot: SnapshotRef | None
     restore: RestoreRef | None
@@ -40,14 +40,15 @@ def build(known: Known) -> Report:
     return Report(
         id=known.run.id, verdict=known.verdict, reason=known.reason, purpose=request.options.purpose,
         source=_source(known.run), target=request.target, created_at=known.run.created_at,
+        asked_by=known.run.asked_by,
         reported_at=known.reported_at, target_written_at=known.target_written_at,
         seconds=round((max(ended) - min(started)).total_seconds(), 3) if started and ended else 0.0,
         model_version=known.restore.model_version if known.restore else None,
         runtime_version=known.restore.runtime_version if known.restore else None,
         snapshot=_snapshot(known.snapshot), stages=[stage_report(stage) for stage in known.stages],
         tables=known.tables, rows=sum(one.rows_copied for one in known.tables), files=_files(known),
-        checks=known.checks, findings=known.findings, gate=known.gate,
-        reconciliation=ReconciliationReport.model_validate(reconciliation) if reconciliation else None,
+        checks=known.checks, findings=known.findings, gates=known.gates,
+        reconciliation=Reconciliation.model_validate(reconciliation) if reconciliation else None,
         stock=StockReport.model_validate(stock) if stock else None,
         smoke=[one for one in known.checks if one.name.startswith("smoke")],
         cleanup=known.answers.get("clean-up", {}).get("done", []),

@@ -33,7 +33,7 @@ def environment() -> Environment:
     )
     made.filters |= {
         "count": wording.count, "size": wording.size, "duration": wording.duration, "moment": wording.moment,
-        "clock": wording.clock, "plural": wording.plural, "stage": wording.stage_words, "sentence": wording.sentence, "ticks": _ticks,
+        "clock": wording.clock, "plural": wording.plural, "stage": wording.stage_words, "gate": wording.gate_words, "sentence": wording.sentence, "ticks": _ticks,
     }  # fmt: skip
     return made
 

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, Field
 
-from shared.contracts import Check, Gate, RunId, StageState, TableRows, Verdict
+from shared.contracts import Check, Gate, Reconciliation, RunId, StageState, TableRows, Verdict
 from shared.errors import Finding
 
 
@@ -40,21 +40,6 @@ class FilesReport(BaseModel):
     existed: int = 0
 
 
-class ReconciliationReport(BaseModel):
-    """Rows of System.FileDocument against blobs."""
-
-    rows: int = 0
-    rows_with_contents: int = 0
-    blobs: int = 0
-    missing_blobs: int = 0
-    expected_missing: int = 0
-    orphan_blobs: int = 0
-    size_differences: int = 0
-    size_unknown: int = 0
-    first: list[str] = Field(default_factory=list)
-    list_blob: str | None = None
-
-
 class StockReport(BaseModel):
     """What the target holds after a run that did not end verified, counted there."""
 
@@ -75,6 +60,7 @@ class Report(BaseModel):
     source: str = Field(description="Kind and name of the source, never a URL.")
     target: str
     created_at: datetime
+    asked_by: str | None = None
     reported_at: datetime
     target_written_at: datetime | None = None
     seconds: float = Field(description="From the first stage's start to the last one's end.")
@@ -87,8 +73,8 @@ class Report(BaseModel):
     files: FilesReport
     checks: list[Check]
     findings: list[Finding]
-    gate: Gate | None = None
-    reconciliation: ReconciliationReport | None = None
+    gates: list[Gate] = Field(default_factory=list, description="Where the run waited, and who decided what.")
+    reconciliation: Reconciliation | None = None
     stock: StockReport | None = Field(default=None, description="Counted only if the run did not end verified.")
     smoke: list[Check] = Field(default_factory=list)
     cleanup: list[str] = Field(default_factory=list, description="What was deleted, what was kept, and why.")

@@ -3,7 +3,7 @@
 import re
 from datetime import UTC, datetime
 
-from shared.contracts import Verdict
+from shared.contracts import Gate, Verdict
 
 FIRST_WORD = re.compile(r"[a-z]+[ ,.:]")
 UNITS = ("B", "kB", "MB", "GB", "TB")
@@ -20,6 +20,7 @@ STAGE_WORDS = {
     "scheduled": "Waiting for the window",
     "environment": "Wake the environment",
     "preflight": "Preflight",
+    "snapshot-time": "Waiting for the snapshot time",
     "snapshot": "Snapshot to staging",
     "restore": "Restore to the temporary database",
     "plan": "Plan of the target schema",
@@ -45,6 +46,21 @@ STAGE_WORDS = {
     "clean-up": "Clean-up",
     "stand-down": "Stand the environment down",
 }
+
+
+GATE_WORDS = {
+    "start": "The window has to open.",
+    "snapshot": "The agreed snapshot time has to come.",
+    "late": "It will be late. Go on?",
+    "write": "Write the target?",
+    "stop-app": "Is the target app stopped?",
+    "start-app": "Start the target app?",
+}
+
+
+def gate_words(gate: Gate) -> str:
+    """Return what a gate asks, as a sentence; an unknown one keeps its name."""
+    return GATE_WORDS.get(gate.name, f"Gate “{gate.name}”.")
 
 
 def stage_words(name: str) -> str:

@@ -91,7 +91,7 @@ def test_status_lists_stages_and_list_lists_runs(api: ApiServer) -> None:
 
 def test_approve_and_abort_say_who(api: ApiServer) -> None:
     gate = Gate(name="write", asked_at=NOW, answers_by=NOW)
-    put(api, Progress(stages=[StageState(name="approval", state="waiting", started_at=NOW)], gate=gate))
+    put(api, Progress(stages=[StageState(name="approval", state="waiting", started_at=NOW)], gates=[gate]))
     assert cli(api, "approve", ID, "--by", "Ada", "--comment", "Go.").returncode == 0
     assert cli(api, "abort", ID, "--by", "Bob").returncode == 0
     said = {"by": "Ada", "comment": "Go."}

@@ -63,7 +63,7 @@ def peopled(api: ApiServer) -> ApiServer:
         runs.save(Run(id=run_id, request=MigrationRequest.model_validate(REQUEST), created_at=NOW))
     api.engine.set(KNOWN[0], "PENDING")
     api.engine.set(KNOWN[1], "RUNNING", custom={"stages": [stage]})
-    api.engine.set(KNOWN[2], "RUNNING", custom={"stages": [stage], "gate": gate})
+    api.engine.set(KNOWN[2], "RUNNING", custom={"stages": [stage], "gates": [gate]})
     api.engine.set(KNOWN[3], "COMPLETED", custom={"stages": [stage]}, output={"verdict": "verified"})
     api.engine.set(KNOWN[4], "FAILED", custom={"stages": [stage]})
     from shared.reporting.html import page

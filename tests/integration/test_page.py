@@ -43,7 +43,7 @@ def waiting() -> Progress:
     """The gate before the target is written."""
     now = datetime.now(UTC)
     gate = Gate(name="write", asked_at=now, answers_by=now + timedelta(hours=1))
-    return Progress(stages=[StageState(name="approval", state="waiting", started_at=now)], gate=gate)
+    return Progress(stages=[StageState(name="approval", state="waiting", started_at=now)], gates=[gate])
 
 
 def signed_in(browser: Browser, api: ApiServer, view: str) -> None:
@@ -134,7 +134,7 @@ def test_a_gate_is_approved_by_keyboard_with_name_and_comment(api: ApiServer, br
     assert browser.driver.switch_to.active_element.text == "Approve"
     browser.driver.switch_to.active_element.send_keys(Keys.ENTER)
     browser.until(lambda: api.engine.events or None)
-    assert api.engine.events == [(ID, "approve", {"by": "Ada Fischer", "comment": "Go."})]
+    assert api.engine.events == [(ID, "approve-write", {"by": "Ada Fischer", "comment": "Go."})]
 
 
 def test_polling_does_not_take_what_the_person_types(api: ApiServer, browser: Browser) -> None:
@@ -144,8 +144,8 @@ def test_polling_does_not_take_what_the_person_types(api: ApiServer, browser: Br
     stage = StageState(name="preflight", state="done", started_at=datetime.now(UTC))
     progress = waiting()
     before = api.engine.states[ID]
-    gate = Progress.model_validate_json(before.serialized_custom_status).gate
-    put(api, progress.model_copy(update={"stages": [stage, *progress.stages], "gate": gate}), approval=True)
+    gates = Progress.model_validate_json(before.serialized_custom_status).gates
+    put(api, progress.model_copy(update={"stages": [stage, *progress.stages], "gates": gates}), approval=True)
     browser.reads("Preflight")
     assert browser.find("#by").get_attribute("value") == "Ada"
     assert browser.driver.switch_to.active_element.get_attribute("id") == "by"

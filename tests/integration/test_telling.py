@@ -116,7 +116,7 @@ def test_gate_lateness_end_and_regressions_are_events() -> None:
     now = reports.START
     gate = Gate(name="write", asked_at=now, answers_by=now)
     late = Forecast(ends_at=now, seconds_left=1, basis="x", late_seconds=600)
-    kinds = {one.kind for one in occurrences(Seen(run=run(), view=View(gate=gate), forecast=late), now)}
+    kinds = {one.kind for one in occurrences(Seen(run=run(), view=View(gates=[gate]), forecast=late), now)}
     assert kinds == {"gate-waits", "late"}
     ended = Seen(run=run(), view=View(), verdict="failed", reason="It broke.", regressions=["Slower."])
     assert {(one.kind, one.words) for one in occurrences(ended, now)} == {

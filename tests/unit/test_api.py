@@ -232,10 +232,10 @@ def test_only_a_waiting_migration_can_be_approved(engine):
     status, refused, _ = ask(engine, "POST", f"migrations/{body['id']}/approve", {"by": "kim"})
     assert (status, refused["code"]) == (409, "NOTHING_TO_APPROVE")
     gate = {"name": "write", "asked_at": "2026-11-28T20:00:00Z", "answers_by": "2026-11-29T20:00:00Z"}
-    engine.set(body["id"], "RUNNING", custom={"stages": [], "gate": gate})
+    engine.set(body["id"], "RUNNING", custom={"stages": [], "gates": [gate]})
     assert ask(engine, "GET", f"migrations/{body['id']}")[1]["status"] == "waiting"
     assert ask(engine, "POST", f"migrations/{body['id']}/approve", {"by": "kim"})[0] == 202
-    assert engine.events == [(body["id"], "approve", {"by": "kim", "comment": ""})]
+    assert engine.events == [(body["id"], "approve-write", {"by": "kim", "comment": ""})]
 
 
 def test_an_abort_stops_activities_and_wakes_gates(engine):

@@ -4,7 +4,7 @@ The activities and stage orchestrators here are doubles that answer what the tes
 their own. The back end is durabletask's test double of an engine.
 """
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from durabletask.client import TaskHubGrpcClient
@@ -216,10 +216,10 @@ def test_the_target_is_written_only_after_the_approval(hub, doubles):
     started(hub, approval=True)
     _wait_until_waiting(hub)
     assert "create_schema" not in doubles.calls
-    hub.raise_orchestration_event(RUN_ID, "approve", data={"by": "kim"})
+    hub.raise_orchestration_event(RUN_ID, "approve-write", data={"by": "kim"})
     summary = ended(hub)
     assert summary["verdict"] == "verified"
-    assert doubles.reports[-1]["gate"]["decided_by"] == "kim"
+    assert doubles.reports[-1]["gates"][0]["decided_by"] == "kim"
 
 
 def test_an_abort_at_the_gate_leaves_the_target_as_it_was(hub, doubles):
@@ -263,7 +263,7 @@ def test_a_window_that_is_too_short_may_ask_and_go_on(hub, doubles):
     started(hub, window=_window("ask"))
     _wait_until_waiting(hub)
     assert "create_schema" not in doubles.calls
-    hub.raise_orchestration_event(RUN_ID, "approve", data={"by": "kim"})
+    hub.raise_orchestration_event(RUN_ID, "approve-late", data={"by": "kim"})
     assert ended(hub)["verdict"] == "verified"
     [found] = [one for one in doubles.reports[-1]["findings"] if one["code"] == "WINDOW_TOO_SHORT"]
     assert found["chosen"] == "go on, decided by kim"
@@ -282,11 +282,64 @@ def test_after_the_question_of_lateness_the_approval_is_asked_for_all_the_same(h
     doubles.answers["forecast_end"] = LATE
     started(hub, window=_window("ask"), approval=True)
     _wait_until_waiting(hub)
-    hub.raise_orchestration_event(RUN_ID, "approve", data={"by": "kim"})
+    hub.raise_orchestration_event(RUN_ID, "approve-late", data={"by": "kim"})
     _wait_until_waiting(hub, "approval")
     assert "create_schema" not in doubles.calls
     hub.raise_orchestration_event(RUN_ID, "abort", data={"by": "lee"})
     assert ended(hub)["verdict"] == "aborted"
+
+
+def test_a_second_yes_to_one_gate_never_opens_the_next(hub, doubles):
+    doubles.answers["forecast_end"] = LATE
+    started(hub, window=_window("ask"), approval=True)
+    _wait_until_waiting(hub)
+    for who in ("kim", "lee"):
+        hub.raise_orchestration_event(RUN_ID, "approve-late", data={"by": who})
+    _wait_until_waiting(hub, '"approval"')
+    hub.raise_orchestration_event(RUN_ID, "abort", data={"by": "kim"})
+    assert ended(hub)["verdict"] == "aborted"
+    assert "create_schema" not in doubles.calls
+
+
+def test_the_report_has_every_gate_with_who_when_and_why(hub, doubles):
+    doubles.answers["forecast_end"] = LATE
+    started(hub, window=_window("ask"), approval=True)
+    _wait_until_waiting(hub)
+    hub.raise_orchestration_event(RUN_ID, "approve-late", data={"by": "kim", "comment": "x" * 2000})
+    _wait_until_waiting(hub, '"approval"')
+    hub.raise_orchestration_event(RUN_ID, "approve-write", data={"by": "lee", "comment": "Go."})
+    assert ended(hub)["verdict"] == "verified"
+    gates = doubles.reports[-1]["gates"]
+    assert [(one["name"], one["decision"], one["decided_by"]) for one in gates] == [
+        ("late", "approved", "kim"), ("write", "approved", "lee"),
+    ]  # fmt: skip
+    assert gates[0]["comment"] == "x" * 2000
+    assert gates[0]["asked_at"] <= gates[0]["decided_at"] <= gates[1]["asked_at"]
+    state = hub.get_orchestration_state(RUN_ID)
+    assert len(state.serialized_custom_status.encode("utf-16-le")) < 16 * 1024
+
+
+def test_time_that_an_approval_takes_is_time_that_the_window_lacks(hub, doubles):
+    doubles.answers["forecast_end"] = [{"late_seconds": None}, LATE]
+    started(hub, window=_window("stop"), approval=True)
+    _wait_until_waiting(hub)
+    hub.raise_orchestration_event(RUN_ID, "approve-write", data={"by": "kim"})
+    summary = ended(hub)
+    assert summary["verdict"] == "refused"
+    assert "WINDOW_TOO_SHORT" in summary["reason"]
+    assert not {"create_schema", "copy_files"} & set(doubles.calls)
+
+
+def test_the_snapshot_is_taken_at_the_agreed_time_and_not_before(hub, doubles):
+    at = datetime.now(UTC) + timedelta(seconds=2)
+    started(hub, snapshot_at=at.isoformat())
+    _wait_until_waiting(hub, "snapshot-time")
+    assert "preflight" in doubles.calls
+    assert "take_snapshot" not in doubles.calls
+    assert ended(hub)["verdict"] == "verified"
+    [gate] = doubles.reports[-1]["gates"]
+    assert (gate["name"], gate["decision"]) == ("snapshot", "opened")
+    assert datetime.fromisoformat(gate["decided_at"]) >= at
 
 
 def test_in_time_nothing_is_said(hub, doubles):
@@ -321,10 +374,10 @@ def test_an_app_without_an_adapter_is_stopped_and_started_by_people(hub, doubles
     started(hub, stop_target_app=True, start_target_app="yes", smoke=PAGE)
     _wait_until_waiting(hub, "stop-app")
     assert "create_schema" not in doubles.calls
-    hub.raise_orchestration_event(RUN_ID, "approve", data={"by": "kim"})
+    hub.raise_orchestration_event(RUN_ID, "approve-stop-app", data={"by": "kim"})
     _wait_until_waiting(hub, "start-app")
     assert "smoke_tests" not in doubles.calls
-    hub.raise_orchestration_event(RUN_ID, "approve", data={"by": "lee"})
+    hub.raise_orchestration_event(RUN_ID, "approve-start-app", data={"by": "lee"})
     assert ended(hub)["verdict"] == "verified"
     assert "smoke_tests" in doubles.calls
 

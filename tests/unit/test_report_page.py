@@ -62,7 +62,7 @@ def test_hostile_values_from_a_database_stay_text(place: str) -> None:
         "check": {"checks": [Check(name=HOSTILE, outcome="failed", how=HOSTILE, detail=HOSTILE)]},
         "source": {"source": HOSTILE},
         "snapshot": {"snapshot": {HOSTILE: HOSTILE}},
-        "gate": {"gate": report.gate.model_copy(update={"comment": HOSTILE}) if report.gate else None},
+        "gate": {"gates": [report.gates[0].model_copy(update={"comment": HOSTILE})]},
         "cleanup": {"cleanup": [HOSTILE]},
     }[place]  # fmt: skip
     seen = Seen(page(report.model_copy(update=changed)))
