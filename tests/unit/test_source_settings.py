@@ -5,6 +5,7 @@ import shlex
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from shared.mendix import handover
 from shared.mendix.handover import Source, in_all_forms
@@ -46,7 +47,7 @@ def documents(text: str) -> list[Any]:
 
 
 def test_a_deployment_gets_the_password_by_reference_to_a_secret() -> None:
-    app = Application(kind="kubernetes", server="https://k", name="shop", namespace="mx", token="t")  # type: ignore[arg-type]
+    app = Application(kind="kubernetes", server="https://k", name="shop", namespace="mx", token=SecretStr("t"))
     text = in_all_forms("r", source(), app, password=True).kubernetes
     secret, patch = documents(text)
     assert (secret["kind"], secret["stringData"]) == ("Secret", {"password": "s3cret"})
