@@ -19,9 +19,9 @@ from shared.request import Decision, MigrationRequest, UrlSource, Window
 from shared.settings import settings
 from shared.sources.url import checked_url, stow_source_url
 
-OVER = {"COMPLETED", "FAILED", "TERMINATED", "CANCELED"}
 BY_THE_CLOCK = ("start", "snapshot")
 """Gates that open by themselves, at their time."""
+OVER = {"COMPLETED", "FAILED", "TERMINATED", "CANCELED"}
 
 
 class Started(BaseModel):
@@ -45,10 +45,10 @@ class MigrationView(BaseModel):
     purpose: str
     source: str
     created_at: datetime
-    stage: str | None = None
     asked_by: str | None = None
-    window: Window | None = None
+    stage: str | None = None
     snapshot_at: datetime | None = None
+    window: Window | None = None
     forecast: Forecast | None = Field(default=None, description="The expected end, while the migration runs.")
     progress: View
     findings: list[Finding] = Field(default_factory=list)
@@ -219,12 +219,12 @@ async def _decide(call: Call, event: str) -> Answer:
     run_id = call.params["id"]
     decision = parsed(Decision, call.body)
     if isinstance(decision, Answer):
-    decision = decision.model_copy(update={"by": caller.name(call) or decision.by})
         return decision
     try:
         seen = await look(call.engine, run_id)
     except Refusal as error:
         return refusal(error, 404)
+    decision = decision.model_copy(update={"by": caller.name(call) or decision.by})
     gate = seen.progress.gate
     if seen.verdict is not None:
         return problem(409, "ALREADY_OVER", f"expected a running migration, found it {seen.status}.", object=run_id)
@@ -240,6 +240,11 @@ async def _decide(call: Call, event: str) -> Answer:
             409, "OTHER_GATE", f"expected the migration to wait at the gate {decision.gate}, found it at {gate.name}.",
             object=run_id, remedy="Look at it again, and answer the gate that it waits at.",
         )  # fmt: skip
+    holder = seen.progress.gate_instance or run_id
+    await call.engine.raise_orchestration_event(holder, f"approve-{gate.name}", data=_said(decision))
+    return answer(Accepted(id=run_id, accepted=event), 202)
+
+
 async def _abort(engine: Engine, run_id: str, seen: View, decision: Decision) -> Answer:
     """Leave the mark that activities look for, and wake whatever waits at a gate."""
     await asyncio.to_thread(runs.ask_to_abort, run_id, decision)
@@ -250,11 +255,6 @@ async def _abort(engine: Engine, run_id: str, seen: View, decision: Decision) ->
 
 def _said(decision: Decision) -> dict[str, Any]:
     return decision.model_dump(mode="json", exclude={"gate"})
-
-
-    holder = seen.progress.gate_instance or run_id
-    await call.engine.raise_orchestration_event(holder, f"approve-{gate.name}", data=_said(decision))
-    return answer(Accepted(id=run_id, accepted=event), 202)
 
 
 async def _item(engine: Engine, run_id: str) -> MigrationItem | None:

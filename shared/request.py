@@ -179,12 +179,12 @@ class MigrationRequest(Strict):
     approval: bool = Field(default=False, description="Wait for an approval before the target is written.")
     approval_timeout_minutes: int = Field(default=24 * 60, ge=1, le=7 * 24 * 60)
     window: Window | None = None
+    snapshot_at: AwareDatetime | None = Field(
+        default=None, description="The agreed snapshot time: the run is ready before, and waits for it."
+    )
     stop_target_app: bool = Field(default=False, description="Stop the target app before the target is written.")
     start_target_app: Literal["no", "ask", "yes"] = Field(
         default="no", description="Start the target app when everything is verified; `ask` waits for an approval first."
-    )
-    snapshot_at: AwareDatetime | None = Field(
-        default=None, description="The agreed snapshot time: the run is ready before, and waits for it."
     )
     smoke: Smoke = Field(default_factory=Smoke)
     contacts: list[Contact] = Field(default_factory=list, max_length=50, description="Who the runbook names.")
@@ -192,16 +192,16 @@ class MigrationRequest(Strict):
     idempotency_key: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = None
 
     @model_validator(mode="after")
-    def _drop_is_confirmed(self) -> "MigrationRequest":
-        if self.target_not_empty == "drop" and self.confirm != self.target:
-            raise ValueError(
-    @model_validator(mode="after")
     def _snapshot_in_window(self) -> "MigrationRequest":
         at, window = self.snapshot_at, self.window
         if at is not None and window is not None and not (window.start or at) <= at < window.end:
             raise ValueError(f"the snapshot time ({at.isoformat()}) lies outside the window")
         return self
 
+    @model_validator(mode="after")
+    def _drop_is_confirmed(self) -> "MigrationRequest":
+        if self.target_not_empty == "drop" and self.confirm != self.target:
+            raise ValueError(
                 f'"target_not_empty": "drop" needs "confirm": "{self.target}" (the target profile\'s name again), '
                 f"found {self.confirm!r}"
             )
