@@ -8,6 +8,7 @@ from shared.blobs import checks as blob_checks
 from shared.contracts import Findings, RunWork
 from shared.errors import Finding, MxferryError
 from shared.postgres import checks as postgres_checks
+from shared.postgres import targetchecks
 from shared.request import MigrationRequest
 from shared.settings import TargetProfile, settings
 from shared.sources import checks as source_checks
@@ -18,7 +19,7 @@ NOT_EMPTY = {"TARGET_NOT_EMPTY", "CONTAINER_NOT_EMPTY"}
 
 @activity
 def preflight(work: RunWork) -> Findings:
-    """Check source, staging, temporary PostgreSQL and target; nothing is written but a probe blob in staging."""
+    """Check source, staging, temporary PostgreSQL (if it is used) and target; writes nothing but a probe in staging."""
     events.run_started(work.run)
     request = work.run.request
     profile = settings().target_profile(request.target)
@@ -26,7 +27,7 @@ def preflight(work: RunWork) -> Findings:
         lambda: _holds_target(work.run.id, request.target),
         blob_checks.check_staging,
         lambda: blob_checks.check_target(profile, request.options.blob_prefix),
-        lambda: postgres_checks.check_server(settings().postgres),
+        lambda: postgres_checks.check_server(settings().postgres) if profile.kind == "sqlserver" else [],
         lambda: _database(profile, request),
         lambda: source_checks.check_source(request.source, request.expected_model_version, work.run.id),
     )
@@ -58,10 +59,11 @@ def _holds_target(run: str, target: str) -> list[Finding]:
 
 
 def _database(profile: TargetProfile, request: MigrationRequest) -> list[Finding]:
+    if profile.kind == "postgres":
+        return targetchecks.check_target(profile)
+    mode: sqlserver_checks.Mode = "existing" if request.options.target_mode == "existing" else "create"
     identity = settings().identity_name
-    return sqlserver_checks.check_target(
-        profile, request.options.collation, identity=identity, mode=request.options.target_mode
-    )
+    return sqlserver_checks.check_target(profile, request.options.collation, identity=identity, mode=mode)
 
 
 def _decided(finding: Finding, request: MigrationRequest) -> Finding:

@@ -2,14 +2,16 @@
 
 from collections.abc import Iterator
 
+import psycopg
 from azure.storage.blob import ContainerClient
 
 from activities.boundary import activity
 from shared.blobs.blocks import BlockSink, BlockWriter, commit
 from shared.blobs.clients import target
 from shared.contracts import Reconciled
+from shared.errors import Refusal
 from shared.postgres.connection import connect
-from shared.settings import settings
+from shared.settings import Postgres, TargetProfile, settings
 from shared.snapshot import places
 from shared.snapshot.filedocuments import file_documents
 from shared.snapshot.reconciling import reconcile
@@ -23,10 +25,11 @@ A_PAGE = 5_000
 def reconcile_files(work: ReconcileWork) -> Reconciled:
     """Compare documents and blobs; the full list of differences goes to the reports container."""
     request = work.run.request
-    container = target(settings().target_profile(request.target))
+    profile = settings().target_profile(request.target)
+    container = target(profile)
     full = places.reported(work.run.id, LIST)
     with (
-        connect(settings().postgres, work.restore.database, read_only=True, application_name="mxferry reconcile") as pg,
+        _documents(work, profile) as pg,
         BlockWriter(full) as writer,
     ):
         sink = BlockSink(writer)
@@ -35,6 +38,18 @@ def reconcile_files(work: ReconcileWork) -> Reconciled:
     commit(full, sink.blocks)
     result.list_blob = full.blob_name
     return result
+
+
+def _documents(work: ReconcileWork, profile: TargetProfile) -> psycopg.Connection:
+    """Open the temporary database, or the target that was restored into."""
+    if work.restore is not None:
+        server: Postgres = settings().postgres
+        return connect(server, work.restore.database, read_only=True, application_name="mxferry reconcile")
+    if profile.postgres is None:
+        raise Refusal(
+            "TARGET_KIND", work.run.request.target, "expected a PostgreSQL target, found none in its profile."
+        )
+    return connect(profile.postgres, read_only=True, application_name="mxferry reconcile")
 
 
 def _blobs(container: ContainerClient, prefix: str) -> Iterator[tuple[str, int]]:

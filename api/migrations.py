@@ -18,6 +18,7 @@ from shared.progress import StageView, View
 from shared.request import Decision, MigrationRequest, UrlSource, Window
 from shared.settings import settings
 from shared.sources.url import checked_url, stow_source_url
+from shared.targetmodes import resolved
 
 BY_THE_CLOCK = ("start", "snapshot")
 """Gates that open by themselves, at their time."""
@@ -92,14 +93,14 @@ async def start(call: Call) -> Answer:
         return request
     key = call.headers.get("idempotency-key") or request.idempotency_key
     try:
-        url = await asyncio.to_thread(_checked, request)
+        wanted, url = await asyncio.to_thread(_checked, request)
         run_id, _ = await asyncio.to_thread(runs.reserve, request, key, datetime.now(UTC))
         busy = await _take_target(call.engine, request.target, run_id)
     except Refusal as error:
         return refusal(error, 409 if error.code == "IDEMPOTENCY_KEY_REUSED" else 400)
     if busy:
         return refusal(_target_busy(request.target, busy), 409)
-    await _launch(call, run_id, request, url)
+    await _launch(call, run_id, wanted, url)
     links = _links(run_id)
     return answer(Started(id=run_id, status="pending", links=links), 202, {"Location": links["self"]})
 
@@ -166,20 +167,14 @@ async def look(engine: Engine, run_id: str) -> MigrationView:
     )  # fmt: skip
 
 
-def _checked(request: MigrationRequest) -> str | None:
-    """Check what the settings can say about a request; return the source URL, if it has one."""
-    if settings().target_profile(request.target).kind != "sqlserver":
-        raise Refusal(
-            "TARGET_KIND_NOT_SUPPORTED",
-            request.target,
-            "expected a target profile of kind sqlserver, found postgres, which this version cannot fill.",
-            "Use a profile with TARGET__<NAME>__SQL__SERVER and ...__SQL__DATABASE.",
-        )
+def _checked(request: MigrationRequest) -> tuple[MigrationRequest, str | None]:
+    """Check what the settings can say about a request; return it with its target mode, and the source URL, if any."""
+    request = resolved(request, settings().target_profile(request.target).kind)
     if isinstance(request.source, UrlSource):
-        return str(checked_url(request.source.url or ""))
+        return request, str(checked_url(request.source.url or ""))
     if request.source.kind == "mendix-cloud" or request.source.profile:
         settings().source_profile(str(request.source.profile))
-    return None
+    return request, None
 
 
 async def _take_target(engine: Engine, target: str, run_id: str) -> str | None:

@@ -55,13 +55,10 @@ def _prepare(book: Book, run: Run, outcome: Outcome) -> Steps:
     _same_version(book, run, "snapshot", snapshot.get("metadata", {}).get("modelVersion"))
     for step in mode_of(run).before:
         steps = step.steps(book, run, outcome.handed)
-        if step.checks:
-            yield from _checked(book, outcome, step.stage, steps)
-        else:
-            answer = yield from steps
-            if step.stage == "restore":
-                outcome.restore = answer
-                _same_version(book, run, "restore", answer.get("model_version"))
+        answer = yield from (_checked(book, outcome, step.stage, steps) if step.checks else steps)
+        if step.stage == "restore":
+            outcome.restore = answer
+        _same_version(book, run, step.stage, answer.get("model_version"))
 
 
 def _same_version(book: Book, run: Run, stage_name: str, found: str | None) -> None:

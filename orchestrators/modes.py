@@ -12,6 +12,7 @@ from typing import Literal
 from orchestrators.calling import Payload, Steps, call
 from orchestrators.stages import Book, child_stage, stage
 from shared.contracts import Run
+from shared.request import TargetMode
 
 Handed = Literal["snapshot", "restore"]
 
@@ -28,7 +29,7 @@ class Step:
     checks: bool = False
     """Its findings are recorded at once, and errors among them stop the run."""
 
-    def steps(self, book: Book, run: Run, handed: Mapping[Handed, Payload]) -> Steps:
+    def steps(self, book: Book, run: Run, handed: Mapping[Handed, Payload | None]) -> Steps:
         """Do it as a stage of the book. `StageFailed` when it does not succeed."""
         work: Payload = {"run": run.model_dump(mode="json")} | {name: handed[name] for name in self.takes}
         if self.child:
@@ -59,9 +60,20 @@ CONVERTED = Mode(
 )
 """SQL Server, filled from the temporary PostgreSQL: into tables that we make, or into those the runtime made."""
 
-MODES: dict[str, Mode] = {"create": CONVERTED, "existing": CONVERTED}
+RESTORED = Mode(
+    before=(Step("plan", "plan_postgres", takes=("snapshot",), checks=True),),
+    after=(
+        Step("schema", "create_postgres_schema", takes=("snapshot",), child=False),
+        Step("copy", "load_postgres", takes=("snapshot",)),
+        Step("finish", "finish_postgres", takes=("snapshot",)),
+        Step("verify", "verify_postgres", takes=("snapshot",)),
+    ),
+)
+"""PostgreSQL, into which the dump is restored straight; the temporary PostgreSQL is not used."""
+
+MODES: dict[TargetMode, Mode] = {"create": CONVERTED, "existing": CONVERTED, "postgres": RESTORED}
 
 
 def mode_of(run: Run) -> Mode:
     """Return the mode that the run's request asks for."""
-    return MODES[run.request.options.target_mode]
+    return MODES[run.request.options.target_mode or "create"]

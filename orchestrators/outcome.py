@@ -22,9 +22,9 @@ class Outcome:
         self.reason = ""
 
     @property
-    def handed(self) -> dict[Handed, Payload]:
-        """What the stages of the database hand on to each other."""
-        return {"snapshot": self.snapshot, "restore": self.restore}
+    def handed(self) -> dict[Handed, Payload | None]:
+        """What the stages of the database hand on to each other; `restore` is None where a mode restores nothing before."""
+        return {"snapshot": self.snapshot, "restore": self.restore or None}
 
     def answered(self, stage: str, answer: Payload) -> None:
         """Keep a stage's answer, its findings and its checks."""

@@ -12,7 +12,7 @@ def migrate_database(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
     """Do what the target mode does after the point of no return. Input: run, snapshot, restore; output: answers by stage."""
     run = _run(payload)
     book = Book(ctx, f"{run.id}:database")
-    handed: dict[Handed, Payload] = {"snapshot": payload["snapshot"], "restore": payload["restore"]}
+    handed: dict[Handed, Payload | None] = {"snapshot": payload["snapshot"], "restore": payload["restore"]}
     answers: Payload = {}
     try:
         for step in mode_of(run).after:

@@ -14,6 +14,7 @@ from shared.strict import Strict
 ProfileName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
 BlobName = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 Purpose = Literal["cutover", "rehearsal"]
+TargetMode = Literal["create", "existing", "postgres"]
 VerifyLevel = Literal["counts", "aggregates", "hash", "sample"]
 
 # --- sources -------------------------------------------------------------------------------------------------------
@@ -148,7 +149,10 @@ class Options(Strict):
     """How the migration is to be done. Every default is the careful one."""
 
     purpose: Purpose = "cutover"
-    target_mode: Literal["create", "existing"] = "create"
+    target_mode: TargetMode | None = Field(
+        default=None,
+        description="How the target database is filled. Absent: `create` for a SQL Server, `postgres` for a PostgreSQL.",
+    )
     dry_run: bool = Field(
         default=False, description="Stop before the target is written; the report says what would be done."
     )

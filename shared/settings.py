@@ -78,6 +78,15 @@ class TemporaryPostgres(Postgres):
     )
 
 
+class TargetPostgres(Postgres):
+    """A PostgreSQL database that the target app uses."""
+
+    owner: str | None = Field(
+        default=None,
+        description="Role that shall own what is made: the runtime's own. Our login must be a member of it.",
+    )
+
+
 class SqlServer(Section):
     """A SQL Server or Azure SQL database."""
 
@@ -148,7 +157,7 @@ class TargetProfile(Section):
         default="sqlserver", description="Which database the target app uses."
     )
     sql: SqlServer | None = Field(default=None, description="The database, if `kind` is `sqlserver`.")
-    postgres: Postgres | None = Field(default=None, description="The database, if `kind` is `postgres`.")
+    postgres: TargetPostgres | None = Field(default=None, description="The database, if `kind` is `postgres`.")
     blob: TargetBlob = Field(description="The files.")
     app: Application | None = Field(default=None, description="The target app; absent: people stop and start it.")
     throw_away: bool = Field(default=False, description="True only for a rehearsal target that may be dropped unasked.")

@@ -12,7 +12,7 @@ from psycopg import sql
 
 from shared.credentials import credential
 from shared.errors import Refusal, TransientError
-from shared.settings import Postgres
+from shared.settings import Postgres, TargetPostgres
 
 ENTRA_SCOPE = "https://ossrdbms-aad.database.windows.net/.default"
 
@@ -44,6 +44,7 @@ def connect(
             dbname=name,
             sslmode=server.sslmode,
             application_name=application_name,
+            options=_role(server),
             connect_timeout=connect_timeout,
             # Azure's load balancer drops a silent connection after four minutes; a long COPY or index build is silent.
             keepalives_idle=60,
@@ -85,6 +86,14 @@ def quoted(name: str) -> sql.Identifier:
 def statement(template: LiteralString, **names: str) -> sql.Composed:
     """Return a statement with its identifiers quoted: `statement("TRUNCATE TABLE {table}", table="system$user")`."""
     return sql.SQL(template).format(**{key: sql.Identifier(name) for key, name in names.items()})
+
+
+def _role(server: Postgres) -> str | None:
+    """Return the start-up option that makes the session act as the owner of the target's tables, if one is set."""
+    if not isinstance(server, TargetPostgres) or not server.owner:
+        return None
+    # libpq parts options at blanks; a backslash keeps a blank, or a backslash, as it is.
+    return "-c role=" + server.owner.replace("\\", "\\\\").replace(" ", "\\ ")
 
 
 def _password(server: Postgres) -> str | None:

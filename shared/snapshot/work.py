@@ -55,7 +55,7 @@ class Done(Strict):
 class ReconcileWork(SnapshotWork):
     """Input of `reconcile_files`."""
 
-    restore: RestoreRef
+    restore: RestoreRef | None = Field(default=None, description="Absent: the documents are read on the target.")
 
 
 class Located(Strict):

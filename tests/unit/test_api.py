@@ -155,21 +155,38 @@ def test_an_unknown_target_names_the_known_ones(engine):
     assert "TARGET__PROD__" in body["remedy"]
 
 
-def test_a_postgres_target_is_refused_before_anything_starts(engine, monkeypatch):
+@pytest.fixture
+def postgres_profile(monkeypatch):
+    """A second target profile, `other`, of kind postgres."""
     monkeypatch.setenv("TARGET__OTHER__KIND", "postgres")
     for name, value in {"HOST": "127.0.0.1", "USER": "app", "DATABASE": "app"}.items():
         monkeypatch.setenv(f"TARGET__OTHER__POSTGRES__{name}", value)
     monkeypatch.setenv("TARGET__OTHER__BLOB__ACCOUNT_URL", "https://x.blob.core.windows.net")
     monkeypatch.setenv("TARGET__OTHER__BLOB__CONTAINER", "files")
     settings.settings.cache_clear()
-    status, body, _ = ask(engine, "POST", "migrations", BODY | {"target": "other"})
-    assert (status, body["code"]) == (400, "TARGET_KIND_NOT_SUPPORTED")
+    yield "other"
+    settings.settings.cache_clear()
+
+
+@pytest.mark.parametrize(("target", "mode"), [("demo", "create"), ("other", "postgres")])
+def test_a_run_gets_the_target_mode_that_its_profile_has(engine, postgres_profile, target, mode):
+    status, body, _ = ask(engine, "POST", "migrations", BODY | {"target": target})
+    assert status == 202, body
+    assert runs.load(body["id"]).request.options.target_mode == mode
+
+
+@pytest.mark.parametrize(("target", "mode"), [("demo", "postgres"), ("other", "create"), ("other", "existing")])
+def test_a_target_mode_that_does_not_fit_the_profile_is_refused_before_anything_starts(
+    engine, postgres_profile, target, mode
+):
+    status, body, _ = ask(engine, "POST", "migrations", BODY | {"target": target, "options": {"target_mode": mode}})
+    assert (status, body["code"], body["object"]) == (400, "TARGET_MODE_UNFIT", target)
+    assert f"`{mode}`" in body["detail"]
     assert engine.scheduled == []
 
 
-@pytest.mark.parametrize("mode", ["postgres", "runtime"])
-def test_a_target_mode_that_is_not_there_is_refused_by_name(engine, mode):
-    status, body, _ = ask(engine, "POST", "migrations", BODY | {"options": {"target_mode": mode}})
+def test_a_target_mode_that_is_not_there_is_refused_by_name(engine):
+    status, body, _ = ask(engine, "POST", "migrations", BODY | {"options": {"target_mode": "copy-it-somehow"}})
     assert (status, body["errors"][0]["field"]) == (400, "options.target_mode")
 
 

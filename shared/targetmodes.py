@@ -1,0 +1,31 @@
+"""Which target modes there are for which kind of target, and which one a request gets that names none."""
+
+from typing import Literal
+
+from shared.errors import Refusal
+from shared.request import MigrationRequest, TargetMode
+
+Kind = Literal["sqlserver", "postgres"]
+
+KINDS: dict[TargetMode, Kind] = {"create": "sqlserver", "existing": "sqlserver", "postgres": "postgres"}
+DEFAULTS: dict[Kind, TargetMode] = {"sqlserver": "create", "postgres": "postgres"}
+"""`create` has all its data checked before anything is written; a PostgreSQL target has one way only."""
+
+
+def resolved(request: MigrationRequest, kind: Kind) -> MigrationRequest:
+    """Return the request with the target mode it means on a target of that kind.
+
+    `Refusal` TARGET_MODE_UNFIT when it names a mode that such a target has not.
+    """
+    mode = request.options.target_mode
+    if mode is None:
+        options = request.options.model_copy(update={"target_mode": DEFAULTS[kind]})
+        return request.model_copy(update={"options": options})
+    if KINDS[mode] != kind:
+        fitting = ", ".join(name for name, wanted in KINDS.items() if wanted == kind)
+        raise Refusal(
+            "TARGET_MODE_UNFIT", request.target,
+            f"expected a target mode for a profile of kind {kind} ({fitting}), found `{mode}`.",
+            f"Leave options.target_mode out, or name a target profile of kind {KINDS[mode]}.",
+        )  # fmt: skip
+    return request
