@@ -73,6 +73,10 @@ class PlannedTable(Frozen):
     content: Literal["copy", "empty"] = Field(default="copy", description="`empty`: made on the target, not filled.")
     reason: str | None = Field(default=None, description="Why it stays empty, for the report.")
     where: str | None = Field(default=None, description="PostgreSQL predicate on the rows that are read.")
+    target_where: str | None = Field(
+        default=None,
+        description="T-SQL predicate on the rows that are compared, where the app changes others by itself.",
+    )
     rows: int = Field(default=0, description="Rows in the temporary PostgreSQL that `where` lets through.")
     source_bytes: int = Field(default=0, description="pg_table_size() in bytes, TOAST included.")
 
@@ -81,7 +85,7 @@ class DatabasePlan(Frozen):
     """The whole target database."""
 
     run: str
-    mode: Literal["create", "existing"] = "create"
+    mode: Literal["create", "existing", "runtime"] = "create"
     collation: str | None = None
     tables: list[PlannedTable]
     procedures: list[str] = Field(default_factory=list, description="T-SQL batches made after the tables.")

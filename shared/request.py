@@ -14,7 +14,7 @@ from shared.strict import Strict
 ProfileName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
 BlobName = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 Purpose = Literal["cutover", "rehearsal"]
-TargetMode = Literal["create", "existing", "postgres"]
+TargetMode = Literal["create", "existing", "postgres", "runtime"]
 VerifyLevel = Literal["counts", "aggregates", "hash", "sample"]
 
 # --- sources -------------------------------------------------------------------------------------------------------
@@ -170,6 +170,31 @@ class Options(Strict):
     show_values: bool = Field(default=False, description="Show the examples of findings unmasked.")
     blob_prefix: str = Field(default="", max_length=200, description="Prefix of every blob in the target container.")
     cleanup: Literal["always", "on-success", "keep"] = "always"
+    hand_over: Literal["ask", "adapter"] = Field(
+        default="ask",
+        description="Target mode `runtime`: people give the app its SourceDatabase settings and start it, or the "
+        "profile's app adapter does.",
+    )
+    not_compared: list[str] = Field(
+        default_factory=list,
+        max_length=500,
+        description="Target mode `runtime`: tables that the app changes by itself when it starts; listed as not checked.",
+    )
+
+    @model_validator(mode="after")
+    def _fits_the_mode(self) -> "Options":
+        if self.target_mode == "runtime":
+            if self.collation is not None:
+                raise ValueError(
+                    "collation: the runtime makes the columns in target mode `runtime`, with the database's own"
+                )
+            if self.max_rejects:
+                raise ValueError(
+                    "max_rejects: the runtime copies the rows in target mode `runtime`, and leaves none out"
+                )
+        elif self.hand_over != "ask" or self.not_compared:
+            raise ValueError("hand_over and not_compared belong to target mode `runtime`")
+        return self
 
 
 class MigrationRequest(Strict):

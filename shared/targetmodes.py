@@ -7,7 +7,12 @@ from shared.request import MigrationRequest, TargetMode
 
 Kind = Literal["sqlserver", "postgres"]
 
-KINDS: dict[TargetMode, Kind] = {"create": "sqlserver", "existing": "sqlserver", "postgres": "postgres"}
+KINDS: dict[TargetMode, Kind] = {
+    "create": "sqlserver",
+    "existing": "sqlserver",
+    "runtime": "sqlserver",
+    "postgres": "postgres",
+}
 DEFAULTS: dict[Kind, TargetMode] = {"sqlserver": "create", "postgres": "postgres"}
 """`create` has all its data checked before anything is written; a PostgreSQL target has one way only."""
 

@@ -59,6 +59,7 @@ class Sides:
                 if bound is not None:
                     parts.append(f"{name} {operator} ?")
                     bounds.append(bound)
+        parts.extend([f"({self.table.target_where})"] if self.table.target_where else [])
         parts.extend(predicates)
         where = f" WHERE {' AND '.join(parts)}" if parts else ""
         return f"FROM {table_name(self.table.name)}{where}", bounds
