@@ -5,7 +5,7 @@ from datetime import datetime
 from pydantic import Field
 
 from activities.boundary import activity
-from shared import rehearsals
+from shared import means, rehearsals
 from shared.contracts import RunWork, StageState
 from shared.forecast import forecast
 from shared.progress import stage_view
@@ -29,9 +29,11 @@ class Forecasted(Strict):
 
 @activity
 def forecast_end(work: ForecastWork) -> Forecasted:
-    """Reckon the end of the run from its own stages and the last rehearsal."""
+    """Reckon the end of the run from its own stages, the last rehearsal, or the sizes."""
     stages = [stage_view(stage, work.now) for stage in work.stages]
-    found = forecast(stages, rehearsals.measured(work.run.id), work.now, work.run.request.window)
+    found = forecast(
+        stages, rehearsals.measured(work.run.id), work.now, work.run.request.window, means=means.remembered(work.run.id)
+    )
     if found is None:
         return Forecasted()
     return Forecasted(ends_at=found.ends_at, late_seconds=found.late_seconds, basis=found.basis)

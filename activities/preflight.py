@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 
 from activities.boundary import activity
-from shared import events, runs
+from shared import events, means, runs
 from shared.blobs import checks as blob_checks
 from shared.contracts import Findings, RunWork
 from shared.errors import Finding, MxferryError
@@ -29,6 +29,7 @@ def preflight(work: RunWork) -> Findings:
         lambda: blob_checks.check_target(profile, request.options.blob_prefix),
         lambda: postgres_checks.check_server(settings().postgres) if profile.kind == "sqlserver" else [],
         lambda: _database(profile, request),
+        lambda: means.look(work.run),
         lambda: source_checks.check_source(request.source, request.expected_model_version, work.run.id),
     )
     return Findings(findings=[_decided(finding, request) for finding in found])

@@ -52,6 +52,10 @@ class ResourceManager:
         """Return the server's state: Ready, Stopped, Starting, Stopping, Updating, …"""
         return str(self._call("GET", server_id, POSTGRES_API)["properties"]["state"])
 
+    def postgres_tier(self, server_id: str) -> str:
+        """Return the server's compute tier: Burstable, GeneralPurpose or MemoryOptimized."""
+        return str(self._call("GET", server_id, POSTGRES_API)["sku"]["tier"])
+
     def start_postgres(self, server_id: str) -> None:
         """Ask for the server to be started. TransientError ARM_BUSY while another operation is under way."""
         self._call("POST", f"{server_id}/start", POSTGRES_API)

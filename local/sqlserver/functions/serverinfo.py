@@ -49,6 +49,7 @@ def _databasepropertyex(e: Expressions, arguments: Arguments) -> Sql:
         "recovery": "'FULL'",
         "isreadcommittedsnapshoton": "rcsi::int::text",
         "edition": "'mxferry SQL Server stand-in'",
+        "serviceobjective": "NULL::text",  # as outside Azure SQL
     }
     if name.lower() not in columns:
         raise NotUnderstoodError(f"DATABASEPROPERTYEX('{name}')")
