@@ -1,0 +1,157 @@
+"""What is made on a PostgreSQL target: decided from the dump's table of contents, kept in staging, told in the report.
+
+Nothing is converted: the dump's own statements are executed as they stand. What is left aside is said by name.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from shared.errors import Finding
+from shared.mendix.dumped import Change
+from shared.postgres.sequences import SETVAL
+from shared.snapshot.dump import Dump, Entry
+from shared.snapshot.restoring import LEFT_ASIDE, POST_DATA, PRE_DATA, RestorePlan, TableData
+from shared.snapshot.rowtext import RowChanges, columns_of
+
+PLAN = "target/plan.json"
+PRIVILEGES = {"ACL", "DEFAULT ACL"}
+EXTENSION = "EXTENSION"
+BUILT_IN = {"plpgsql"}
+
+
+class TargetTable(BaseModel):
+    """A table whose rows are loaded: its place in the dump, its columns, and what arrives changed."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    data: TableData
+    columns: list[str]
+    changes: RowChanges = Field(default_factory=RowChanges)
+
+
+class TargetPlan(BaseModel):
+    """The plan of one run: batches of tables, largest first, and the tables that stay empty with the reason."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    run: str
+    encoding: str
+    server_major: int = Field(description="Major version of the server that the dump was taken from.")
+    batches: list[list[TargetTable]]
+    empty: dict[str, str] = Field(default_factory=dict)
+    extensions: list[str] = Field(default_factory=list, description="Extensions that are made on the target.")
+
+    @property
+    def tables(self) -> Iterator[TargetTable]:
+        """The tables that are loaded, in the order of their batches."""
+        return (table for batch in self.batches for table in batch)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of the tables' data in the dump, compressed as they are."""
+        return sum(table.data.size for table in self.tables)
+
+
+def plan_target(
+    run: str, dump: Dump, restore: RestorePlan, changes: Mapping[str, Change], extensions: Sequence[str]
+) -> TargetPlan:
+    """Return the plan; `changes` are by table of schema public, `extensions` those that can be made."""
+    empty = {name: change.empty for name, change in changes.items() if change.empty}
+    batches = [
+        [_table(table, changes) for table in batch if not (table.schema_name == "public" and table.table in empty)]
+        for batch in restore.batches
+    ]
+    return TargetPlan(
+        run=run,
+        encoding=restore.encoding,
+        server_major=dump.server_major,
+        batches=[batch for batch in batches if batch],
+        empty=empty,
+        extensions=list(extensions),
+    )
+
+
+def extensions_of(dump: Dump) -> dict[str, list[str]]:
+    """Return the extensions that the dump's database has, each with what of the dump cannot be without it."""
+    kept = [entry for entry in dump.entries if entry.desc in PRE_DATA | POST_DATA]
+    return {
+        entry.tag: [one.label for one in kept if entry.id in one.dependencies]
+        for entry in dump.entries
+        if entry.desc == EXTENSION and entry.tag not in BUILT_IN
+    }
+
+
+def sequences_of(dump: Dump) -> dict[tuple[str, str], tuple[int, bool]]:
+    """Return the values of the dump's sequences by (schema, name): last value, and whether it has been handed out."""
+    found = {}
+    for entry in dump.entries:
+        value = SETVAL.match(entry.definition.strip()) if entry.desc == "SEQUENCE SET" else None
+        if value is not None:
+            found[entry.namespace, entry.tag] = (int(value["value"]), value["called"] == "true")
+    return found
+
+
+def not_carried(dump: Dump, extensions: Iterable[str]) -> list[Finding]:
+    """Return what of the dump the target does not get: views, functions and the like, owners and privileges."""
+    made = set(extensions) | BUILT_IN
+    aside = [
+        entry
+        for entry in dump.entries
+        if entry.desc in LEFT_ASIDE and not (entry.desc == EXTENSION and entry.tag in made)
+    ]
+    grants = [entry for entry in dump.entries if entry.desc in PRIVILEGES]
+    found = []
+    if aside:
+        finding = Finding(
+            code="NOT_CARRIED_OVER", severity="warning", object=f"{len(aside)} entries of the dump",
+            message="expected tables, sequences, keys and indexes, which is what a Mendix app has; found more, which "
+            "is not carried over.",
+            remedy="Make on the target by hand what the app needs of it, after the run and before the app starts.",
+        )  # fmt: skip
+        found.append(finding.model_copy(update={"count": len(aside), "examples": [one.label for one in aside[:10]]}))
+    message = f"owners and {len(grants)} privileges of the source are not carried over: its roles are not here."
+    found.append(Finding(code="OWNERS_LEFT_OUT", severity="info", object="owners and privileges", message=message))
+    return found
+
+
+def script(plan: TargetPlan, dump: Dump, *, drops: Sequence[str] = ()) -> Iterator[str]:
+    """Yield what will be executed, as SQL for a person to read, in its order."""
+    yield f"-- What run {plan.run} executes on the PostgreSQL target, in this order.\n"
+    for name in drops:
+        yield f"-- dropped first, as the request confirms: {name}\n"
+    for name in plan.extensions:
+        yield f'CREATE EXTENSION IF NOT EXISTS "{name}";\n'
+    yield from _statements(dump.entries, PRE_DATA)
+    yield "\n-- Rows, each table in one transaction, several tables at a time\n"
+    for table in sorted(plan.tables, key=lambda one: one.data.label):
+        yield f"{table.data.copy_statement.strip()}{_told(table.changes)}\n"
+    for name, reason in sorted(plan.empty.items()):
+        yield f"-- {name} stays empty: {reason}\n"
+    yield "\n-- Sequences\n"
+    yield from (f"{entry.definition.strip()}\n" for entry in dump.entries if entry.desc == "SEQUENCE SET")
+    yield "\n-- Keys and indexes, then foreign keys and checks, several at a time\n"
+    yield from _statements(dump.entries, POST_DATA - {"FK CONSTRAINT", "CHECK CONSTRAINT"})
+    yield from _statements(dump.entries, {"FK CONSTRAINT", "CHECK CONSTRAINT"})
+    yield "\nANALYZE;\n"
+
+
+def _table(table: TableData, changes: Mapping[str, Change]) -> TargetTable:
+    change = changes.get(table.table) if table.schema_name == "public" else None
+    return TargetTable(
+        data=table, columns=columns_of(table.copy_statement), changes=change.rows if change else RowChanges()
+    )
+
+
+def _statements(entries: Iterable[Entry], kinds: set[str]) -> Iterator[str]:
+    for entry in entries:
+        if entry.desc in kinds and not re.fullmatch(r"\s*", entry.definition):
+            yield f"\n{entry.definition.strip()}\n"
+
+
+def _told(changes: RowChanges) -> str:
+    told = [f"rows with {column} in {values} left out" for column, values in changes.left_out.items()]
+    told += [f"{column} is NULL ({why})" for column, why in changes.emptied.items()]
+    told += [f"{one.column} is masked ({one.how})" for one in changes.masked]
+    return f" -- {'; '.join(told)}" if told else ""
