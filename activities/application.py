@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from activities.boundary import activity
+from activities.boundary import activity, closing_activity
 from shared.apps.app import State, app_of
 from shared.contracts import RunWork
 from shared.settings import settings
@@ -38,3 +38,10 @@ def command_app(work: CommandWork) -> Commanded:
         app.stop()
         state = app.state()
     return Commanded(state=state)
+
+
+@closing_activity
+def look_at_app(work: RunWork) -> Commanded:
+    """Say what the target app does now; works after an abort too."""
+    app = app_of(settings().target_profile(work.run.request.target))
+    return Commanded(state="unknown", manual=True) if app is None else Commanded(state=app.state())

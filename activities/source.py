@@ -1,6 +1,6 @@
 """Before the snapshot stage: from a Mendix Cloud environment to a download URL in staging."""
 
-from activities.boundary import activity
+from activities.boundary import activity, closing_activity
 from shared.contracts import Run, RunWork
 from shared.errors import Refusal
 from shared.request import MendixCloudSource
@@ -19,7 +19,13 @@ class CloudWork(RunWork):
 @activity
 def stop_source_app(work: CloudWork) -> Step:
     """Stop the source app where the request says so."""
-    return cloudsteps.stop_app(_source(work.run))
+    return cloudsteps.stop_app(work.run, _source(work.run))
+
+
+@closing_activity
+def start_source_app(work: CloudWork) -> Step:
+    """Start the source app again if this run has stopped it; works after an abort too."""
+    return cloudsteps.start_app(work.run, _source(work.run))
 
 
 @activity
@@ -52,4 +58,4 @@ def _source(run: Run) -> MendixCloudSource:
     return run.request.source
 
 
-ACTIVITIES = [stop_source_app, choose_snapshot, poll_snapshot, request_archive, poll_archive]
+ACTIVITIES = [stop_source_app, start_source_app, choose_snapshot, poll_snapshot, request_archive, poll_archive]

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from api import caller
 from api.http import Answer, Call, Engine, answer, parsed, problem, refusal, with_etag
-from shared import progress, rehearsals, runs
+from shared import means, progress, rehearsals, runs
 from shared.contracts import Run
 from shared.errors import Finding, Refusal
 from shared.forecast import Forecast, forecast
@@ -158,12 +158,19 @@ async def look(engine: Engine, run_id: str) -> MigrationView:
     seen = await _view(engine, _json(state.serialized_custom_status) if state else None)
     status, verdict, reason = _status(state, seen)
     window = run.request.window
-    measured = await asyncio.to_thread(rehearsals.measured, run_id)
-    expected = None if verdict else forecast(seen.stages, measured, datetime.now(UTC), window)
+    expected = None if verdict else await asyncio.to_thread(_forecast, run, seen)
     return MigrationView(
         id=run_id, status=status, verdict=verdict, reason=reason, target=run.request.target,
         purpose=run.request.options.purpose, source=run.request.source.kind, created_at=run.created_at, asked_by=run.asked_by,
         stage=seen.stage, window=window, snapshot_at=run.request.snapshot_at, forecast=expected, progress=seen, findings=await asyncio.to_thread(runs.findings, run_id), links=_links(run_id),
+    )  # fmt: skip
+
+
+def _forecast(run: Run, seen: View) -> Forecast | None:
+    request = run.request
+    return forecast(
+        seen.stages, rehearsals.measured(run.id), datetime.now(UTC), request.window,
+        snapshot_at=request.snapshot_at, means=means.remembered(run.id),
     )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from orchestrators.calling import Payload, StageRefused, Steps, call
 from orchestrators.gates import asked
 from orchestrators.outcome import Outcome
+from orchestrators.sourceapp import runs_again
 from orchestrators.stages import Book, StageFailed, stage
 from shared.contracts import Run
 from shared.errors import Finding
@@ -34,6 +35,10 @@ def app_started(book: Book, run: Run, outcome: Outcome) -> Steps:
         return True
     if outcome.troubles():
         book.skip("app-start", "not everything is verified")
+        return False
+    if runs_again(book) and run.request.options.purpose == "cutover":
+        book.skip("app-start", "the source app was started again")
+        outcome.findings.append(_source_is_live())
         return False
     manual = (yield from _commanded(book, run, "look"))["manual"]
     if wanted == "ask" or manual:
@@ -77,6 +82,15 @@ def _until(book: Book, run: Run, command: str, wanted: str) -> Steps:
 
 def _deadline(book: Book, run: Run) -> datetime:
     return book.now() + timedelta(minutes=run.request.approval_timeout_minutes)
+
+
+def _source_is_live() -> Finding:
+    return Finding(
+        code="APP_NOT_STARTED", severity="warning", object="target app",
+        message="expected the source app to stay stopped, found it started again by this run: the target app was left "
+        "stopped, so that nobody works in two systems.",
+        remedy='For a cut-over ask for "start_app_again": "unless-verified".',
+    )  # fmt: skip
 
 
 def _not_started(expired: Finding) -> Finding:

@@ -11,6 +11,7 @@ from typing import Any
 
 from durabletask import task
 
+from orchestrators import sourceapp
 from orchestrators.applications import app_started, app_stopped, smoke_tested
 from orchestrators.calling import Payload, StageRefused, Steps, call
 from orchestrators.gates import approval, in_time, snapshot_due, window_opens
@@ -52,6 +53,7 @@ def _prepare(book: Book, run: Run, outcome: Outcome) -> Steps:
     yield from snapshot_due(book, run)
     snapshot = yield from child_stage(book, "snapshot", "take_snapshot", work)
     outcome.snapshot = snapshot
+    yield from sourceapp.after_snapshot(book, run, outcome)
     _same_version(book, run, "snapshot", snapshot.get("metadata", {}).get("modelVersion"))
     for step in mode_of(run).before:
         steps = step.steps(book, run, outcome.handed)
@@ -141,6 +143,7 @@ def _prove(book: Book, run: Run, outcome: Outcome) -> Steps:
 def _close(book: Book, run: Run, outcome: Outcome) -> Steps:
     """Report what is known, clean up, and complete the report with what the clean-up did."""
     outcome.judge()
+    yield from sourceapp.at_the_end(book, run, outcome)
     work = {"run": run.model_dump(mode="json")}
     if outcome.target_written and outcome.verdict != "verified":
         yield from _taken(outcome, "stock", stage(book, "stock", call(book.ctx, "take_stock", work)))

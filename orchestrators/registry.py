@@ -11,6 +11,7 @@ from orchestrators.migration import migrate
 from orchestrators.restore import restore_database
 from orchestrators.sides import migrate_database, migrate_files
 from orchestrators.snapshot import take_snapshot
+from orchestrators.sourceapp import start_source
 from orchestrators.verify import verify_group, verify_rows
 
 ORCHESTRATORS = (
@@ -23,6 +24,7 @@ ORCHESTRATORS = (
             close_environment,
             take_snapshot,
             poll_cloud,
+            start_source,
             restore_database,
             inspect_data,
             migrate_database,

@@ -101,6 +101,13 @@ class Book:
             self.progress.gates.append(_short(gate))
         self.publish()
 
+    def note(self, name: str, words: str) -> None:
+        """Say something of a stage that has ended."""
+        self.progress.stages = [
+            one.model_copy(update={"note": words}) if one.name == name else one for one in self.progress.stages
+        ]
+        self.publish()
+
     def skip(self, name: str, why: str) -> None:
         """Record a stage that is not done in this run."""
         now = self.now()

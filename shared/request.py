@@ -15,6 +15,7 @@ ProfileName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,39}$"
 BlobName = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 Purpose = Literal["cutover", "rehearsal"]
 TargetMode = Literal["create", "existing", "postgres", "runtime"]
+StartAgain = Literal["never", "unless-verified", "always"]
 VerifyLevel = Literal["counts", "aggregates", "hash", "sample"]
 
 # --- sources -------------------------------------------------------------------------------------------------------
@@ -46,7 +47,13 @@ class MendixCloudSource(Strict):
     kind: Literal["mendix-cloud"]
     profile: ProfileName = Field(description="Source profile with the project id, the environment id and the API key.")
     snapshot: str = Field(default="new", description="`new`, `latest`, or a snapshot id.")
-    stop_app: bool = Field(default=False, description="Stop the source app first; it is not started again.")
+    stop_app: bool = Field(default=False, description="Stop the source app before the snapshot is taken.")
+    start_app_again: StartAgain | None = Field(
+        default=None,
+        description="When a source app that this run stopped is started again: `unless-verified` (a run that does not end "
+        "verified starts it, the roll-back; default of a cut-over), `always` (as soon as the snapshot is taken; default "
+        "of a rehearsal), `never`. Never while this run has started the target app.",
+    )
 
 
 Source = Annotated[BlobSource | UrlSource | MendixCloudSource, Field(discriminator="kind")]

@@ -17,7 +17,7 @@ from shared.reporting.wording import duration, gate_words, moment, stage_words
 
 Kind = Literal[
     "scheduled", "started", "stage-done", "gate-waits", "late", "verified", "failed", "refused", "aborted", "planned",
-    "cleaned-up", "regressed",
+    "cleaned-up", "regressed", "source-down",
 ]  # fmt: skip
 
 
@@ -73,6 +73,9 @@ def _beginning(seen: Seen) -> Sequence[Occurrence]:
 def _stages(seen: Seen) -> Sequence[Occurrence]:
     found = []
     for stage in seen.view.stages:
+        if stage.name == "source-start" and stage.state in ("failed", "skipped") and stage.ended_at is not None:
+            words = f"The source app was not started again ({stage.note}). The users are out until somebody starts it."
+            found.append(_make(seen, "source-down", stage.ended_at, words))
         if stage.state != "done" or stage.ended_at is None:
             continue
         words = f"{stage_words(stage.name)}: done in {duration(stage.seconds)}."

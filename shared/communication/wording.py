@@ -7,7 +7,9 @@ from shared.communication.texts import Audience
 
 EVENTS: dict[Audience, frozenset[Kind]] = {
     "team": frozenset(get_args(Kind)),
-    "management": frozenset({"scheduled", "started", "late", "verified", "failed", "refused", "aborted"}),
+    "management": frozenset(
+        {"scheduled", "started", "late", "verified", "failed", "refused", "aborted", "source-down"}
+    ),
     "users": frozenset({"scheduled", "started"}),
 }
 """What each audience hears of unless a channel names its events. That the app is back is said by people, after DNS."""
@@ -24,6 +26,7 @@ SUBJECTS: dict[Kind, str] = {
     "aborted": "aborted",
     "planned": "dry run done",
     "cleaned-up": "cleaned up",
+    "source-down": "the source app is still stopped",
     "regressed": "worse than the rehearsal before",
 }
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from shared.contracts import Check, Gate, Reconciliation, RestoreRef, Run, SnapshotRef, StageState, TableRows, Verdict
 from shared.errors import Finding
+from shared.reporting.applications import sentences
 from shared.reporting.model import FilesReport, Report, StockReport, stage_report
 from shared.version import VERSION
 
@@ -52,6 +53,7 @@ def build(known: Known) -> Report:
         stock=StockReport.model_validate(stock) if stock else None,
         smoke=[one for one in known.checks if one.name.startswith("smoke")],
         cleanup=known.answers.get("clean-up", {}).get("done", []),
+        applications=sentences(known.run, known.stages, known.answers),
         ddl=known.answers.get("plan", {}).get("ddl_blob"), versions=_versions(known),
     )  # fmt: skip
 

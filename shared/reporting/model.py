@@ -77,6 +77,7 @@ class Report(BaseModel):
     reconciliation: Reconciliation | None = None
     stock: StockReport | None = Field(default=None, description="Counted only if the run did not end verified.")
     smoke: list[Check] = Field(default_factory=list)
+    applications: list[str] = Field(default_factory=list, description="How source and target app were left.")
     cleanup: list[str] = Field(default_factory=list, description="What was deleted, what was kept, and why.")
     ddl: str | None = Field(default=None, description="Blob of the DDL script in the reports container.")
     versions: dict[str, str] = Field(default_factory=dict)

@@ -41,6 +41,7 @@ STAGE_WORDS = {
     "app-stop": "Stop the target app",
     "app-start": "Start the target app",
     "smoke": "Smoke tests",
+    "source-start": "Start the source app again",
     "stock": "Take stock of the target",
     "report": "Report",
     "clean-up": "Clean-up",

@@ -1,8 +1,9 @@
 """The steps from a Mendix Cloud environment to a download URL in staging, each short and safe to repeat."""
 
+from datetime import UTC, datetime
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from shared.blobs import documents
 from shared.contracts import Run
@@ -14,6 +15,10 @@ from shared.sources.mendixcloud import Busy, CloudSnapshot, MendixCloudApi
 from shared.sources.url import stow_source_url
 
 State = Literal["done", "wait"]
+
+STOPPED, STARTING = "source/stopped.json", "source/starting.json"
+SETTLING = 60.0
+"""Seconds in which an app that was asked to stop may still say that it runs."""
 
 
 class Step(BaseModel):
@@ -34,6 +39,18 @@ class _Requested(BaseModel):
     archive: str
 
 
+class _Stopped(BaseModel):
+    """This run found the app running, and asks it to stop."""
+
+    asked_at: AwareDatetime
+
+
+class _Starting(BaseModel):
+    """This run asked the app to start again: the job's id, None where it ran already."""
+
+    job: str | None
+
+
 def profile_of(source: MendixCloudSource) -> MendixCloud:
     """Return the environment's settings. Raises `Refusal` SOURCE_PROFILE_INCOMPLETE."""
     found = settings().source_profile(source.profile).mendix_cloud
@@ -47,7 +64,7 @@ def profile_of(source: MendixCloudSource) -> MendixCloud:
     return found
 
 
-def stop_app(source: MendixCloudSource) -> Step:
+def stop_app(run: Run, source: MendixCloudSource) -> Step:
     """Stop the source app, if the request says so, and wait until it has stopped."""
     if not source.stop_app:
         return Step(state="done")
@@ -55,10 +72,38 @@ def stop_app(source: MendixCloudSource) -> Step:
     try:
         if api.environment().Status in ("Stopped", "Empty"):
             return Step(state="done", note="the source app has stopped")
+        # Noted before it is done: an app that was stopped without a note would never be started again.
+        documents.write_once(staged(run.id, STOPPED), _Stopped(asked_at=datetime.now(UTC)))
         api.stop()
     except Busy as busy:
         return _waiting(busy)
     return Step(state="wait", note="the source app is stopping")
+
+
+def start_app(run: Run, source: MendixCloudSource) -> Step:
+    """Start the source app again and wait until it runs; nothing is done to an app that this run has not stopped."""
+    stopped = documents.read(staged(run.id, STOPPED), _Stopped)
+    if stopped is None:
+        return Step(state="done", note="this run has not stopped the source app")
+    api = MendixCloudApi(profile_of(source))
+    starting = documents.read(staged(run.id, STARTING), _Starting)
+    try:
+        if starting is None:
+            return _begun(run, api, stopped)
+        if starting.job is None or api.started(starting.job) or api.environment().Status == "Running":
+            return Step(state="done", note="the source app runs again")
+    except Busy as busy:
+        return _waiting(busy)
+    return Step(state="wait", note="the source app is starting")
+
+
+def _begun(run: Run, api: MendixCloudApi, stopped: _Stopped) -> Step:
+    settling = (datetime.now(UTC) - stopped.asked_at).total_seconds() < SETTLING
+    if settling and api.environment().Status == "Running":
+        # The stop was asked for a moment ago and has not come yet; it must not come after the start.
+        return Step(state="wait", seconds=5, note="the source app is still stopping")
+    documents.write_once(staged(run.id, STARTING), _Starting(job=api.start()))
+    return Step(state="wait", seconds=5, note="the source app is starting")
 
 
 def choose_snapshot(run: Run, source: MendixCloudSource) -> Step:
@@ -75,7 +120,20 @@ def choose_snapshot(run: Run, source: MendixCloudSource) -> Step:
             found = api.snapshot(source.snapshot)
     except Busy as busy:
         return _waiting(busy)
+    _not_before(run, found)
     return _snapshot_step(found)
+
+
+def _not_before(run: Run, found: CloudSnapshot) -> None:
+    """Refuse a snapshot that is older than the agreed time: what the users did in between would be lost."""
+    agreed, made = run.request.snapshot_at, found.created_at
+    if agreed is not None and made is not None and made < agreed:
+        raise Refusal(
+            "SNAPSHOT_TOO_OLD",
+            found.snapshot_id,
+            f"expected a snapshot made at {agreed.isoformat()} or later, found one of {made.isoformat()}.",
+            'Ask for "snapshot": "new", or for an earlier snapshot time.',
+        )
 
 
 def poll_snapshot(source: MendixCloudSource, snapshot: str) -> Step:

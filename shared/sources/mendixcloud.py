@@ -20,7 +20,12 @@ TIMEOUT = httpx.Timeout(30, read=60)
 PAGE = 100
 WAIT = 30.0  # seconds, where the API does not say how long
 LONGEST_WAIT = 3600.0
-MAY_PASS = {"ENVIRONMENT_BUSY", "INVALID_STATE", "SERVICE_UNAVAILABLE", "SNAPSHOT_LISTING_FAILED"}
+MAY_PASS = {"ALREADY_LOCKED", "ENVIRONMENT_BUSY", "INVALID_STATE", "SERVICE_UNAVAILABLE", "SNAPSHOT_LISTING_FAILED"}
+DOES_NOT_START = {
+    "NO_PACKAGE", "DB_SYNC_FAILED", "INVALID_DB_STRUCTURE", "MISSING_CONSTANT", "INSECURE_ADMIN_PASSWORD",
+    "STARTUP_ACTION_FAILED", "START_FAILED",
+}  # fmt: skip
+"""What the Deploy API says of an app that another attempt would not start either."""
 DATA_TYPE = "files_and_database"
 
 
@@ -113,12 +118,29 @@ class MendixCloudApi:
         """Ask the app to stop (Deploy API v1)."""
         self._ask("POST", f"{self._deploy()}/stop")
 
+    def start(self) -> str | None:
+        """Ask the app to start (Deploy API v1); return the id of the job, None where it was started already."""
+        # `AutoSyncDb` is what the portal's own button does; the model is the one that ran before.
+        found = self._ask("POST", f"{self._deploy()}/start", body={"AutoSyncDb": True}, ok="ALREADY_STARTED")
+        return str(found["JobId"]) if "JobId" in found else None
+
+    def started(self, job: str) -> bool:
+        """Tell whether a job has started the app; `Refusal` MENDIX_START_FAILED when it will not."""
+        found = self._ask("GET", f"{self._deploy()}/start/{job}", ok="ALREADY_STARTED")
+        return bool(found.get("Status", "Started") == "Started")
+
     def _deploy(self) -> str:
         return f"{self._profile.deploy_url.rstrip('/')}/apps/{self._profile.app_id}/environments/{self._profile.mode}"
 
     def _ask(
-        self, method: str, url: str, query: dict[str, str] | None = None, body: dict[str, str] | None = None
+        self,
+        method: str,
+        url: str,
+        query: dict[str, str] | None = None,
+        body: dict[str, Any] | None = None,
+        ok: str = "",
     ) -> dict[str, Any]:
+        """Return the answer's JSON; the error code `ok` is as good as an empty answer."""
         headers = {
             "Mendix-Username": self._profile.username,
             "Mendix-ApiKey": self._profile.api_key.get_secret_value(),
@@ -130,6 +152,8 @@ class MendixCloudApi:
             raise Busy(WAIT, f"Mendix Cloud does not answer ({type(error).__name__})") from None
         if answer.is_success:
             return _json(answer)
+        if ok and _code_of(answer)[0] == ok:
+            return {}
         raise _failure(answer, self._profile.environment_id)
 
 
@@ -159,6 +183,13 @@ def _read[A: BaseModel](kind: type[A], found: Any) -> A:
 def _failure(answer: httpx.Response, environment: str) -> Busy | Refusal:
     status = answer.status_code
     code, message = _code_of(answer)
+    if code in DOES_NOT_START:
+        return Refusal(
+            "MENDIX_START_FAILED",
+            environment,
+            f"expected the app to start, found {code}{': ' if message else ''}{message}",
+            "Look at the app's log in the Mendix portal, and start it there.",
+        )
     if status == httpx.codes.TOO_MANY_REQUESTS or status >= 500 or code in MAY_PASS:
         return Busy(_retry_after(answer), f"Mendix Cloud asks to wait: {code or f'status {status}'}")
     if status in (401, 403):

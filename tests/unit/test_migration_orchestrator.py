@@ -46,6 +46,8 @@ class Doubles:
             "empty_container": {"files": 3, "more": False},
             "copy_files": {"files": 2, "bytes": 20}, "verify_files": PASSED,
             "reconcile_files": {"findings": []}, "smoke_tests": {"findings": [], "checks": []},
+            "start_source": {"state": "done", "seconds": 0, "note": "the source app runs again", "snapshot": None, "archive": None},
+            "look_at_app": {"state": "stopped", "manual": False},
             "take_stock": {"tables": 1, "rows": 3, "holding": {"a$b": 3}, "files": 1, "bytes": 9}, "write_report": {"blob": "r"}, "clean_up": {"done": ["staging deleted"], "findings": []},
         }  # fmt: skip
 
@@ -63,7 +65,7 @@ class Doubles:
 
 STAGES = ("open_environment", "scale_for_load", "close_environment",
           "take_snapshot", "restore_database", "inspect_data", "copy_rows", "finish_schema", "verify_rows",
-          "copy_files", "verify_files")  # fmt: skip
+          "copy_files", "verify_files", "start_source")  # fmt: skip
 
 
 def named(name, function):
@@ -425,6 +427,99 @@ def test_without_a_retry_a_failed_smoke_check_fails_the_run_at_once(hub, doubles
     started(hub, smoke=PAGE)
     assert ended(hub)["verdict"] == "failed"
     assert doubles.calls.count("smoke_tests") == 1
+
+
+def in_the_cloud(**more):
+    return {"kind": "mendix-cloud", "profile": "live", "stop_app": True, **more}
+
+
+def test_a_run_that_does_not_end_verified_starts_the_source_app_again_before_anything_else(hub, doubles):
+    doubles.answers["copy_rows"] = {"refused": finding("ROW_REFUSED")}
+    started(hub, source=in_the_cloud())
+    summary = ended(hub)
+    assert summary["verdict"] == "failed"
+    assert ("source-start", "done") in _names(summary)
+    assert doubles.calls.index("start_source") < doubles.calls.index("take_stock")
+    assert doubles.reports[-1]["answers"]["source-start"]["note"] == "the source app runs again"
+
+
+def test_an_abort_starts_the_source_app_again(hub, doubles):
+    started(hub, source=in_the_cloud(), approval=True)
+    _wait_until_waiting(hub)
+    hub.raise_orchestration_event(RUN_ID, "abort", data={"by": "kim"})
+    assert ended(hub)["verdict"] == "aborted"
+    assert "start_source" in doubles.calls
+
+
+def test_after_a_verified_cut_over_the_source_app_stays_stopped(hub, doubles):
+    started(hub, source=in_the_cloud())
+    assert ended(hub)["verdict"] == "verified"
+    assert "start_source" not in doubles.calls
+
+
+def test_never_means_never(hub, doubles):
+    doubles.answers["copy_rows"] = {"refused": finding("ROW_REFUSED")}
+    started(hub, source=in_the_cloud(start_app_again="never"))
+    assert ended(hub)["verdict"] == "failed"
+    assert "start_source" not in doubles.calls
+
+
+def test_a_run_that_ends_before_it_stopped_the_source_app_does_not_start_it(hub, doubles):
+    doubles.answers["preflight"] = {"findings": [finding("NO_RIGHTS")]}
+    started(hub, source=in_the_cloud())
+    assert ended(hub)["verdict"] == "refused"
+    assert "start_source" not in doubles.calls
+
+
+def test_a_rehearsal_starts_the_source_app_as_soon_as_the_snapshot_is_taken(hub, doubles):
+    started(hub, source=in_the_cloud(), options={"purpose": "rehearsal"})
+    summary = ended(hub)
+    assert summary["verdict"] == "verified"
+    names = [name for name, _ in _names(summary)]
+    assert names.index("snapshot") < names.index("source-start") < names.index("restore")
+    assert doubles.calls.count("start_source") == 1
+
+
+def test_the_source_app_is_never_started_beside_a_target_app_that_went_live(hub, doubles):
+    doubles.answers["command_app"] = _app("stopped", "running", "running")
+    doubles.answers["smoke_tests"] = {
+        "findings": [], "checks": [{"name": "smoke: home", "outcome": "failed", "how": "GET"}],
+    }  # fmt: skip
+    started(hub, source=in_the_cloud(), start_target_app="yes", smoke=PAGE)
+    summary = ended(hub)
+    assert summary["verdict"] == "failed"
+    assert ("source-start", "skipped") in _names(summary)
+    assert "start_source" not in doubles.calls
+    [found] = [one for one in doubles.reports[-1]["findings"] if one["code"] == "SOURCE_APP_NOT_STARTED"]
+    assert (found["severity"], "stop the target app" in found["remedy"]) == ("error", True)
+
+
+def test_a_target_app_that_somebody_else_started_keeps_the_source_app_stopped_too(hub, doubles):
+    doubles.answers["copy_rows"] = {"refused": finding("ROW_REFUSED")}
+    doubles.answers["look_at_app"] = {"state": "running", "manual": False}
+    started(hub, source=in_the_cloud())
+    assert ("source-start", "skipped") in _names(ended(hub))
+    assert "start_source" not in doubles.calls
+
+
+def test_a_source_app_that_was_started_again_keeps_the_target_app_stopped(hub, doubles):
+    started(hub, source=in_the_cloud(start_app_again="always"), start_target_app="yes", smoke=PAGE)
+    summary = ended(hub)
+    assert ("app-start", "skipped") in _names(summary)
+    assert "command_app" not in doubles.calls
+    assert "APP_NOT_STARTED" in [one["code"] for one in doubles.reports[-1]["findings"]]
+
+
+def test_a_source_app_that_does_not_start_is_an_error_that_the_report_has(hub, doubles):
+    doubles.answers["copy_rows"] = {"refused": finding("ROW_REFUSED")}
+    doubles.answers["start_source"] = {"refused": finding("MENDIX_START_FAILED", remedy="Start it in the portal.")}
+    started(hub, source=in_the_cloud())
+    summary = ended(hub)
+    assert "ROW_REFUSED" in summary["reason"]
+    assert ("source-start", "failed") in _names(summary)
+    [found] = [one for one in doubles.reports[-1]["findings"] if one["code"] == "MENDIX_START_FAILED"]
+    assert (found["severity"], found["remedy"]) == ("error", "Start it in the portal.")
+    assert doubles.calls[-1] == "write_report"
 
 
 def test_an_abort_during_the_copy_ends_in_report_and_clean_up(hub, doubles):

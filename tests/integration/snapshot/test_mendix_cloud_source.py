@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import httpx
 import pytest
 
 from orchestrators.snapshot import take_snapshot
+from orchestrators.sourceapp import start_source
 from shared.settings import settings
 from shared.sources.checks import check_source
 from shared.sources.mendixcloud import MendixCloudApi
@@ -136,6 +138,62 @@ def test_the_app_is_stopped_only_when_the_request_says_so(in_the_cloud: Start, m
     stand = in_the_cloud(stop_app=True)
     stand.drive(take_snapshot, stand.work)
     assert mendix_cloud.control()["status"] == "Stopped"
+
+
+def test_an_app_that_this_run_stopped_is_started_again_once_and_awaited(
+    in_the_cloud: Start, mendix_cloud: Cloud
+) -> None:
+    stand = in_the_cloud(stop_app=True)
+    mendix_cloud.control(clear=True)
+    stand.drive(take_snapshot, stand.work)
+    for _ in range(2):
+        assert stand.drive(start_source, stand.work)["note"] == "the source app runs again"
+    found = mendix_cloud.control()
+    assert found["status"] == "Running"
+    assert len([one for one in found["calls"] if one.startswith("POST") and one.endswith("/start")]) == 1
+    assert stand.statuses[-1]["note"] == "the source app is starting"
+
+
+def test_an_app_that_somebody_else_stopped_is_left_alone(in_the_cloud: Start, mendix_cloud: Cloud) -> None:
+    first = in_the_cloud(stop_app=True)
+    first.drive(take_snapshot, first.work)
+    second = replace(first, run=new_run({"kind": "mendix-cloud", "profile": "live", "stop_app": True}))
+    second.drive(take_snapshot, second.work)
+    assert second.drive(start_source, second.work)["note"] == "this run has not stopped the source app"
+    assert mendix_cloud.control()["status"] == "Stopped"
+
+
+@pytest.mark.parametrize("code", ["DB_SYNC_FAILED", "START_FAILED", "MISSING_CONSTANT"])
+def test_an_app_that_does_not_start_is_said_with_the_reason(
+    in_the_cloud: Start, mendix_cloud: Cloud, code: str
+) -> None:
+    stand = in_the_cloud(stop_app=True)
+    stand.drive(take_snapshot, stand.work)
+    mendix_cloud.control(faults=[{"path": "/start", "status": 500, "code": code, "times": 1}])
+    found = stand.refusal(start_source, stand.work)
+    assert found[0] == "MENDIX_START_FAILED"
+    assert code in found[2]
+
+
+def test_a_start_that_meets_trouble_on_the_way_is_asked_for_again(in_the_cloud: Start, mendix_cloud: Cloud) -> None:
+    stand = in_the_cloud(stop_app=True)
+    stand.drive(take_snapshot, stand.work)
+    faults = [
+        {"path": "/start", "status": 500, "times": 2},
+        {"path": "/start", "status": 400, "code": "ALREADY_LOCKED"},
+    ]
+    mendix_cloud.control(faults=faults)
+    assert stand.drive(start_source, stand.work)["state"] == "done"
+    assert mendix_cloud.control()["status"] == "Running"
+
+
+def test_a_snapshot_from_before_the_agreed_time_is_refused(in_the_cloud: Start) -> None:
+    stand = in_the_cloud(snapshot="latest")
+    agreed = stand.run.request.model_copy(update={"snapshot_at": datetime.now(UTC)})
+    late = replace(stand, run=stand.run.model_copy(update={"request": agreed}))
+    code, _, message = late.refusal(take_snapshot, late.work)
+    assert code == "SNAPSHOT_TOO_OLD"
+    assert "found one of " in message
 
 
 def test_choosing_a_new_snapshot_twice_makes_one(in_the_cloud: Start, mendix_cloud: Cloud) -> None:

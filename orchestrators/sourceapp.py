@@ -1,0 +1,121 @@
+"""The source app, which a run may have stopped for its snapshot: started again where the request says so.
+
+It is the way back for the users, so it comes first of all closing stages. Never beside a target app that went live:
+two live systems would take two different days' work. (The throw-away target of a rehearsal is no live system.)
+"""
+
+from datetime import timedelta
+
+from durabletask import task
+
+from orchestrators.calling import Payload, StageRefused, Steps, call
+from orchestrators.outcome import Outcome
+from orchestrators.stages import Book, StageFailed, child_stage
+from shared.contracts import Run, StageProgress
+from shared.errors import Finding
+from shared.request import MendixCloudSource, StartAgain
+
+PATIENCE = timedelta(minutes=30)
+LOOK_EVERY = timedelta(seconds=15)
+STAGE = "source-start"
+TARGET_STARTS = ("app-start", "runtime-start")
+"""Stages in which this run starts the target app."""
+
+
+def start_source(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
+    """Start the source app and wait until it runs. Input: `RunWork`; output: `Step`; refuses after half an hour."""
+    until = ctx.current_utc_datetime + PATIENCE
+    answer = yield from call(ctx, "start_source_app", payload)
+    while answer["state"] != "done":
+        if ctx.current_utc_datetime >= until:
+            raise StageRefused(_did_not_start(Run.model_validate(payload["run"]), answer["note"]))
+        ctx.set_custom_status(StageProgress(stage="source-start", note=answer["note"]).model_dump(mode="json"))
+        wait = min(timedelta(seconds=answer["seconds"] or LOOK_EVERY.total_seconds()), PATIENCE)
+        yield ctx.create_timer(ctx.current_utc_datetime + wait)
+        answer = yield from call(ctx, "start_source_app", payload)
+    return answer
+
+
+def after_snapshot(book: Book, run: Run, outcome: Outcome) -> Steps:
+    """Start the source app as soon as the snapshot is taken, where the request says `always`."""
+    if _policy(run) == "always":
+        yield from _started(book, run, outcome)
+
+
+def at_the_end(book: Book, run: Run, outcome: Outcome) -> Steps:
+    """Start the source app where the verdict asks for it, if it was stopped and does not run again yet."""
+    policy = _policy(run)
+    if policy is None or not _seen(book, "snapshot") or _seen(book, STAGE):
+        return
+    if policy == "never" or (policy == "unless-verified" and outcome.verdict == "verified"):
+        return
+    if (yield from _target_is_live(book, run, outcome)):
+        book.skip(STAGE, "the target app was started")
+        outcome.findings.append(_two_systems(run))
+        return
+    yield from _started(book, run, outcome)
+
+
+def runs_again(book: Book) -> bool:
+    """Tell whether this run has started the source app."""
+    return _seen(book, STAGE)
+
+
+def _started(book: Book, run: Run, outcome: Outcome) -> Steps:
+    """A source app that does not start is an error of its own, whatever becomes of the migration."""
+    try:
+        answer = yield from child_stage(book, STAGE, "start_source", {"run": run.model_dump(mode="json")})
+    except StageFailed as failed:
+        outcome.findings.append(failed.finding)
+    else:
+        book.note(STAGE, answer["note"])
+        outcome.answered(STAGE, answer)
+
+
+def _policy(run: Run) -> StartAgain | None:
+    """Return when the source app is started again; None where this run does not stop it."""
+    source = run.request.source
+    if not isinstance(source, MendixCloudSource) or not source.stop_app:
+        return None
+    return source.start_app_again or ("always" if run.request.options.purpose == "rehearsal" else "unless-verified")
+
+
+def _target_is_live(book: Book, run: Run, outcome: Outcome) -> Steps:
+    """Tell whether the target app is up on what this run has written."""
+    if not outcome.target_written or run.request.options.purpose == "rehearsal":
+        return False
+    if any(_seen(book, name) for name in TARGET_STARTS):
+        return True
+    if any(one.name in ("start-app", "started") and one.decision == "approved" for one in book.gates):
+        return True
+    try:
+        answer = yield from call(book.ctx, "look_at_app", {"run": run.model_dump(mode="json")})
+    except (StageRefused, task.TaskFailedError):
+        return False  # nobody started it here; that it cannot be asked must not keep the users out of the source
+    return answer["state"] in ("running", "changing")
+
+
+def _seen(book: Book, name: str) -> bool:
+    return any(one.name == name and one.state != "skipped" for one in book.progress.stages)
+
+
+def _did_not_start(run: Run, note: str) -> Finding:
+    return Finding(
+        code="SOURCE_APP_DID_NOT_START", severity="error", object=_about(run),
+        message=f"expected the source app to run within {PATIENCE}, found: {note or 'no answer'}.",
+        remedy="Start it in the Mendix portal; nothing in it has changed.",
+    )  # fmt: skip
+
+
+def _two_systems(run: Run) -> Finding:
+    return Finding(
+        code="SOURCE_APP_NOT_STARTED", severity="error", object=_about(run),
+        message="expected the target app to be stopped, found it started on the migrated data: the source app was left "
+        "stopped, so that nobody works in two systems.",
+        remedy="Decide which one goes on. To go back: stop the target app, decide what of the work done there is kept, "
+        "then start the source app in the Mendix portal.",
+    )  # fmt: skip
+
+
+def _about(run: Run) -> str:
+    return f"source app of {getattr(run.request.source, 'profile', '?')}"
