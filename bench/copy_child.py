@@ -1,6 +1,7 @@
-"""One figure of the copy in a process of its own: `python -m bench.copy_child MODE TABLE URI SERVER PAGES WORKERS`.
+"""One figure of the copy in a process of its own: `python -m bench.copy_child MODE TABLES URI SERVER PAGES WORKERS`.
 
 Modes: `read` (ADBC alone), `write` (bulk load of preloaded batches alone), `copy` (both, chunk by chunk, with ledger).
+`copy` takes several tables, with their pages and workers, parted by commas: they are copied at the same time.
 Sessions are open before the clock starts, in every mode.
 Prints JSON: seconds, cpu (seconds of this process), rows, peak_mib. The password comes in `BENCH_PASSWORD`.
 """
@@ -31,21 +32,24 @@ CHUNKS = 8
 
 def main() -> None:
     """Prepare, measure, print."""
-    mode, name, uri, server, pages, workers = sys.argv[1:7]
-    table = WIDE if name == "wide" else NARROW
+    mode, names, uri, server, pages, workers = sys.argv[1:7]
+    tables = [WIDE if name == "wide" else NARROW for name in names.split(",")]
+    table = tables[0]
     password = os.environ["BENCH_PASSWORD"]
     target = SqlServer(server=server, database="bench", user="sa", password=password, encrypt="no")
-    work = ChunkWork(f"bench-{mode}-{os.getpid()}", table, True, Conversion(table.columns))
+    works = [ChunkWork(f"bench-{mode}-{os.getpid()}", one, True, Conversion(one.columns)) for one in tables]
     if mode == "read":
         source = Source(uri)
         measured(lambda: read(source, table))
     elif mode == "write":
         session = BulkSession(target)
-        reader = preloaded(uri, work)
-        measured(lambda: session.load(table.name, reader, work.conversion.schema.names, table_lock=True))
+        reader = preloaded(uri, works[0])
+        measured(lambda: session.load(table.name, reader, works[0].conversion.schema.names, table_lock=True))
     else:
-        ends = [(Source(uri), BulkSession(target)) for _ in range(int(workers))]
-        measured(lambda: copy(ends, work, int(pages)))
+        ends = [[(Source(uri), BulkSession(target)) for _ in range(int(few))] for few in workers.split(",")]
+        jobs = list(zip(ends, works, map(int, pages.split(",")), strict=True))
+        with ThreadPoolExecutor(len(jobs)) as pool:
+            measured(lambda: sum(pool.map(lambda job: copy(*job), jobs)))
 
 
 def read(source: Source, table: PlannedTable) -> int:

@@ -18,13 +18,24 @@ from bench.harness import Measured, bench, scaled
 from shared.sqlserver.connection import connection_string
 
 ROWS = 1_000_000
+LARGE = 20_000_000  # bytes of a large value
 FEW = 10_000  # rows for pyodbc: its rate does not depend on how many there are
 
 
-def child(stand: CopyStand, mode: str, table: str = "wide", workers: int = 2) -> dict[str, Any]:
-    """Measure one mode in a process of its own."""
-    command = [sys.executable, "-m", "bench.copy_child", mode, table, stand.uri, stand.target.server]
-    command += [str(stand.pages[table]), str(workers)]
+def child(stand: CopyStand, mode: str, table: str = "wide", workers: int | str = 2) -> dict[str, Any]:
+    """Measure one mode in a process of its own; several tables and their workers are parted by commas."""
+    pages = ",".join(str(stand.pages[name]) for name in table.split(","))
+    command = [
+        sys.executable,
+        "-m",
+        "bench.copy_child",
+        mode,
+        table,
+        stand.uri,
+        stand.target.server,
+        pages,
+        str(workers),
+    ]
     environment = {**os.environ, "BENCH_PASSWORD": PASSWORD}
     done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
     found: dict[str, Any] = json.loads(done.stdout)
@@ -63,9 +74,18 @@ def association_tables() -> Measured:
 @bench("copy_memory", unit="MiB peak RSS", goal="<= 400")
 def memory_with_large_values() -> Measured:
     """A table whose rows hold two values of 20 MB each, one worker."""
-    with copy_stand(12, large=20_000_000) as stand:
+    with copy_stand(16, large=LARGE) as stand:
         found = child(stand, "copy", workers=1)
     return Measured(found["peak_mib"], "", f"{found['rows']} rows of 2 x 20 MB")
+
+
+@bench("copy_memory_of_many", unit="MiB peak RSS", goal="<= 400")
+def memory_with_large_values_and_many_workers() -> Measured:
+    """The same by 2 and 4 workers in one process, and by 4 beside 2 that copy small rows; the largest counts."""
+    with copy_stand(16, 2_000_000, large=LARGE) as stand:
+        two, four = (child(stand, "copy", workers=few)["peak_mib"] for few in (2, 4))
+        mixed = child(stand, "copy", "wide,narrow", "4,2")["peak_mib"]
+    return Measured(max(two, four, mixed), "", f"2 workers {two:.0f}, 4 workers {four:.0f}, 4 + 2 workers {mixed:.0f}")
 
 
 @bench("copy_vs_executemany", unit="times as many rows/s", goal=">= 4")

@@ -102,7 +102,8 @@ def _target(postgres: PostgresServer, folder: Path, *, discard: bool) -> Iterato
 def _fill(postgres: PostgresServer, wide: int, narrow: int, large: int) -> dict[str, int]:
     with psycopg.connect(postgres.dsn(), autocommit=True) as connection:
         declared = ", ".join(f"{name} {source}" for name, (source, _) in COLUMNS.items())
-        connection.execute(f"CREATE TABLE wide ({declared}); CREATE TABLE narrow (a bigint, b bigint)")
+        spread = " WITH (fillfactor = 10)" if large else ""  # a row a page: chunks are ranges of pages
+        connection.execute(f"CREATE TABLE wide ({declared}){spread}; CREATE TABLE narrow (a bigint, b bigint)")
         if wide:
             connection.execute(FILL.format(rows=wide))
         if large:

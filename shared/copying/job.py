@@ -18,7 +18,7 @@ from shared.settings import SqlServer
 from shared.sqlserver.bulk import CORE_ERRORS, BulkSession, is_sql_port
 
 STALL_SECONDS = 180.0
-SLOW_DOWN = {"SQL_THROTTLED": "throttled", "CHUNK_BUSY": "busy"}
+SLOW_DOWN = {"SQL_THROTTLED": "throttled", "CHUNK_BUSY": "busy", "MEMORY_BUSY": "busy"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ class _Connections:
     def __enter__(self) -> "_Connections":
         ends = self._ends
         try:
-            self.source = self._open(lambda: Source(ends.uri), lambda port: port == ends.postgres_port)
+            self.source = Source(ends.uri, lambda connect: self._open(connect, lambda port: port == ends.postgres_port))
         except SOURCE_ERRORS as error:
             raise source_error(error, "the temporary PostgreSQL") from None
         self._close.append(self.source.close)

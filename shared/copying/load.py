@@ -11,8 +11,9 @@ import pyarrow as pa
 
 from shared.copying.arrow import Conversion, ValueOutOfRange
 from shared.copying.model import Chunk, Loaded
-from shared.copying.reading import count_sql, range_sql, select_sql, where_sql, without_sql
-from shared.copying.source import SOURCE_ERRORS, Snapshot, Source, source_error
+from shared.copying.reading import range_sql, where_sql, without_sql
+from shared.copying.rows import Rows, opened
+from shared.copying.source import SOURCE_ERRORS, Source, source_error
 from shared.copying.stream import Stream
 from shared.copying.watchdog import Heartbeat
 from shared.databaseplan import PlannedTable
@@ -55,24 +56,18 @@ def load_chunk(
     """Load a chunk unless the ledger has it; rows whose ctid is in `without` stay out.
 
     Raises `RowRefused` with nothing loaded; TransientError SQL_THROTTLED, CHUNK_BUSY (another delivery is loading it),
-    SQL_TRANSIENT, SOURCE_FAILED, ROWS_DIFFER_IN_FLIGHT; Refusal DUPLICATE_ROW and what the server will not mend.
+    MEMORY_BUSY, SQL_TRANSIENT, SOURCE_FAILED, ROWS_DIFFER_IN_FLIGHT; Refusal DUPLICATE_ROW and what the server will not mend.
     """
     try:
-        return _transaction(session, source, work, chunk, heartbeat, without)
+        with opened(source, work.table, work.where(chunk, without), heartbeat, chunk.about) as rows:
+            return _transaction(session, rows, work, chunk, heartbeat)
     except SOURCE_ERRORS as error:
         raise source_error(error, chunk.about) from None
     except CORE_ERRORS as error:
         raise explained(error, chunk.about) from None
 
 
-def _transaction(
-    session: BulkSession,
-    source: Source,
-    work: ChunkWork,
-    chunk: Chunk,
-    heartbeat: Heartbeat,
-    without: Sequence[str],
-) -> Loaded:
+def _transaction(session: BulkSession, rows: Rows, work: ChunkWork, chunk: Chunk, heartbeat: Heartbeat) -> Loaded:
     try:
         heartbeat.beat(f"claiming {chunk.about}")
         session.execute("BEGIN TRANSACTION")
@@ -80,8 +75,7 @@ def _transaction(
         if done is not None:
             session.rollback()
             return done
-        with source.snapshot() as snapshot:
-            loaded = _fill(session, snapshot, work, chunk, heartbeat, without)
+        loaded = _fill(session, rows, work, chunk, heartbeat)
         heartbeat.beat(f"committing {chunk.about}")
         session.execute(settle_statement(work.run, chunk.table, chunk.number, loaded.rows, loaded.bytes))
         session.execute("COMMIT TRANSACTION")
@@ -104,20 +98,10 @@ def _claim(session: BulkSession, work: ChunkWork, chunk: Chunk) -> Loaded | None
     return None
 
 
-def _fill(
-    session: BulkSession,
-    snapshot: Snapshot,
-    work: ChunkWork,
-    chunk: Chunk,
-    heartbeat: Heartbeat,
-    without: Sequence[str],
-) -> Loaded:
-    where = work.where(chunk, without)
-    heartbeat.beat(f"counting {chunk.about}")
-    expected = snapshot.count(count_sql(work.table, where))
-    if expected == 0:
+def _fill(session: BulkSession, rows: Rows, work: ChunkWork, chunk: Chunk, heartbeat: Heartbeat) -> Loaded:
+    if rows.count == 0:
         return Loaded(rows=0, bytes=0)
-    stream = Stream(snapshot.batches(select_sql(work.table, where)), work.conversion, heartbeat)
+    stream = Stream(rows.batches(), work.conversion, heartbeat, rows.lane)
     try:
         reader = pa.RecordBatchReader.from_batches(work.conversion.schema, iter(stream))
         sent = session.load(chunk.table, reader, work.conversion.schema.names, table_lock=work.table_lock)
@@ -125,11 +109,11 @@ def _fill(
         raise _load_error(error, stream.failure, chunk) from None
     finally:
         stream.close()
-    if not sent == stream.rows == expected:
+    if not sent == stream.rows == rows.count:
         raise TransientError(
             "ROWS_DIFFER_IN_FLIGHT",
             chunk.about,
-            f"expected {expected} rows by count, found {stream.rows} read and {sent} sent; nothing was committed.",
+            f"expected {rows.count} rows by count, found {stream.rows} read and {sent} sent; nothing was committed.",
         )
     return Loaded(rows=sent, bytes=stream.bytes, rounded=stream.rounded)
 

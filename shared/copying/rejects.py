@@ -12,7 +12,8 @@ import pyarrow as pa
 from shared.copying.arrow import ValueOutOfRange
 from shared.copying.load import ChunkWork, explained, lost
 from shared.copying.model import Chunk, Reject
-from shared.copying.reading import CTID, select_sql
+from shared.copying.reading import CTID
+from shared.copying.rows import opened
 from shared.copying.source import SOURCE_ERRORS, Source, source_error
 from shared.copying.watchdog import Heartbeat
 from shared.errors import Refusal
@@ -35,9 +36,8 @@ def find_rejects(
         return _try(session, work, chunk, batch)
 
     try:
-        with source.snapshot() as snapshot:
-            batches = snapshot.batches(select_sql(work.table, work.where(chunk), ctid=True))
-            found = list(islice(_rejects(batches, trial, work, chunk), limit))
+        with opened(source, work.table, work.where(chunk), heartbeat, chunk.about) as rows:
+            found = list(islice(_rejects(rows.batches(ctid=True), trial, work, chunk), limit))
     except SOURCE_ERRORS as error:
         raise source_error(error, chunk.about) from None
     return found

@@ -1,16 +1,14 @@
 """Reading a chunk from PostgreSQL by ADBC: rows as Arrow batches, and their count, in one snapshot."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 
 import adbc_driver_manager
 import adbc_driver_postgresql.dbapi as adbc
 import pyarrow as pa
 
+from shared.copying.memory import BATCH_BYTES, WIDE_BATCH_BYTES, WIDE_ROW_BYTES
 from shared.errors import MxferryError, Refusal, TransientError
-
-BATCH_BYTES = 8 * 1024 * 1024
-"""Batches are about this large; a row larger than it is a batch of its own."""
 
 SOURCE_ERRORS = (adbc_driver_manager.Error, pa.ArrowException)
 
@@ -18,21 +16,22 @@ SOURCE_ERRORS = (adbc_driver_manager.Error, pa.ArrowException)
 _HOPELESS = ("42", "22", "0A", "XX")
 
 
+Opening = Callable[[Callable[[], adbc.Connection]], adbc.Connection]
+"""Calls what connects; the watchdog notes there which sockets that opened."""
+
+
 class Source:
     """A read-only session on the temporary database."""
 
-    def __init__(self, uri: str) -> None:
-        # autocommit, because the transactions are begun by our own statement, with its isolation level.
-        self._connection = adbc.connect(uri, autocommit=True)
-        with self._connection.cursor() as cursor:
-            cursor.execute("SET default_transaction_read_only = on")
+    def __init__(self, uri: str, opening: Opening = lambda connect: connect()) -> None:
+        self._uri, self._opening = uri, opening
+        self._connection = self._connect()
 
     @contextmanager
     def snapshot(self) -> Generator["Snapshot"]:
         """Give one view of the database: what is counted is what is read."""
         # The stream closes with its cursor, so the cursor lives as long as the snapshot.
-        options = {"adbc.postgresql.batch_size_hint_bytes": str(BATCH_BYTES)}
-        with self._connection.cursor(adbc_stmt_kwargs=options) as cursor:
+        with self._connection.cursor() as cursor:
             cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             try:
                 yield Snapshot(cursor)
@@ -40,10 +39,22 @@ class Source:
                 with suppress(Exception):
                     cursor.execute("ROLLBACK")
 
+    def renew(self) -> None:
+        """Connect again, after a wide row: libpq's receive buffer has grown to the row's size and never shrinks."""
+        self.close()
+        self._connection = self._connect()
+
     def close(self) -> None:
         """Close the session."""
         with suppress(Exception):
             self._connection.close()
+
+    def _connect(self) -> adbc.Connection:
+        # autocommit, because the transactions are begun by our own statement, with its isolation level.
+        connection = self._opening(lambda: adbc.connect(self._uri, autocommit=True))
+        with connection.cursor() as cursor:
+            cursor.execute("SET default_transaction_read_only = on")
+        return connection
 
 
 class Snapshot:
@@ -52,13 +63,16 @@ class Snapshot:
     def __init__(self, cursor: adbc.Cursor) -> None:
         self._cursor = cursor
 
-    def count(self, statement: str) -> int:
-        """Return the number that a `SELECT count(*)` gives."""
+    def measured(self, statement: str) -> tuple[int, int]:
+        """Return the two numbers of a `size_sql`: how many rows, and the bytes of the largest."""
         self._cursor.execute(statement)
-        return int(self._cursor.fetchone()[0])
+        rows, widest = self._cursor.fetchone()
+        return int(rows), int(widest)
 
-    def batches(self, statement: str) -> Iterator[pa.RecordBatch]:
-        """Yield the rows of a SELECT in batches of about `BATCH_BYTES`."""
+    def batches(self, statement: str, widest: int = 0) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of a SELECT in batches: small ones if the largest row has many bytes."""
+        size = WIDE_BATCH_BYTES if widest >= WIDE_ROW_BYTES else BATCH_BYTES
+        self._cursor.adbc_statement.set_options(**{"adbc.postgresql.batch_size_hint_bytes": str(size)})
         self._cursor.execute(statement)
         yield from self._cursor.fetch_record_batch()
 

@@ -1,4 +1,4 @@
-"""Reading ahead, so that reading overlaps writing, within bounds of memory: of one load, and of the whole process."""
+"""Reading ahead, so that reading overlaps writing, within bounds: of one load, and of the process's lane for batches."""
 
 import threading
 from collections import deque
@@ -7,38 +7,11 @@ from collections.abc import Callable, Iterator
 import pyarrow as pa
 
 from shared.copying.arrow import Converted
-from shared.copying.source import BATCH_BYTES
+from shared.copying.memory import BATCH_BYTES, BATCHES, Lane
 from shared.copying.watchdog import Heartbeat
 
 AHEAD_BYTES = 2 * BATCH_BYTES
 """Of one load, the batch being sent included: one batch is read while another is sent, unless they are large."""
-PROCESS_BYTES = 64 * 1024 * 1024
-"""Of all loads in this process. A row is never split, so a batch of one large row may go beyond it."""
-
-
-class Memory:
-    """Bytes of batches that are being read or sent by all loads of the process."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._held = 0
-        self._change = threading.Condition()
-
-    def take(self, size: int, given_up: Callable[[], bool]) -> None:
-        """Wait until `size` bytes more are within the limit, or nothing at all is held, or `given_up` says so."""
-        with self._change:
-            while self._held and self._held + size > self._limit and not given_up():
-                self._change.wait(0.2)
-            self._held += size
-
-    def give_back(self, size: int) -> None:
-        """Return bytes (a negative number takes more, without waiting)."""
-        with self._change:
-            self._held -= size
-            self._change.notify_all()
-
-
-_memory = Memory(PROCESS_BYTES)
 
 
 class Stream:
@@ -53,11 +26,11 @@ class Stream:
         batches: Iterator[pa.RecordBatch],
         convert: Callable[[pa.RecordBatch], Converted],
         heartbeat: Heartbeat,
-        memory: Memory = _memory,
+        lane: Lane = BATCHES,
     ) -> None:
         self.rows = self.bytes = self.rounded = 0
         self.failure: BaseException | None = None
-        self._batches, self._convert, self._heartbeat, self._memory = batches, convert, heartbeat, memory
+        self._batches, self._convert, self._heartbeat, self._lane = batches, convert, heartbeat, lane
         self._ready: deque[Converted] = deque()
         self._held = 0  # bytes of this load: ready, and being sent
         self._ended = self._stopped = False
@@ -85,7 +58,7 @@ class Stream:
             self._change.notify_all()
         self._thread.join()
         self._ready.clear()
-        self._memory.give_back(self._held)
+        self._lane.give_back(self._held)
         self._held = 0
 
     def _next(self) -> Converted | None:
@@ -103,7 +76,7 @@ class Stream:
         with self._change:
             self._held -= size
             self._change.notify_all()
-        self._memory.give_back(size)
+        self._lane.give_back(size)
 
     def _read(self) -> None:
         expected = BATCH_BYTES
@@ -111,12 +84,12 @@ class Stream:
             while self._may_read(expected):
                 batch = next(self._batches, None)
                 if batch is None:
-                    self._memory.give_back(expected)
+                    self._lane.give_back(expected)
                     break
                 converted = self._convert(batch)
                 del batch
                 size = converted.batch.nbytes
-                self._memory.give_back(expected - size)
+                self._lane.give_back(expected - size)
                 expected = size
                 with self._change:
                     self._held += size
@@ -125,7 +98,7 @@ class Stream:
                 del converted
         except BaseException as error:  # noqa: BLE001 - handed to the sending side
             self.failure = error
-            self._memory.give_back(expected)
+            self._lane.give_back(expected)
         finally:
             with self._change:
                 self._ended = True
@@ -135,7 +108,4 @@ class Stream:
         """Wait for room, of this load and of the process; false when the load was given up."""
         with self._change:
             self._change.wait_for(lambda: self._stopped or self._held < AHEAD_BYTES)
-        if self._stopped:
-            return False
-        self._memory.take(expected, lambda: self._stopped)
-        return True
+        return not self._stopped and self._lane.take(expected, lambda: self._stopped)

@@ -38,6 +38,11 @@ class ColumnType:
         return self.kind in ("nvarchar", "varchar")
 
     @property
+    def unlimited(self) -> bool:
+        """Whether values may be as large as gigabytes: nvarchar(max), varbinary(max)."""
+        return (self.textual or self.kind == "varbinary") and self.size is None
+
+    @property
     def integral(self) -> bool:
         """Whether the column holds whole numbers (bit is not one of them)."""
         return self.kind in ("bigint", "int", "smallint", "tinyint")
