@@ -8,7 +8,7 @@ from shared import events, runs
 from shared.blobs import cleanup, clients, emptying
 from shared.contracts import Findings, RunWork
 from shared.errors import Finding, MxferryError
-from shared.postgres import temporary
+from shared.postgres import targetschema, temporary
 from shared.postgres.connection import database_name
 from shared.settings import settings
 from shared.sqlserver import marker
@@ -47,9 +47,9 @@ def clean_up(work: RecordWork) -> Cleaned:
     runs.close(work.run.id)
     policy = work.run.request.options.cleanup
     if policy == "keep" or (policy == "on-success" and work.verdict not in ("verified", "planned")):
-        kept = (
-            f"Kept, as the request says ({policy}): staging runs/{work.run.id}/, database {database_name(work.run.id)}."
-        )
+        straight = work.run.request.options.target_mode == "postgres"
+        database = "schema mxferry on the target" if straight else f"database {database_name(work.run.id)}"
+        kept = f"Kept, as the request says ({policy}): staging runs/{work.run.id}/, {database}."
         events.emit("staging-kept", work.run.id)
         return Cleaned(done=[kept])
     done: list[str] = []
@@ -69,12 +69,18 @@ def _staging(work: RecordWork) -> list[str]:
 
 
 def _database(work: RecordWork) -> list[str]:
+    if work.run.request.options.target_mode == "postgres":
+        return []  # the temporary server was not used, and may be asleep
     return temporary.drop(settings().postgres, database_name(work.run.id))
 
 
 def _target(work: RecordWork) -> list[str]:
     profile = settings().target_profile(work.run.request.target)
-    if profile.sql is None or not work.target_written:
+    if not work.target_written:
+        return []
+    if profile.kind == "postgres" and profile.postgres is not None:
+        return targetschema.clear(profile.postgres, work.run.id)
+    if profile.sql is None:
         return []
     with session(profile.sql) as connection:
         marker.remove(connection)

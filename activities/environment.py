@@ -32,6 +32,9 @@ class Power(Strict):
     needed_by: list[str] = Field(default_factory=list)
 
 
+NOT_USED = Power(managed=False, reached=True)
+
+
 class StartWork(RunWork):
     """Input of `start_postgres`."""
 
@@ -56,21 +59,21 @@ class Scaled(Strict):
 @activity
 def start_postgres(work: StartWork) -> Power:
     """Start the server if it is stopped; `reached` when it is ready. Marks that this run needs it."""
-    return _start(work.run.id if work.mark else None)
+    return _start(work.run.id if work.mark else None) if _uses_server(work) else NOT_USED
 
 
 @closing_activity
 def restart_postgres(work: RunWork) -> Power:
     """Start the server again for others, after this run stopped it under their hands; works after an abort too."""
-    return _start(None)
+    return _start(None) if _uses_server(work) else NOT_USED
 
 
 @closing_activity
 def stop_postgres(work: RunWork) -> Power:
     """Stop the server unless another run needs it; `needed_by` names runs that came while it was being stopped."""
     server = settings().postgres
-    if server.resource_id is None:
-        return Power(managed=False, reached=True)
+    if server.resource_id is None or not _uses_server(work):
+        return NOT_USED
     marks = ServerMarks(clients.reports())
     marks.take_away(work.run.id)
     others = marks.others(work.run.id)
@@ -95,10 +98,15 @@ def scale_sql(work: ScaleWork) -> Scaled:
     return _scale(sql, sql.resource_id, work)
 
 
+def _uses_server(work: RunWork) -> bool:
+    """Whether the run restores to the temporary server; a PostgreSQL target is restored into straight."""
+    return work.run.request.options.target_mode != "postgres"
+
+
 def _start(run: str | None) -> Power:
     server_id = settings().postgres.resource_id
     if server_id is None:
-        return Power(managed=False, reached=True)
+        return NOT_USED
     if run is not None:
         ServerMarks(clients.reports()).put(run)
     with ResourceManager() as manager:

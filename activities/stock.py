@@ -5,6 +5,8 @@ from pydantic import Field
 from activities.boundary import closing_activity
 from shared.blobs import clients
 from shared.contracts import RunWork
+from shared.postgres import targetcatalogue
+from shared.postgres.connection import connect
 from shared.settings import TargetProfile, settings
 from shared.sqlserver import catalogue, connection
 from shared.strict import Strict
@@ -37,7 +39,10 @@ def take_stock(work: RunWork) -> Stock:
 
 
 def _rows(profile: TargetProfile) -> dict[str, int]:
+    if profile.kind == "postgres" and profile.postgres is not None:
+        with connect(profile.postgres, autocommit=True, application_name="mxferry stock") as target:
+            return targetcatalogue.table_rows(target)
     if profile.sql is None:
         return {}
-    with connection.session(profile.sql) as target:
-        return catalogue.table_rows(target)
+    with connection.session(profile.sql) as server:
+        return catalogue.table_rows(server)

@@ -14,8 +14,8 @@ from shared.progress import StageView
 from shared.request import Window
 
 FIRST = ("environment", "preflight")
-BEFORE = (*FIRST, "snapshot", "restore", "plan", "inspect", "scale")
-DATABASE = ("schema", "copy", "finish", "verify")
+BEFORE = (*FIRST, "snapshot", "restore", "plan", "inspect", "prepare", "scale")
+DATABASE = ("schema", "copy", "finish", "room", "hand-over", "adopt", "verify", "take-back")
 FILES = ("empty", "files", "files-verify")
 AFTER = ("reconcile", "smoke")
 MOVING = (*DATABASE, *FILES)
@@ -67,7 +67,10 @@ def forecast(
     expected = _expected(known, measured, means)
     if expected is None:
         return None
-    left = {name: _left(known.get(name), expected.seconds.get(name, 0.0)) for name in _all(known)}
+    passed = _passed(known)
+    left = {
+        name: 0.0 if name in passed else _left(known.get(name), expected.seconds.get(name, 0.0)) for name in _all(known)
+    }
 
     def together(names: Sequence[str]) -> float:
         return sum(left.get(name, 0.0) for name in names)
@@ -116,6 +119,12 @@ def _expected(
     if restored:
         return Expected(restored, "the rates of this run; no rehearsal has measured it yet")
     return None
+
+
+def _passed(known: Mapping[str, StageView]) -> set[str]:
+    """Return the stages that were left out: a later one has begun. Not every target mode restores and inspects."""
+    begun = [place for place, name in enumerate(BEFORE) if name in known]
+    return {name for name in BEFORE[: max(begun, default=0)] if name not in known}
 
 
 def _all(known: Mapping[str, StageView]) -> list[str]:

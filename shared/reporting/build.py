@@ -44,8 +44,7 @@ def build(known: Known) -> Report:
         asked_by=known.run.asked_by,
         reported_at=known.reported_at, target_written_at=known.target_written_at,
         seconds=round((max(ended) - min(started)).total_seconds(), 3) if started and ended else 0.0,
-        model_version=known.restore.model_version if known.restore else None,
-        runtime_version=known.restore.runtime_version if known.restore else None,
+        model_version=_recorded(known, "model_version"), runtime_version=_recorded(known, "runtime_version"),
         snapshot=_snapshot(known.snapshot), stages=[stage_report(stage) for stage in known.stages],
         tables=known.tables, rows=sum(one.rows_copied for one in known.tables), files=_files(known),
         checks=known.checks, findings=known.findings, gates=known.gates,
@@ -56,6 +55,12 @@ def build(known: Known) -> Report:
         applications=sentences(known.run, known.stages, known.answers),
         ddl=known.answers.get("plan", {}).get("ddl_blob"), versions=_versions(known),
     )  # fmt: skip
+
+
+def _recorded(known: Known, name: str) -> str | None:
+    """Return what the app's database says of itself: read from the temporary database, or from the dump by the plan."""
+    found = getattr(known.restore, name) if known.restore else known.answers.get("plan", {}).get(name)
+    return None if found is None else str(found)
 
 
 def _files(known: Known) -> FilesReport:
@@ -94,4 +99,6 @@ def _versions(known: Known) -> dict[str, str]:
     found = {"mxferry": VERSION, "Python": platform.python_version()}
     if known.restore:
         found["temporary PostgreSQL"] = str(known.restore.server_version)
+    if version := known.answers.get("plan", {}).get("target_version"):
+        found["target PostgreSQL"] = str(version)
     return found
