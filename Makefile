@@ -11,6 +11,7 @@ SEED ?= 1
 SNAPSHOT ?=
 SQL ?=
 DROP ?=
+TARGET ?=
 ONLY ?=
 WORKERS ?= 2
 # A password may hold a dollar sign: the text as given, never expanded, and passed on by environment, not by argument.
@@ -21,16 +22,16 @@ export SQL
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "  demo and up take SNAPSHOT=backup.tar.gz and SQL='Server=…;Database=…;UID=…;PWD=…'; demo takes ROWS=, FILES=, SEED=, DROP=yes"
+	@echo "  demo and up take SNAPSHOT=backup.tar.gz and SQL='Server=…;Database=…;UID=…;PWD=…'; TARGET=postgres; demo takes ROWS=, FILES=, SEED=, DROP=yes"
 
 setup: ## Install what is needed into .venv and node_modules (done by the other targets when needed).
 	@sh local/setup.sh
 
 demo: setup ## A whole migration on this machine, live; ends with a summary and a verdict.
-	@$(PYTHON) -m local.demo --rows $(ROWS) --files $(FILES) --seed $(SEED) $(if $(SNAPSHOT),--snapshot '$(SNAPSHOT)') $(if $(DROP),--drop)
+	@$(PYTHON) -m local.demo --rows $(ROWS) --files $(FILES) --seed $(SEED) $(if $(SNAPSHOT),--snapshot '$(SNAPSHOT)') $(if $(TARGET),--target '$(TARGET)') $(if $(DROP),--drop)
 
 up: setup ## Start all parts, print their addresses, and leave them running.
-	@$(PYTHON) -m local.up $(if $(SNAPSHOT),--snapshot '$(SNAPSHOT)')
+	@$(PYTHON) -m local.up $(if $(SNAPSHOT),--snapshot '$(SNAPSHOT)') $(if $(TARGET),--target '$(TARGET)')
 
 down: ## Stop the parts that `make up` started.
 	@$(PYTHON) -m local.up --down

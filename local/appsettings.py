@@ -55,6 +55,20 @@ def target_settings(target: SqlTarget, *, throw_away: bool = False) -> dict[str,
     return settings
 
 
+def target_postgres_settings(server: PostgresServer, database: str, user: str, password: str) -> dict[str, str]:
+    """Return the settings of a target database that is PostgreSQL; rehearsals may drop what it holds."""
+    return {
+        f"{TARGET}__KIND": "postgres",
+        f"{TARGET}__THROW_AWAY": "true",
+        f"{TARGET}__POSTGRES__HOST": server.host,
+        f"{TARGET}__POSTGRES__PORT": str(server.port),
+        f"{TARGET}__POSTGRES__DATABASE": database,
+        f"{TARGET}__POSTGRES__USER": user,
+        f"{TARGET}__POSTGRES__PASSWORD": password,
+        f"{TARGET}__POSTGRES__SSLMODE": "disable",
+    }
+
+
 def source_settings(cloud: Mapping[str, object] | None, api_key: str) -> dict[str, str]:
     """Return the settings of the Mendix Cloud profile from the stand-in's ready line; none without a stand-in."""
     if cloud is None:

@@ -1,6 +1,6 @@
 """`make demo`: a whole migration on one machine, on real parts, through the same `function_app.py` as in Azure.
 
-`python -m local.demo [--rows N] [--files N] [--seed N] [--snapshot FILE] [--sql CONNECTION_STRING]`. Exit code 0 only if
+`python -m local.demo [--rows N] [--files N] [--seed N] [--snapshot FILE] [--sql CONNECTION_STRING] [--target postgres]`. Exit code 0 only if
 everything was verified; 1 if the migration ended otherwise; 2 if it could not be done.
 """
 
@@ -17,10 +17,9 @@ from rich.console import Console
 from api.migrations import MigrationView
 from local.api import Api, ApiError
 from local.appsettings import PROFILE
-from local.odbc import SqlTarget, parse
 from local.processes import ProcessError
 from local.progressview import view
-from local.stack import BACKUPS, Stack
+from local.stack import BACKUPS, Stack, Target, chosen
 from local.summaryview import print_summary
 from shared.reporting.model import Report
 from shared.reporting.wording import count, duration, size
@@ -37,7 +36,7 @@ def main() -> int:
     if not console.is_terminal:
         console = Console(highlight=False, width=140)
     try:
-        target = parse(given.sql) if given.sql else None
+        target = chosen(given.target, given.sql)
         if given.snapshot and not given.snapshot.is_file():
             raise ValueError(f"SNAPSHOT={given.snapshot} is not a file.")
         return _demo(console, given, target)
@@ -49,12 +48,13 @@ def main() -> int:
         return 130
 
 
-def _demo(console: Console, given: argparse.Namespace, target: SqlTarget | None) -> int:
+def _demo(console: Console, given: argparse.Namespace, target: Target | None) -> int:
     stack = Stack(given.name, target=target)
     stack.empty()
     stack.snapshot = given.snapshot or _sample(console, stack.folder / "snapshot.tar.gz", given)
     try:
-        with console.status("Starting Azurite, PostgreSQL, SQL Server, Mendix Cloud and the Functions host"):
+        servers = "PostgreSQL" if target == "postgres" else "PostgreSQL, SQL Server"
+        with console.status(f"Starting Azurite, {servers}, Mendix Cloud and the Functions host"):
             began = time.monotonic()
             stack.start()
         parts = ", ".join(f"{name} on {port}" for name, port in stack.state.ports.items())
@@ -150,6 +150,12 @@ def _arguments() -> argparse.Namespace:
         "--sql",
         default=os.environ.get("SQL"),
         help="a SQL Server instead of the stand-in: Server=…;Database=…;UID=…;PWD=…",
+    )
+    parser.add_argument(
+        "--target",
+        choices=("sqlserver", "postgres"),
+        default="sqlserver",
+        help="kind of the target database (sqlserver)",
     )
     parser.add_argument("--drop", action="store_true", help="empty that target first; it must hold nothing you need")
     parser.add_argument("--source", choices=("mendix-cloud", "blob"), default="mendix-cloud", help="where it lies")

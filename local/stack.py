@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field
 from io import TextIOWrapper
 from pathlib import Path
 from types import TracebackType
+from typing import Literal
 
 import psycopg
 from azure.core.exceptions import ResourceExistsError
@@ -29,10 +30,11 @@ from local.appsettings import (
     blob_settings,
     postgres_settings,
     source_settings,
+    target_postgres_settings,
     target_settings,
 )
 from local.azurite import Azurite, new_account_key
-from local.odbc import SqlTarget
+from local.odbc import SqlTarget, parse
 from local.postgres import PostgresServer
 from local.processes import ROOT, Child, ProcessError, Program, ready_line, start
 
@@ -40,6 +42,9 @@ BACKUPS = "backups"
 DATABASE = "mxferry_target"
 SQL_LOGIN = "mxferry"
 APP_ROLE = "mxferry_app"
+
+Target = SqlTarget | Literal["postgres"]
+"""A SQL Server of the user's own, or a database on the stack's PostgreSQL."""
 
 
 @dataclass
@@ -82,13 +87,22 @@ class State:
         draft.replace(path)
 
 
+def chosen(target: str, connection_string: str | None) -> Target | None:
+    """Return what a stack takes as its target; ValueError when two are asked for."""
+    if target == "postgres" and connection_string:
+        raise ValueError("Give either TARGET=postgres or SQL=…, not both.")
+    if target == "postgres":
+        return "postgres"
+    return parse(connection_string) if connection_string else None
+
+
 class Stack:
     """A context manager that starts all parts and stops them in the reverse order; or `start` and `stop`.
 
     Args:
         name: The folder under `.local/`.
         snapshot: The archive that the Mendix Cloud stand-in hands out as the environment's backup.
-        target: A SQL Server to use instead of the stand-in.
+        target: A SQL Server to use instead of the stand-in, or `postgres`: a database on the stack's PostgreSQL.
         with_parent: Whether the parts die with this process; False for `make up`.
         host_options: More arguments of `local.host`.
     """
@@ -97,7 +111,7 @@ class Stack:
         self,
         name: str,
         snapshot: Path | None = None,
-        target: SqlTarget | None = None,
+        target: Target | None = None,
         with_parent: bool = True,
         host_options: tuple[str, ...] = (),
     ) -> None:
@@ -205,6 +219,8 @@ class Stack:
         self._remember("azurite", self.azurite.child)
         self.postgres = self._postgres("postgres", kept.postgres_admin)
         _make_role(self.postgres, kept.postgres_app)
+        if self.target == "postgres":
+            _make_database(self.postgres)
         if self.target is None:
             self.store = self._postgres("store", kept.store)
             self._serve("sqlserver", self._sql_server_command(), self._sql_server_secrets())
@@ -269,20 +285,27 @@ class Stack:
 
     def app_settings(self) -> dict[str, str]:
         """Return the app settings: what an environment in Azure would have, for these parts."""
-        target = self.target or SqlTarget(
+        return (
+            blob_settings(self.azurite.connection_string)
+            | postgres_settings(self.postgres, APP_ROLE, self.state.secrets.postgres_app)
+            | self._target_settings()
+            | source_settings(self.facts.get("mendixcloud"), self.state.secrets.mendix_api_key)
+            | HOST_SETTINGS
+        )
+
+    def _target_settings(self) -> dict[str, str]:
+        if self.target == "postgres":
+            return target_postgres_settings(self.postgres, DATABASE, APP_ROLE, self.state.secrets.postgres_app)
+        if self.target is not None:
+            return target_settings(self.target)
+        target = SqlTarget(
             server=f"127.0.0.1,{self.state.ports['sqlserver']}",
             database=DATABASE,
             user=SQL_LOGIN,
             password=self.state.secrets.sql_login,
             trust=True,
         )
-        return (
-            blob_settings(self.azurite.connection_string)
-            | postgres_settings(self.postgres, APP_ROLE, self.state.secrets.postgres_app)
-            | target_settings(target, throw_away=self.target is None)
-            | source_settings(self.facts.get("mendixcloud"), self.state.secrets.mendix_api_key)
-            | HOST_SETTINGS
-        )
+        return target_settings(target, throw_away=True)
 
     def __enter__(self) -> "Stack":
         return self.start()
@@ -312,3 +335,11 @@ def _make_role(server: PostgresServer, password: str) -> None:
             sql.SQL("ALTER" if known else "CREATE"), sql.Identifier(APP_ROLE), sql.Literal(password)
         )
         connection.execute(statement)
+
+
+def _make_database(server: PostgresServer) -> None:
+    """Make the target database, empty, and its app's: it owns it, as the app's login does in Azure."""
+    with psycopg.connect(server.dsn(), autocommit=True) as connection:
+        if connection.execute("SELECT FROM pg_database WHERE datname = %s", (DATABASE,)).rowcount == 0:
+            names = {"database": sql.Identifier(DATABASE), "owner": sql.Identifier(APP_ROLE)}
+            connection.execute(sql.SQL("CREATE DATABASE {database} OWNER {owner}").format(**names))

@@ -1,6 +1,6 @@
 """`make up` and `make down`: a stack that stays when the command ends.
 
-`python -m local.up [--snapshot FILE] [--sql CONNECTION_STRING]`, `python -m local.up --down [--delete]`.
+`python -m local.up [--snapshot FILE] [--sql CONNECTION_STRING] [--target postgres]`, `python -m local.up --down [--delete]`.
 """
 
 import argparse
@@ -13,9 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 from local.appsettings import FILES, PROFILE, TARGET
-from local.odbc import parse
 from local.processes import ProcessError, stop_pid
-from local.stack import Stack
+from local.stack import Stack, Target, chosen
 
 NAME = "up"
 # PostgreSQL would wait for its sessions to end on SIGTERM; SIGINT is its fast shutdown.
@@ -27,6 +26,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m local.up", description="Start all parts and leave them running.")
     parser.add_argument("--snapshot", type=Path, help="the backup that the Mendix Cloud stand-in hands out")
     parser.add_argument("--sql", default=os.environ.get("SQL"), help="a SQL Server: Server=…;Database=…;UID=…;PWD=…")
+    parser.add_argument("--target", choices=("sqlserver", "postgres"), default="sqlserver", help="kind of the target")
     parser.add_argument("--down", action="store_true", help="stop the parts")
     parser.add_argument("--name", default=NAME, help="folder under .local/ (up)")
     parser.add_argument("--delete", action="store_true", help="with --down: delete their data too")
@@ -35,18 +35,16 @@ def main() -> int:
         if given.down:
             down(given.name, given.delete)
         else:
-            up(given.name, given.snapshot, given.sql)
+            up(given.name, given.snapshot, chosen(given.target, given.sql))
     except (ProcessError, ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
     return 0
 
 
-def up(name: str, snapshot: Path | None, connection_string: str | None) -> None:
+def up(name: str, snapshot: Path | None, target: Target | None) -> None:
     """Start the parts (those of an earlier `up` are stopped first) and print their addresses."""
-    stack = Stack(
-        name, snapshot or _sample(name), parse(connection_string) if connection_string else None, with_parent=False
-    )
+    stack = Stack(name, snapshot or _sample(name), target, with_parent=False)
     _stop_parts(stack)
     stack.start()
     _print(stack)
@@ -97,7 +95,8 @@ def _print(stack: Stack) -> None:
     table.add_row("function key", str(stack.facts["host"]["function_key_file"]))
     table.add_row("Azurite", stack.azurite.account_url)
     table.add_row("PostgreSQL", f"{stack.postgres.host}:{stack.postgres.port}")
-    table.add_row("SQL Server", stack.app_settings()[f"{TARGET}__SQL__SERVER"])
+    settings = stack.app_settings()
+    table.add_row("target", settings.get(f"{TARGET}__SQL__SERVER") or settings[f"{TARGET}__POSTGRES__DATABASE"])
     table.add_row("Mendix Cloud", str(stack.facts["mendixcloud"]["backups_url"]))
     table.add_row("passwords and keys", str(stack.folder / "stack.json"))
     table.add_row("logs", str(stack.folder))
