@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 
 from activities.boundary import activity
+from activities.handover import check_hand_over
 from shared import events, means, runs
 from shared.blobs import checks as blob_checks
 from shared.contracts import Findings, RunWork
@@ -29,6 +30,7 @@ def preflight(work: RunWork) -> Findings:
         lambda: blob_checks.check_target(profile, request.options.blob_prefix),
         lambda: postgres_checks.check_server(settings().postgres) if profile.kind == "sqlserver" else [],
         lambda: _database(profile, request),
+        lambda: check_hand_over(request) if request.options.target_mode == "runtime" else [],
         lambda: means.look(work.run),
         lambda: source_checks.check_source(request.source, request.expected_model_version, work.run.id),
     )

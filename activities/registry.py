@@ -3,6 +3,7 @@
 from types import ModuleType
 
 from activities import (
+    adoption,
     application,
     cleanup,
     copy,
@@ -10,6 +11,7 @@ from activities import (
     files,
     finish,
     forecast,
+    handover,
     inspect,
     preflight,
     reconcile,
@@ -25,7 +27,7 @@ from activities import (
 from activities.boundary import Boundary
 
 MODULES: tuple[ModuleType, ...] = (
-    preflight, environment, source, snapshot, restore, schema, inspect, forecast, copy, finish, verify, files, reconcile, application, smoke, stock, report, cleanup,
+    preflight, environment, source, snapshot, restore, schema, inspect, forecast, copy, finish, handover, adoption, verify, files, reconcile, application, smoke, stock, report, cleanup,
 )  # fmt: skip
 
 

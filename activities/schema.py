@@ -73,6 +73,8 @@ def save_plan(plan: DatabasePlan, profile: TargetProfile) -> str:
         text = ";\n".join(["-- What is done to the runtime's own schema", *emptying(plan)]) + ";\n"
     else:
         text = script(plan, keys_first=profile.load == "keys-first")
+        if plan.mode == "runtime":
+            text = f"-- For comparison: in this target mode the runtime makes its own schema.\n{text}"
     clients.reports().upload_blob(ddl, text.encode(), overwrite=True)
     return ddl
 

@@ -5,11 +5,12 @@ temporary server only; those of `after` write the target, beside the files. `orc
 list, `orchestrators.sides` the second.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from orchestrators.calling import Payload, Steps, call
+from orchestrators.handover import handed_over
 from orchestrators.stages import Book, child_stage, stage
 from shared.contracts import Run
 from shared.request import TargetMode
@@ -38,11 +39,24 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Waiting:
+    """A stage that waits for people. The side does it itself, because events reach the orchestration that is named."""
+
+    stage: str
+    waits: Callable[[Book, Run, Payload], Steps]
+
+    def steps(self, book: Book, run: Run, handed: Mapping[Handed, Payload | None]) -> Steps:
+        """Wait; the stage is opened and closed by what waits. `StageFailed` when nobody came, or somebody aborted."""
+        work: Payload = {"run": run.model_dump(mode="json"), "restore": handed["restore"]}
+        return (yield from self.waits(book, run, work))
+
+
+@dataclass(frozen=True)
 class Mode:
     """A way to fill the target's database."""
 
     before: tuple[Step, ...]
-    after: tuple[Step, ...]
+    after: tuple[Step | Waiting, ...]
 
 
 CONVERTED = Mode(
@@ -71,7 +85,24 @@ RESTORED = Mode(
 )
 """PostgreSQL, into which the dump is restored straight; the temporary PostgreSQL is not used."""
 
-MODES: dict[TargetMode, Mode] = {"create": CONVERTED, "existing": CONVERTED, "postgres": RESTORED}
+HANDED_OVER = Mode(
+    before=(*CONVERTED.before, Step("prepare", "prepare_source", checks=True)),
+    after=(
+        Step("room", "empty_target", child=False),
+        Waiting("hand-over", handed_over),
+        Step("adopt", "adopt_schema", child=False),
+        Step("verify", "verify_rows"),
+        Step("take-back", "take_settings_back", takes=(), child=False),
+    ),
+)
+"""SQL Server, filled by the Mendix runtime itself, from the temporary PostgreSQL by its SourceDatabase settings."""
+
+MODES: dict[TargetMode, Mode] = {
+    "create": CONVERTED,
+    "existing": CONVERTED,
+    "runtime": HANDED_OVER,
+    "postgres": RESTORED,
+}
 
 
 def mode_of(run: Run) -> Mode:

@@ -6,6 +6,7 @@ from orchestrators.copy import copy_group, copy_rows
 from orchestrators.environment import close_environment, open_environment, scale_for_load
 from orchestrators.files import copy_file_batches, copy_files, verify_files
 from orchestrators.finish import finish_schema
+from orchestrators.handover import prepare_source
 from orchestrators.inspect import inspect_data
 from orchestrators.migration import migrate
 from orchestrators.restore import restore_database
@@ -27,6 +28,7 @@ ORCHESTRATORS = (
             start_source,
             restore_database,
             inspect_data,
+            prepare_source,
             migrate_database,
             copy_rows,
             copy_group,

@@ -1,4 +1,4 @@
-"""What runs left behind in staging and on the temporary PostgreSQL server, and its deletion.
+"""What runs left behind in staging and on the temporary PostgreSQL server (databases, logins), and its deletion.
 
 The clean-up of a run deletes its own; this finds what a failed clean-up, a kept run or a purged history left over.
 """
@@ -11,7 +11,7 @@ from shared import runs
 from shared.blobs import cleanup, clients
 from shared.contracts import RUN_ID
 from shared.errors import MxferryError, Refusal
-from shared.postgres import temporary
+from shared.postgres import readers, temporary
 from shared.postgres.connection import connect, database_name
 from shared.settings import settings
 
@@ -40,6 +40,7 @@ def delete(run_id: str) -> list[str]:
     said: list[str] = []
     steps: tuple[Callable[[], list[str]], ...] = (
         lambda: cleanup.delete_staging(run_id),
+        lambda: readers.drop_reader(settings().postgres, database_name(run_id)),
         lambda: temporary.drop(settings().postgres, database_name(run_id)),
     )
     for step in steps:
@@ -62,9 +63,10 @@ def _in_postgres() -> Iterator[str]:
     try:
         with connect(server, server.database, autocommit=True, read_only=True) as session:
             names = session.execute(r"SELECT datname FROM pg_database WHERE datname LIKE 'run\_%'").fetchall()
+        logins = readers.readers(server)
     except MxferryError:  # a server that is stopped when idle has nothing to look at
         return
-    for (name,) in names:
+    for name in {*(str(name) for (name,) in names), *logins}:
         parts = _DATABASE.match(name)
         if parts:
             yield f"{parts[1]}-{parts[2]}"

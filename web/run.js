@@ -71,6 +71,7 @@ const QUESTIONS = {
   start: ["Waiting for the window", "The run starts by itself when the window opens."],
   late: ["It will be late. Go on?", "The end is expected after the window closes. Approving goes on; aborting leaves the target as it is."],
   "stop-app": ["Stop the target app", "Stop the app on the target, then approve: the run goes on to write the target."],
+  "started": ["Has the app copied the source, and started?", "Give the app the settings below, start it, and approve when its log says that it has started. The rows are compared then."],
   "start-app": ["Start the app on the target?", "The data is there and verified. If this app has no adapter, start it by hand first; then approve."],
 };
 

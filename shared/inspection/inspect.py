@@ -11,12 +11,10 @@ from shared.inspection.references import reference_findings
 from shared.inspection.settle import settle
 from shared.inspection.values import value_findings
 from shared.mendix.metadata import Metadata
-from shared.mendix.remedies import COLLATION, decide
+from shared.mendix.remedies import COLLATION, decide, offered
 
 GROUP_BYTES = 512 * 1024 * 1024
 GROUP_TABLES = 50
-OF_VALUES = ("truncate", "null", "clamp", "zero", "round", "raise", "accept")
-"""Remedies that change what is read and not the target's schema."""
 
 
 def groups(plan: DatabasePlan) -> list[list[str]]:
@@ -42,7 +40,7 @@ def inspect(look: Look, names: Iterable[str], metadata: Metadata) -> list[Findin
     found: list[Finding] = []
     for name in names:
         table = look.plan.table(name)
-        found_here = (_offered(look, finding) for finding in _findings(look, table, metadata))
+        found_here = (offered(finding, look.plan.mode) for finding in _findings(look, table, metadata))
         findings = decide(found_here, look.options.remedies)
         found.extend(_proved(look, table, finding, metadata) for finding in findings)
     return found
@@ -53,13 +51,6 @@ def _findings(look: Look, table: PlannedTable, metadata: Metadata) -> Iterator[F
     yield from key_findings(look, table)
     yield from reference_findings(look, table)
     yield from identity_findings(look, table, metadata)
-
-
-def _offered(look: Look, finding: Finding) -> Finding:
-    """Return a finding with the remedies that this target mode allows: a runtime's own schema is not altered."""
-    if look.plan.mode == "create":
-        return finding
-    return finding.model_copy(update={"choices": [one for one in finding.choices if one in OF_VALUES]})
 
 
 def _proved(look: Look, table: PlannedTable, finding: Finding, metadata: Metadata) -> Finding:

@@ -15,7 +15,7 @@ from shared.mendix.catalogue import read_database
 from shared.mendix.conversion import Conversion, convert
 from shared.mendix.existing import Existing, fit
 from shared.mendix.metadata import read_metadata
-from shared.mendix.remedies import decide
+from shared.mendix.remedies import decide, offered
 from shared.mendix.sequences import AutoNumber, read_auto_numbers
 from shared.request import Options
 
@@ -46,7 +46,11 @@ def plan_database(connect: Connect, run: str, options: Options, existing: Existi
         metadata = read_metadata(connection)
         numbers = read_auto_numbers(connection, database, metadata)
     conversion = Conversion(database, metadata, options, run, numbers)
-    plan = _counted(connect, convert(conversion))
+    plan = counted(connect, convert(conversion))
+    if options.target_mode == "runtime":
+        plan = plan.model_copy(update={"mode": "runtime"})
+        ours = (one for one in conversion.findings if one.code not in OF_NEW_SCHEMA)
+        conversion.findings = [offered(one, plan.mode) for one in ours]
     if existing is not None:
         plan, differences = fit(plan, metadata, existing)
         conversion.findings = [one for one in conversion.findings if one.code not in OF_NEW_SCHEMA] + differences
@@ -54,8 +58,8 @@ def plan_database(connect: Connect, run: str, options: Options, existing: Existi
     return Planning(plan, decide(conversion.findings, options.remedies))
 
 
-def _counted(connect: Connect, plan: DatabasePlan) -> DatabasePlan:
-    """Return the plan with the rows of each table counted."""
+def counted(connect: Connect, plan: DatabasePlan) -> DatabasePlan:
+    """Return the plan with the rows of each table counted in PostgreSQL."""
     statements = {
         table.name: sql.SQL("SELECT count(*) FROM public.{}").format(sql.Identifier(table.source_name))
         + sql.SQL(f" WHERE {table.where}" if table.where else "")

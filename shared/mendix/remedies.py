@@ -8,6 +8,22 @@ from collections.abc import Iterable, Mapping
 from shared.errors import Finding
 
 COLLATION = "collation:"
+OF_VALUES = ("truncate", "null", "clamp", "zero", "round", "raise", "accept")
+"""Remedies that change what is read and not the target's schema."""
+
+
+def offered(finding: Finding, mode: str) -> Finding:
+    """Return a finding with the remedies that a target mode allows: a schema that the runtime makes is not ours to change."""
+    if mode == "create":
+        return finding
+    kept = [one for one in finding.choices if one in OF_VALUES]
+    lost = [f"`{one}`" for one in finding.choices if one not in OF_VALUES]
+    words = (
+        f"The runtime makes the schema in target mode `runtime`, so that {', '.join(lost)} cannot be chosen: correct the "
+        'source, or use `"target_mode": "create"`.'
+    )
+    remedy = f"{finding.remedy} {words}".strip() if lost and mode == "runtime" else finding.remedy
+    return finding.model_copy(update={"choices": kept, "remedy": remedy})
 
 
 def decide(findings: Iterable[Finding], remedies: Mapping[str, str]) -> list[Finding]:

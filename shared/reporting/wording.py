@@ -25,6 +25,7 @@ STAGE_WORDS = {
     "restore": "Restore to the temporary database",
     "plan": "Plan of the target schema",
     "inspect": "Inspection of the data",
+    "prepare": "Prepare the source for the runtime",
     "approval": "Approval",
     "late": "Decision: it will be late",
     "scale": "Scale the target up",
@@ -32,7 +33,11 @@ STAGE_WORDS = {
     "schema": "Create the target schema",
     "copy": "Copy rows",
     "finish": "Keys, indexes, sequences",
+    "room": "Empty the target for the runtime",
+    "hand-over": "Hand over to the Mendix runtime",
+    "adopt": "Read the runtime's schema",
     "verify": "Verify rows",
+    "take-back": "Take the settings back",
     "empty": "Empty the target container",
     "files": "Copy files",
     "files-verify": "Verify files",
@@ -55,6 +60,7 @@ GATE_WORDS = {
     "late": "It will be late. Go on?",
     "write": "Write the target?",
     "stop-app": "Is the target app stopped?",
+    "started": "Has the app copied the source, and started?",
     "start-app": "Start the target app?",
 }
 

@@ -25,15 +25,15 @@ def create(target: SqlServer, plan: DatabasePlan, *, drop: bool, keys_first: boo
     with session(target) as connection, locked_transaction(connection, SCHEMA_LOCK, LOCK_SECONDS):
         if marker.state_of(connection, plan.run) is not None:
             return []
-        dropped = _make_room(connection, drop=drop)
+        dropped = make_room(connection, drop=drop)
         for table in plan.tables:
             connection.execute(create_table(table, plan.collation, with_key=keys_first))
         connection.execute(CREATE_LEDGER)
         marker.set_created(connection, plan.run)
-    return [_dropped_finding(dropped)] if dropped else []
+    return [dropped_finding(dropped)] if dropped else []
 
 
-def _make_room(connection: pyodbc.Connection, *, drop: bool) -> dict[str, int]:
+def make_room(connection: pyodbc.Connection, *, drop: bool) -> dict[str, int]:
     """Drop every table of dbo, or refuse if there are any; return what was dropped, with rows."""
     present = catalogue.table_rows(connection)
     if present and not drop:
@@ -50,7 +50,7 @@ def _make_room(connection: pyodbc.Connection, *, drop: bool) -> dict[str, int]:
     return present
 
 
-def _dropped_finding(dropped: dict[str, int]) -> Finding:
+def dropped_finding(dropped: dict[str, int]) -> Finding:
     return Finding(
         code="TARGET_DROPPED",
         severity="info",

@@ -1,0 +1,222 @@
+"""Target mode `runtime`: the temporary database is settled and handed over, the Mendix runtime copies it, we look on.
+
+The runtime's password is made here or in the API, and goes to the app or to the person who asks; it is in no input, no
+output and no record of a run.
+"""
+
+from datetime import UTC, datetime
+
+from pydantic import Field
+
+from activities.boundary import activity
+from activities.schema import target_of
+from shared.apps.app import Configurable, State, app_of, configurable_of
+from shared.blobs import clients
+from shared.contracts import Findings, RestoredWork, RunWork
+from shared.copying import settling
+from shared.copying.stage import database_plan
+from shared.databaseplan import DatabasePlan
+from shared.errors import Finding, MxferryError, Refusal
+from shared.handedout import recorded
+from shared.mendix.handover import NAMES, Source
+from shared.mendix.metadata import PREFIX
+from shared.postgres.connection import database_name
+from shared.postgres.postdata import make_keys_and_indexes
+from shared.postgres.readers import make_reader, try_passwords
+from shared.request import MigrationRequest
+from shared.settings import settings
+from shared.sqlserver.room import empty_for_runtime, filled
+from shared.strict import Strict
+
+GROUPS = 100
+"""Most activities of one fan-out."""
+ROOM, APP = "*room on the target*", "*settings of the app*"
+"""Marks beside those of tables: no table has a star in its name."""
+
+
+class Settling(Strict):
+    """Output of `plan_settling`."""
+
+    groups: int
+    tables: int
+
+
+class SettleWork(RestoredWork):
+    """Input of `settle_tables`."""
+
+    group: int = Field(ge=0)
+
+
+class TablesSettled(Strict):
+    """Output of `settle_tables`: tables looked at; rows left out, changed, and with rounded timestamps."""
+
+    tables: int
+    deleted: int = 0
+    changed: int = 0
+    rounded: int = 0
+
+
+class KeysMade(Strict):
+    """Output of `make_source_keys`."""
+
+    statements: int
+
+
+class Watched(Strict):
+    """Output of `watch_runtime`: what is on the target, what is expected, and what the app does."""
+
+    tables: int
+    rows: int
+    expected_tables: int
+    expected_rows: int
+    app: State = "unknown"
+    complete: bool = Field(description="Whether everything seems to be there; the comparison is the proof.")
+
+
+class HandOverWork(RestoredWork):
+    """Input of `hand_over_settings`."""
+
+    until: datetime = Field(description="When the login ends by itself.")
+
+
+class HandedOver(Strict):
+    """Output of `hand_over_settings`."""
+
+    app: State
+
+
+@activity
+def plan_settling(work: RestoredWork) -> Settling:
+    """Say how many groups of tables are settled in the temporary database."""
+    settling.make_marks(settings().postgres, work.restore.database)
+    names = settling.to_settle(_plan(work))
+    return Settling(groups=min(GROUPS, len(names)), tables=len(names))
+
+
+@activity
+def settle_tables(work: SettleWork) -> TablesSettled:
+    """Settle one group of tables; those that an earlier delivery has done are left alone."""
+    plan = _plan(work)
+    names = settling.to_settle(plan)[work.group :: GROUPS]
+    found = [settling.settle_table(settings().postgres, work.restore.database, plan.table(name)) for name in names]
+    done = [one for one in found if one is not None]
+    return TablesSettled(
+        tables=len(names),
+        deleted=sum(one.deleted for one in done),
+        changed=sum(one.changed for one in done),
+        rounded=sum(one.rounded for one in done),
+    )
+
+
+@activity
+def make_source_keys(work: RestoredWork) -> KeysMade:
+    """Make the keys and indexes of the temporary database: the runtime reads a whole database."""
+    return KeysMade(statements=make_keys_and_indexes(settings().postgres, work.restore.database))
+
+
+@activity
+def empty_target(work: RestoredWork) -> Findings:
+    """See to it that the target has no tables, once: a late delivery must not drop what the runtime has made since."""
+    drop = work.run.request.target_not_empty == "drop"
+    found: list[Finding] = []
+    with settling.once(settings().postgres, work.restore.database, ROOM) as first:
+        if first:
+            found = empty_for_runtime(target_of(work), drop=drop)
+    return Findings(findings=found)
+
+
+@activity
+def hand_over_settings(work: HandOverWork) -> HandedOver:
+    """Make the login, give the settings to the app through its adapter, once; the app is started after it."""
+    app = _configurable(work)
+    server, database = settings().postgres, work.restore.database
+    with settling.once(server, database, APP) as first:
+        if first:
+            login = make_reader(server, database, work.until)
+            app.configure(Source(server, database, login.user, login.password).settings())
+    return HandedOver(app=app.state())
+
+
+@activity
+def watch_runtime(work: RestoredWork) -> Watched:
+    """Look how far the runtime is: tables and rows on the target, and whether the app runs where an adapter tells."""
+    tables = [one for one in _plan(work).tables if not one.name.startswith(PREFIX)]
+    there = filled(target_of(work))
+    app = app_of(settings().target_profile(work.run.request.target))
+    expected = sum(one.rows for one in tables if one.content == "copy")
+    return Watched(
+        tables=there.tables,
+        rows=there.rows,
+        expected_tables=len(tables),
+        expected_rows=expected,
+        app=app.state() if app is not None else "unknown",
+        complete=there.tables >= len(tables) and there.rows >= expected,
+    )
+
+
+@activity
+def take_settings_back(work: RunWork) -> Findings:
+    """Take the settings out of the app through its adapter, or remind people to; say who was given the password."""
+    found = [_handed_out(work)] if recorded(work.run.id) else []
+    if work.run.request.options.hand_over == "ask":
+        return Findings(findings=[*found, _reminder(work)])
+    _configurable(work).unconfigure()
+    message = "the adapter has taken the SourceDatabase settings out of the app, which starts again without them."
+    return Findings(findings=[*found, _finding("info", "SOURCE_SETTINGS_REMOVED", work.run.request.target, message)])
+
+
+def check_hand_over(request: MigrationRequest) -> list[Finding]:
+    """Return what stands in the way of a hand-over, for preflight; makes a login that may do nothing, and drops it."""
+    found: list[Finding] = []
+    try:
+        try_passwords(settings().postgres)
+    except MxferryError as error:
+        found.append(error.finding())
+    if request.options.hand_over == "adapter":
+        if configurable_of(settings().target_profile(request.target)) is None:
+            found.append(_not_configurable(request.target).finding())
+        if not request.stop_target_app:
+            message = "expected the adapter to stop the app before its database is emptied, found it not asked to."
+            remedy = 'Say `"stop_target_app": true`.'
+            found.append(_finding("error", "HAND_OVER_NEEDS_STOP", request.target, message, remedy))
+    return found
+
+
+def _plan(work: RunWork) -> DatabasePlan:
+    return database_plan(clients.staging(), work.run.id)
+
+
+def _configurable(work: RunWork) -> Configurable:
+    name = work.run.request.target
+    app = configurable_of(settings().target_profile(name))
+    if app is None:
+        raise _not_configurable(name)
+    return app
+
+
+def _not_configurable(target: str) -> Refusal:
+    return Refusal(
+        "APP_NOT_CONFIGURABLE", target,
+        "expected an app adapter that can set runtime settings (kubernetes, mendix-operator, azure), found none.",
+        'Set TARGET__<NAME>__APP__..., or say `"hand_over": "ask"` and let people do it.',
+    )  # fmt: skip
+
+
+def _handed_out(work: RunWork) -> Finding:
+    times = recorded(work.run.id)
+    message = "a password of the login for the runtime was given out to those named; the login ends with the run."
+    found = _finding("info", "SOURCE_PASSWORD_HANDED_OUT", database_name(work.run.id), message)
+    said = [f"{one.at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC: {one.by}" for one in times]
+    return found.model_copy(update={"count": len(times), "examples": said[:10]})
+
+
+def _reminder(work: RunWork) -> Finding:
+    message = f"the app still has its SourceDatabase settings ({', '.join(NAMES)}); the database that they name is dropped now."
+    remedy = "Take them out of the app's settings and start it again; then try it."
+    return _finding("warning", "SOURCE_SETTINGS_TO_REMOVE", work.run.request.target, message, remedy)
+
+
+def _finding(severity: str, code: str, about: str, message: str, remedy: str = "") -> Finding:
+    return Finding.model_validate(
+        {"severity": severity, "code": code, "object": about, "message": message, "remedy": remedy}
+    )

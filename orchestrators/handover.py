@@ -1,0 +1,226 @@
+"""Target mode `runtime`: the temporary database is made ready, and the Mendix runtime copies it while we look on.
+
+The wait is a gate of the side that fills the database (`started`): people give the app its settings, start it, and say
+when it has started. Where the app's adapter does that, the wait ends when the app runs and everything is there. The
+files are copied meanwhile.
+"""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from durabletask import task
+
+from orchestrators.calling import Payload, StageRefused, Steps, answering, call, fan_out
+from orchestrators.stages import Book, StageFailed, finding_of
+from shared.contracts import Counts, Gate, Run, StageProgress, StageState
+from shared.errors import Finding
+from shared.request import Decision
+
+STAGE = "hand-over"
+GATE = "started"
+AT_ONCE = 4  # tables settled at the same time; a small Flexible Server has 2 to 4 cores
+SOONEST, LATEST = timedelta(seconds=5), timedelta(minutes=5)
+LOOKS = 25
+"""A look after each 25th of the time that has gone by: some 170 looks in a day, so that the history stays short."""
+
+
+@answering
+def prepare_source(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
+    """Stage `prepare`: values are settled, then keys and indexes are made. Input: `RestoredWork`; output: `Findings`."""
+    planned = yield from call(ctx, "plan_settling", payload)
+    progress = StageProgress(
+        stage="prepare", started_at=ctx.current_utc_datetime, total=Counts(tables=planned["tables"]), note="values"
+    )
+    ctx.set_custom_status(progress.model_dump(mode="json"))
+    totals = {"deleted": 0, "changed": 0, "rounded": 0}
+
+    def settled(answer: Payload) -> None:
+        progress.done.tables += answer["tables"]
+        for name in totals:
+            totals[name] += answer[name]
+        ctx.set_custom_status(progress.model_dump(mode="json"))
+
+    works = [payload | {"group": number} for number in range(planned["groups"])]
+    yield from fan_out(ctx, "settle_tables", works, AT_ONCE, settled)
+    progress.note = "keys and indexes"
+    ctx.set_custom_status(progress.model_dump(mode="json"))
+    yield from call(ctx, "make_source_keys", payload)
+    return {"tables": planned["tables"], "findings": [one.model_dump(mode="json") for one in _settled(totals)]}
+
+
+def handed_over(book: Book, run: Run, work: Payload) -> Steps:
+    """Stage `hand-over`: hand over, and wait until the runtime has copied and started. `StageFailed` if it does not."""
+    deadline = book.now() + timedelta(minutes=run.request.approval_timeout_minutes)
+    try:
+        if run.request.options.hand_over == "adapter":
+            return (yield from _by_adapter(book, run, work, deadline))
+        return (yield from _by_people(book, work, deadline))
+    except StageRefused as refused:
+        raise _failed(book, refused.finding) from None
+    except task.TaskFailedError as failed:
+        raise _failed(book, finding_of(STAGE, failed)) from None
+
+
+def _by_adapter(book: Book, run: Run, work: Payload, deadline: datetime) -> Steps:
+    """The adapter sets the settings and starts the app; done when it runs and nothing more comes."""
+    watch = _Watch(book, book.open(STAGE))
+    yield from call(book.ctx, "hand_over_settings", work | {"until": deadline.isoformat()})
+    yield from call(book.ctx, "command_app", {"run": run.model_dump(mode="json"), "command": "start"})
+    before: Payload = {}
+    while book.now() < deadline:
+        seen = yield from call(book.ctx, "watch_runtime", work)
+        watch.saw(seen)
+        if seen["app"] == "running" and seen["complete"] and seen == before:
+            return watch.close("the app runs")
+        before = seen
+        yield book.ctx.create_timer(min(deadline, book.now() + watch.pause()))
+    raise _failed(book, _too_late(deadline, watch))
+
+
+def _by_people(book: Book, work: Payload, deadline: datetime) -> Steps:
+    """Wait at the gate, and look meanwhile how far the runtime is."""
+    gate = Gate(name=GATE, asked_at=book.now(), answers_by=deadline)
+    watch = _Watch(book, book.wait(STAGE, gate))
+    aborted = book.ctx.wait_for_external_event("abort")
+    said = book.ctx.wait_for_external_event(f"approve-{GATE}")
+    insisted = False
+    while True:
+        watch.saw((yield from call(book.ctx, "watch_runtime", work)))
+        looking = book.ctx.create_timer(min(deadline, book.now() + watch.pause()))
+        yield task.when_any([said, aborted, looking])
+        if aborted.is_complete:
+            looking.cancel()
+            raise _failed(book, _decided(book, gate, "aborted", aborted))
+        if said.is_complete:
+            looking.cancel()
+            watch.saw((yield from call(book.ctx, "watch_runtime", work)))
+            if watch.complete or insisted:
+                decided = _decided(book, gate, "approved", said)
+                return watch.close(decided.message)
+            # Somebody was early: a comparison now would fail a run of hours. A second word is believed.
+            insisted = True
+            said = book.ctx.wait_for_external_event(f"approve-{GATE}")
+            watch.early()
+        elif book.now() >= deadline:
+            book.decided(gate.model_copy(update={"decision": "expired", "decided_at": book.now()}))
+            raise _failed(book, _too_late(deadline, watch))
+
+
+class _Watch:
+    """What was seen of the runtime's work, shown as the numbers of the stage."""
+
+    def __init__(self, book: Book, opened: StageState) -> None:
+        self.book = book
+        self.opened = opened
+        self.seen: Payload = {}
+        self.first: tuple[datetime, int] | None = None
+        self.warning = ""
+
+    @property
+    def complete(self) -> bool:
+        """Whether all tables and rows seem to be there."""
+        return bool(self.seen.get("complete"))
+
+    def saw(self, seen: Payload) -> None:
+        """Take in a look and publish it."""
+        self.seen = seen
+        if seen["rows"] and self.first is None:
+            self.first = (self.book.now(), seen["rows"])
+        self._show(
+            {
+                "done": Counts(tables=seen["tables"], rows=seen["rows"]),
+                "total": Counts(tables=seen["expected_tables"], rows=seen["expected_rows"]),
+                "note": " ".join(part for part in (self.warning, self.words(), self._expected()) if part),
+            }
+        )
+
+    def early(self) -> None:
+        """Say that the approval came before everything was there."""
+        self.warning = "Approved, but not everything is there yet; approve once more to go on all the same."
+        self.saw(self.seen)
+
+    def words(self) -> str:
+        """Return how far the runtime is, as a sentence."""
+        if not self.seen or not self.seen["tables"]:
+            return "The runtime has made no table yet."
+        seen = self.seen
+        return (
+            f"{seen['tables']:,} of {seen['expected_tables']:,} tables, "
+            f"{seen['rows']:,} of {seen['expected_rows']:,} rows are on the target."
+        )
+
+    def pause(self) -> timedelta:
+        """Return how long to wait until the next look."""
+        return min(LATEST, max(SOONEST, (self.book.now() - self.opened.started_at) / LOOKS))
+
+    def close(self, how: str) -> Payload:
+        """End the stage, and return what was seen last."""
+        self.book.close(self.opened, "done", self.seen, note=f"{how}; {self.words()}")
+        return {"tables": self.seen["tables"], "rows": self.seen["rows"]}
+
+    def _expected(self) -> str:
+        """Return when the rows will be there, at the rate since the first ones were seen."""
+        if self.first is None or self.complete:
+            return ""
+        at, rows = self.first
+        seconds, come = (self.book.now() - at).total_seconds(), self.seen["rows"] - rows
+        if seconds < SOONEST.total_seconds() or come <= 0:
+            return ""
+        left = timedelta(seconds=seconds * (self.seen["expected_rows"] - self.seen["rows"]) / come)
+        return f"At this rate until {self.book.now() + left:%H:%M} UTC."
+
+    def _show(self, update: dict[str, Any]) -> None:
+        stages = self.book.progress.stages
+        shown = self.opened.model_copy(update=update)
+        stages[next(at for at, one in enumerate(stages) if one is self.opened)] = shown
+        self.opened = shown
+        self.book.publish()
+
+
+def _decided(book: Book, gate: Gate, decision: str, event: task.CancellableTask[Any]) -> Finding:
+    """Keep the decision; return it as a finding, which an abort ends the stage with."""
+    said = Decision.model_validate(event.get_result() or {})
+    update = {"decision": decision, "decided_by": said.by, "decided_at": book.now(), "comment": said.comment}
+    book.decided(gate.model_copy(update=update))
+    if decision == "approved":
+        return Finding(code="STARTED", severity="info", object=STAGE, message=f"approved by {said.by}")
+    return Finding(
+        code="ABORTED", severity="error", object=STAGE,
+        message=f"aborted by {said.by} while the runtime had the source to copy. {said.comment}".strip(),
+        remedy="Stop the app and take its SourceDatabase settings away: the login ends now, and the target is incomplete.",
+    )  # fmt: skip
+
+
+def _failed(book: Book, finding: Finding) -> StageFailed:
+    opened = next(one for one in book.progress.stages if one.name == STAGE)
+    book.close(opened, "failed", note=finding.code)
+    return StageFailed(STAGE, finding)
+
+
+def _too_late(deadline: datetime, watch: _Watch) -> Finding:
+    return Finding(
+        code="RUNTIME_NOT_STARTED", severity="error", object=STAGE,
+        message=f"expected the app to have copied the source and started by {deadline.isoformat()}, found no word of it. "
+        f"{watch.words()}",
+        remedy="Stop the app, read its log, take the settings away; then start again with an empty target and a longer "
+        "approval_timeout_minutes.",
+    )  # fmt: skip
+
+
+def _settled(totals: dict[str, int]) -> list[Finding]:
+    """Return what was done to the temporary database, for the report."""
+    words: dict[str, tuple[str, Callable[[int], str]]] = {
+        "deleted": ("SOURCE_ROWS_LEFT_OUT", lambda n: f"{n:,} rows that are not carried over were taken out of it."),
+        "changed": ("SOURCE_VALUES_CHANGED", lambda n: f"{n:,} rows got the values that remedies or masks ask for."),
+        "rounded": ("TIMESTAMPS_ROUNDED", lambda n: f"{n:,} rows had timestamps finer than the milliseconds that "
+                    "datetime2(3) keeps; they were rounded half up."),
+    }  # fmt: skip
+    return [
+        Finding(
+            code=words[name][0], severity="info", object="temporary database", count=count,
+            message=words[name][1](count) + " The snapshot is as it was.",
+        )
+        for name, count in totals.items()
+        if count
+    ]  # fmt: skip
