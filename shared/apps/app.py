@@ -1,6 +1,6 @@
 """What every adapter can do, and which one a target profile has."""
 
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from shared.settings import Application, TargetProfile
 
@@ -21,6 +21,23 @@ class App(Protocol):
 
     def stop(self) -> None:
         """Ask for the stop; asking again changes nothing."""
+
+
+@runtime_checkable
+class Configurable(App, Protocol):
+    """An application whose custom runtime settings the adapter can set, for the hand-over of target mode `runtime`."""
+
+    def configure(self, settings: dict[str, str]) -> None:
+        """Add custom runtime settings, name → value, beside those there are; again changes nothing but the values."""
+
+    def unconfigure(self) -> None:
+        """Take the SourceDatabase settings away, and nothing else; the platform then starts the app again."""
+
+
+def configurable_of(profile: TargetProfile) -> Configurable | None:
+    """Return the adapter of a profile if it can set settings; None where people must."""
+    app = app_of(profile)
+    return app if isinstance(app, Configurable) else None
 
 
 def app_of(profile: TargetProfile) -> App | None:

@@ -1,7 +1,10 @@
 """An app on Azure App Service or Azure Container Apps, through Azure Resource Manager by the app's own identity."""
 
+from typing import Any
+
 from shared.apps.app import State
 from shared.azure.arm import ResourceManager
+from shared.mendix.handover import AZURE_SECRET, NAMES, PASSWORD, environment, environment_name
 from shared.settings import Application
 
 SITES, CONTAINERS = "microsoft.web/sites", "microsoft.app/containerapps"
@@ -13,14 +16,16 @@ STATES: dict[str, State] = {
     "suspended": "stopped",
     "progressing": "changing",
 }
+VARIABLES = frozenset(environment_name(name) for name in NAMES)
 
 
 class AzureApp:
-    """Starts, stops and looks at one resource."""
+    """Starts, stops and looks at one resource, and sets its runtime settings."""
 
     def __init__(self, settings: Application) -> None:
         self.resource = settings.resource_id or ""
         kind = SITES if f"/{SITES}/" in self.resource.lower() else CONTAINERS
+        self.is_site = kind == SITES
         self.version = VERSIONS[kind]
         self.property = "state" if kind == SITES else "runningStatus"
 
@@ -39,3 +44,52 @@ class AzureApp:
         """Ask for the stop."""
         with ResourceManager() as manager:
             manager.act(self.resource, "stop", self.version)
+
+    def configure(self, settings: dict[str, str]) -> None:
+        """Add environment variables; a Container App's password goes into a secret of its own."""
+        with ResourceManager() as manager:
+            if self.is_site:
+                self._set_site(manager, self._site(manager) | environment(settings))
+                return
+            secrets = [one for one in self._secrets(manager) if one["name"] != AZURE_SECRET]
+            secrets.append({"name": AZURE_SECRET, "value": settings[PASSWORD]})
+            self._set_container(manager, secrets, _variables(settings))
+
+    def unconfigure(self) -> None:
+        """Take the variables and the secret away."""
+        with ResourceManager() as manager:
+            if self.is_site:
+                present = self._site(manager)
+                self._set_site(manager, {name: value for name, value in present.items() if name not in VARIABLES})
+                return
+            secrets = [one for one in self._secrets(manager) if one["name"] != AZURE_SECRET]
+            # A secret that a revision still refers to cannot go: first the variables, then the secret.
+            self._set_container(manager, None, [])
+            self._set_container(manager, secrets, [])
+
+    def _site(self, manager: ResourceManager) -> dict[str, str]:
+        answer = manager.ask(self.resource, "config/appsettings/list", self.version)
+        return dict(answer.get("properties", {}))
+
+    def _set_site(self, manager: ResourceManager, values: dict[str, str]) -> None:
+        manager.put(f"{self.resource}/config/appsettings", self.version, {"properties": values})
+
+    def _secrets(self, manager: ResourceManager) -> list[dict[str, Any]]:
+        """Return all secrets with their values: a change of the list has to give every one of them again."""
+        return list(manager.ask(self.resource, "listSecrets", self.version).get("value", []))
+
+    def _set_container(
+        self, manager: ResourceManager, secrets: list[dict[str, Any]] | None, variables: list[dict[str, str]]
+    ) -> None:
+        first, *others = manager.look(self.resource, self.version)["properties"]["template"]["containers"]
+        kept = [one for one in first.get("env") or [] if one["name"] not in VARIABLES]
+        properties: dict[str, Any] = {"template": {"containers": [first | {"env": [*kept, *variables]}, *others]}}
+        if secrets is not None:
+            properties["configuration"] = {"secrets": secrets}
+        manager.patch(self.resource, self.version, {"properties": properties})
+
+
+def _variables(settings: dict[str, str]) -> list[dict[str, str]]:
+    hidden = environment_name(PASSWORD)
+    plain = [{"name": name, "value": value} for name, value in environment(settings).items() if name != hidden]
+    return [*plain, {"name": hidden, "secretRef": AZURE_SECRET}]

@@ -84,6 +84,18 @@ class ResourceManager:
         """Ask for an action such as `start`. TransientError ARM_BUSY while another operation is under way."""
         self._call("POST", f"{resource_id}/{action}", version)
 
+    def ask(self, resource_id: str, action: str, version: str) -> dict[str, Any]:
+        """Return what an action answers that only reads, such as `listSecrets`; the answer may hold secrets."""
+        return self._call("POST", f"{resource_id}/{action}", version)
+
+    def put(self, resource_id: str, version: str, body: dict[str, Any]) -> None:
+        """Ask for a resource to be as the body says. TransientError ARM_BUSY while another operation is under way."""
+        self._call("PUT", resource_id, version, body)
+
+    def patch(self, resource_id: str, version: str, body: dict[str, Any]) -> None:
+        """Ask for a part of a resource to be as the body says; lists are replaced whole."""
+        self._call("PATCH", resource_id, version, body)
+
     def _call(self, method: str, path: str, version: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         token = self.identity.get_token(f"{self.url}/.default").token
         try:
