@@ -3,6 +3,8 @@ metadata description = 'Everything that brings Mendix Cloud environments into th
 
 targetScope = 'resourceGroup'
 
+import { channel, channelSettings, sourceProfile, sourceSettings, targetProfile, targetSettings } from 'profiles.bicep'
+
 // --- what and where ------------------------------------------------------------------------------------------------
 
 @description('Azure region of everything.')
@@ -105,7 +107,7 @@ param taskHubName string = 'mxferry'
 @maxLength(36)
 param apiClientId string = ''
 
-// --- staging and the target's files ----------------------------------------------------------------------------------
+// --- staging and the targets' files ---------------------------------------------------------------------------------
 
 @description('Redundancy of staging and host accounts.')
 @allowed([
@@ -134,14 +136,7 @@ param stagingContainer string = 'mxferry-staging'
 @maxLength(63)
 param reportsContainer string = 'mxferry-reports'
 
-@description('Make a storage account for the target app\'s files, or use an existing one.')
-@allowed([
-  'new'
-  'existing'
-])
-param filesMode string = 'new'
-
-@description('Redundancy of a new account for the files.')
+@description('Redundancy of the account that is made for target apps\' files.')
 @allowed([
   'Standard_LRS'
   'Standard_ZRS'
@@ -149,20 +144,6 @@ param filesMode string = 'new'
   'Standard_GZRS'
 ])
 param filesRedundancy string = 'Standard_ZRS'
-
-@description('Container of the target app\'s files.')
-@minLength(3)
-@maxLength(63)
-param filesContainer string = 'files'
-
-@description('Existing account for the files.')
-@maxLength(24)
-param existingFilesAccountName string = ''
-
-@description('Resource group of that account.')
-@minLength(1)
-@maxLength(90)
-param existingFilesResourceGroup string = resourceGroup().name
 
 // --- the temporary PostgreSQL server ---------------------------------------------------------------------------------
 
@@ -224,41 +205,93 @@ param existingPostgresUser string = ''
 @description('The existing server wants a password (Key Vault secret `postgres-password`) in the place of an Entra token.')
 param existingPostgresUsesPassword bool = false
 
-@description('Azure name of an existing flexible server, for start and stop and for a private endpoint; empty for neither.')
-@maxLength(63)
-param existingPostgresServerName string = ''
+@description('Resource id of an existing flexible server, for start and stop and for a private endpoint; empty for neither.')
+@maxLength(512)
+param existingPostgresId string = ''
 
-@description('Resource group of that server.')
-@minLength(1)
-@maxLength(90)
-param existingPostgresResourceGroup string = resourceGroup().name
-
-// --- the target's database -------------------------------------------------------------------------------------------
-
-@description('Name of the target profile, as requests say it: lower-case letters, digits and hyphens.')
-@minLength(1)
-@maxLength(40)
-param targetProfile string = stage
-
-@description('Database of the target app.')
+@description('Let logins with a password in beside Entra tokens, on a new server. Target mode `runtime` needs it: a Mendix runtime reads its source by a short-lived login that the run makes.')
 @allowed([
-  'sqlserver'
-  'postgres'
+  'Disabled'
+  'Enabled'
 ])
-param targetKind string = 'sqlserver'
+param postgresPasswordAuth string = 'Disabled'
 
-@description('The target may be dropped by a rehearsal without a confirmation.')
-param targetThrowAway bool = stage == 'rehearsal'
+@secure()
+@description('Password of the server\'s built-in administrator, which a server with password logins must have. Nobody uses it: it is another one at every deployment.')
+@maxLength(128)
+param postgresUnusedPassword string = 'Mx-${newGuid()}'
 
-@description('Chunks of rows loaded at the same time.')
+@description('TLS towards the temporary server; verify-full needs its root certificate on the instance.')
+@allowed([
+  'require'
+  'verify-ca'
+  'verify-full'
+])
+param postgresSslMode string = 'require'
+
+@description('TCP port of the temporary server.')
 @minValue(1)
-@maxValue(64)
-param targetParallelChunks int = 4
+@maxValue(65535)
+param postgresPort int = 5432
 
-@description('Slices of files copied at the same time.')
+// --- profiles: what requests name -----------------------------------------------------------------------------------
+
+@description('Target environments. What exists already is named by its resource id; what is not named is made.')
+@minLength(1)
+@maxLength(20)
+param targets targetProfile[] = [
+  {
+    name: stage
+    sql: {
+      database: 'mendix'
+    }
+    files: {
+      container: 'files'
+    }
+    throwAway: stage == 'rehearsal'
+  }
+]
+
+@description('Where snapshots come from.')
+@maxLength(20)
+param sources sourceProfile[] = []
+
+@description('Who is told what happens to migrations.')
+@maxLength(20)
+param channels channel[] = []
+
+// --- new databases of targets -----------------------------------------------------------------------------------------
+
+@description('SKU of a new database; a deployment sets the database back to it.')
+@minLength(2)
+@maxLength(40)
+param sqlSkuName string = 'GP_Gen5_2'
+
+@description('Largest size of a new database, GB.')
 @minValue(1)
-@maxValue(64)
-param targetParallelFiles int = 4
+@maxValue(4096)
+param sqlMaxSizeGB int = 32
+
+@description('Collation of a new database; cannot be changed later.')
+@minLength(5)
+@maxLength(128)
+param sqlCollation string = 'SQL_Latin1_General_CP1_CI_AS'
+
+@description('Redundancy of a new database\'s back-ups.')
+@allowed([
+  'Local'
+  'Zone'
+  'Geo'
+  'GeoZone'
+])
+param sqlBackupRedundancy string = 'Local'
+
+@description('Days for which a point in time of a new database can be restored.')
+@minValue(1)
+@maxValue(35)
+param sqlBackupRetentionDays int = 7
+
+// --- how a migration goes ---------------------------------------------------------------------------------------------
 
 @description('Size of a chunk of rows in PostgreSQL, bytes.')
 @minValue(65536)
@@ -275,242 +308,11 @@ param copyStallSeconds int = 180
 @maxValue(4294967296)
 param verifySliceBytes int = 536870912
 
-@description('Keys after the load, or before it.')
-@allowed([
-  'heap-first'
-  'keys-first'
-])
-param targetLoad string = 'heap-first'
-
-@description('Make an Azure SQL database, or use an existing one.')
-@allowed([
-  'new'
-  'existing'
-])
-param sqlMode string = 'new'
-
-@description('Name of the target database.')
-@minLength(1)
-@maxLength(128)
-param sqlDatabaseName string = 'mendix'
-
-@description('SKU of a new database; a deployment sets the database back to it.')
-@minLength(2)
-@maxLength(40)
-param sqlSkuName string = 'GP_Gen5_2'
-
-@description('SKU for the time of the load, such as GP_Gen5_8; empty: never scaled.')
-@maxLength(40)
-param sqlScaleUpTo string = ''
-
-@description('Largest size of a new database, GB.')
-@minValue(1)
-@maxValue(4096)
-param sqlMaxSizeGB int = 32
-
-@description('Collation of a new database; cannot be changed later.')
-@minLength(5)
-@maxLength(128)
-param sqlCollation string = 'SQL_Latin1_General_CP1_CI_AS'
-
-@description('Redundancy of the new database\'s back-ups.')
-@allowed([
-  'Local'
-  'Zone'
-  'Geo'
-  'GeoZone'
-])
-param sqlBackupRedundancy string = 'Local'
-
-@description('Days for which a point in time of the new database can be restored.')
-@minValue(1)
-@maxValue(35)
-param sqlBackupRetentionDays int = 7
-
-@description('`Encrypt` of the ODBC driver.')
-@allowed([
-  'yes'
-  'strict'
-])
-param sqlEncrypt string = 'yes'
-
-@description('Host (or host,port) of an existing SQL Server.')
-@maxLength(253)
-param existingSqlHost string = ''
-
-@description('SQL login on an existing server, with its password in the Key Vault secret `target-sql-password`; empty: an Entra token.')
-@maxLength(128)
-param existingSqlUser string = ''
-
-@description('Azure name of an existing SQL server, for scaling and for a private endpoint; empty for neither.')
-@maxLength(63)
-param existingSqlServerName string = ''
-
-@description('Resource group of that server.')
-@minLength(1)
-@maxLength(90)
-param existingSqlResourceGroup string = resourceGroup().name
-
-@description('Host name of a PostgreSQL target, if the kind is postgres.')
-@maxLength(253)
-param targetPostgresHost string = ''
-
-@description('Database of a PostgreSQL target.')
-@minLength(1)
-@maxLength(63)
-param targetPostgresDatabase string = 'mendix'
-
-@description('Login on a PostgreSQL target; empty: the name of the app\'s identity.')
-@maxLength(63)
-param targetPostgresUser string = ''
-
-@description('The PostgreSQL target wants a password (Key Vault secret `target-postgres-password`).')
-param targetPostgresUsesPassword bool = false
-
-@description('TLS towards PostgreSQL servers; verify-full needs their root certificate on the instance.')
-@allowed([
-  'require'
-  'verify-ca'
-  'verify-full'
-])
-param postgresSslMode string = 'require'
-
-@description('TCP port of PostgreSQL servers.')
-@minValue(1)
-@maxValue(65535)
-param postgresPort int = 5432
-
-// --- sources ---------------------------------------------------------------------------------------------------------
-
-@description('Name of the source profiles, as requests say it: lower-case letters, digits and hyphens.')
-@minLength(1)
-@maxLength(40)
-param sourceProfile string = 'mendix'
-
-@description('ProjectId of the Mendix app; empty: no Mendix Cloud source.')
-@maxLength(64)
-param mendixProjectId string = ''
-
-@description('EnvironmentId whose backup is taken.')
-@maxLength(64)
-param mendixEnvironmentId string = ''
-
-@description('Mendix user of the API key.')
-@maxLength(256)
-param mendixUsername string = ''
-
-@description('AppId (sub-domain) for the Deploy API, needed to stop the source app.')
-@maxLength(128)
-param mendixAppId string = ''
-
-@description('Environment mode for the Deploy API.')
-@minLength(1)
-@maxLength(64)
-param mendixMode string = 'Production'
-
-// --- the target app ---------------------------------------------------------------------------------------------------
-
-@description('How the target app is stopped and started; empty: people do it.')
-@allowed(['', 'manual', 'webhook', 'azure', 'kubernetes', 'mendix-operator'])
-param appKind string = ''
-
-@description('Whether calls of the hook are signed with the Key Vault secret app-secret.')
-param appSigned bool = false
-
-@description('Resource id of the app on App Service or Container Apps; give the identity a role that may start and stop it.')
-@maxLength(1024)
-param appResourceId string = ''
-
-@description('Kubernetes API server.')
-@maxLength(256)
-param appServer string = ''
-
-@description('Kubernetes namespace.')
-@minLength(1)
-@maxLength(63)
-param appNamespace string = 'default'
-
-@description('Name of the Deployment or MendixApp.')
-@maxLength(253)
-param appName string = ''
-
-@description('Replicas when started.')
-@minValue(1)
-@maxValue(50)
-param appReplicas int = 1
-
-@description('Certificate authority of the API server, PEM; empty: a public one.')
-@maxLength(8192)
-param appCertificateAuthority string = ''
-
-@description('Admin port of the Mendix runtime (m2ee), for smoke checks; its password is the Key Vault secret app-admin-password. Empty: none.')
-@maxLength(256)
-param appAdminUrl string = ''
-
-// --- telling what happens --------------------------------------------------------------------------------------------
-
-@description('Form of the messages about migrations; empty: none are sent.')
-@allowed(['', 'teams', 'slack', 'cloudevents', 'mail'])
-param notifyKind string = ''
-
-@description('Name of that channel: lower-case letters, digits and hyphens.')
-@minLength(1)
-@maxLength(40)
-param notifyChannel string = 'team'
-
-@description('Who reads it: chooses the wording, and the events if none are named.')
-@allowed(['users', 'team', 'management'])
-param notifyAudience string = 'team'
-
-@description('Event names parted by commas; those of the audience if empty.')
-@maxLength(512)
-param notifyEvents string = ''
-
-@description('Whether the messages of `cloudevents` are signed with the Key Vault secret notify-secret.')
-param notifySigned bool = false
-
-@description('Azure Communication Services endpoint, for mail.')
-@maxLength(256)
-param notifyMailEndpoint string = ''
-
-@description('Sender address, from a verified domain, for mail.')
-@maxLength(256)
-param notifyMailSender string = ''
-
-@description('Addresses that mail goes to, parted by commas.')
-@maxLength(2048)
-param notifyMailRecipients string = ''
-
-@description('Existing storage account that holds snapshots; empty: none.')
-@maxLength(24)
-param sourceAccountName string = ''
-
-@description('Resource group of that account.')
-@minLength(1)
-@maxLength(90)
-param sourceAccountResourceGroup string = resourceGroup().name
-
 // --- secrets, into Key Vault -------------------------------------------------------------------------------------------
 
 @secure()
-@description('Mendix API key; empty: put it into the vault later.')
-@maxLength(2048)
-param mendixApiKey string = ''
-
-@secure()
-@description('Password of the SQL login of an existing target.')
-@maxLength(2048)
-param targetSqlPassword string = ''
-
-@secure()
-@description('Password of a PostgreSQL target.')
-@maxLength(2048)
-param targetPostgresPassword string = ''
-
-@secure()
-@description('Password of an existing temporary PostgreSQL server.')
-@maxLength(2048)
-param postgresPassword string = ''
+@description('Secrets by their names, such as `source-<profile>-api-key` (profiles.bicep names them); those that are not given are put into the vault later, with `az keyvault secret set`.')
+param secrets object = {}
 
 // --- rehearsals and people -----------------------------------------------------------------------------------------
 
@@ -548,12 +350,57 @@ var tags = {
 }
 
 var newPostgres = postgresMode == 'new'
-var newSql = targetKind == 'sqlserver' && sqlMode == 'new'
-var newFiles = filesMode == 'new'
+var managedPostgres = newPostgres || !empty(existingPostgresId)
 var withScheduler = durableBackend == 'DurableTaskScheduler'
-var managedPostgres = newPostgres || !empty(existingPostgresServerName)
-var managedSql = newSql || (targetKind == 'sqlserver' && !empty(existingSqlServerName))
-var scaling = managedSql && !empty(sqlScaleUpTo)
+var filesAccountName = '${prefix}files${suffix}'
+var postgresName = '${prefix}-pg-${suffix}'
+var sqlServerName = '${prefix}-sql-${suffix}'
+var filesAccountId = resourceId('Microsoft.Storage/storageAccounts', filesAccountName)
+var postgresId = newPostgres ? resourceId('Microsoft.DBforPostgreSQL/flexibleServers', postgresName) : existingPostgresId
+var sqlServerId = resourceId('Microsoft.Sql/servers', sqlServerName)
+var temporaryServers = managedPostgres ? [postgresId] : []
+
+// What the targets name, and what they leave to be made.
+var sqlTargets = filter(targets, one => one.?sql != null && one.?sql.?host == null)
+var newDatabases = union(
+  [],
+  map(filter(sqlTargets, one => one.?sql.?serverId == null), one => one.?sql.?database ?? '')
+)
+var newSql = !empty(newDatabases)
+var existingSqlServers = union([], map(filter(sqlTargets, one => one.?sql.?serverId != null), one => one.?sql.?serverId ?? ''))
+var scaledDatabases = union(
+  [],
+  map(
+    filter(sqlTargets, one => one.?sql.?scaleUpTo != null),
+    one => '${one.?sql.?serverId ?? sqlServerId}/databases/${one.?sql.?database ?? ''}'
+  )
+)
+var existingPostgresServers = union(
+  newPostgres || empty(existingPostgresId) ? [] : [existingPostgresId],
+  map(filter(targets, one => one.?postgres.?serverId != null), one => one.?postgres.?serverId ?? '')
+)
+var newContainers = union([], map(filter(targets, one => one.files.?accountId == null), one => one.files.container))
+var newFiles = !empty(newContainers)
+var targetContainers = union(
+  [],
+  map(
+    targets,
+    one => '${one.files.?accountId ?? filesAccountId}/blobServices/default/containers/${one.files.container}'
+  )
+)
+var sourceAccounts = union([], map(filter(sources, one => one.?accountId != null), one => one.?accountId ?? ''))
+var existingAccounts = union(
+  sourceAccounts,
+  map(filter(targets, one => one.files.?accountId != null), one => one.files.?accountId ?? '')
+)
+var azureApps = union([], map(filter(targets, one => one.?app.?resourceId != null), one => one.?app.?resourceId ?? ''))
+var appsThatTakeSettings = map(
+  filter(targets, one => one.?app.?takesSettings == true),
+  one => one.?app.?resourceId ?? ''
+)
+var webApps = filter(azureApps, id => contains(toLower(id), '/microsoft.web/sites/'))
+var containerApps = filter(azureApps, id => contains(toLower(id), '/microsoft.app/containerapps/'))
+var mailServices = union([], map(filter(channels, one => one.?serviceId != null), one => one.?serviceId ?? ''))
 
 // --- the parts -------------------------------------------------------------------------------------------------------
 
@@ -657,11 +504,9 @@ module files 'modules/storage.bicep' = if (newFiles) {
   name: 'files'
   params: {
     location: location
-    name: '${prefix}files${suffix}'
+    name: filesAccountName
     skuName: filesRedundancy
-    containers: [
-      filesContainer
-    ]
+    containers: newContainers
     softDelete: true
     endpointGroups: [
       'blob'
@@ -676,41 +521,27 @@ module files 'modules/storage.bicep' = if (newFiles) {
   }
 }
 
-module existingFilesEndpoint 'modules/endpoint.bicep' = if (!newFiles && !publicAccess) {
-  name: 'existing-files-endpoint'
-  params: {
-    location: location
-    name: '${name}-files'
-    resourceId: resourceId(existingFilesResourceGroup, 'Microsoft.Storage/storageAccounts', existingFilesAccountName)
-    groupId: 'blob'
-    subnetId: endpointsSubnetId
-    privateDnsZoneId: blobZoneId
-    tags: tags
+module accountEndpoints 'modules/endpoint.bicep' = [
+  for id in (publicAccess ? [] : existingAccounts): {
+    name: 'account-endpoint-${uniqueString(id)}'
+    params: {
+      location: location
+      name: '${name}-blob-${uniqueString(id)}'
+      resourceId: id
+      groupId: 'blob'
+      subnetId: endpointsSubnetId
+      privateDnsZoneId: blobZoneId
+      tags: tags
+    }
   }
-}
-
-module sourceEndpoint 'modules/endpoint.bicep' = if (!empty(sourceAccountName) && !publicAccess) {
-  name: 'source-endpoint'
-  params: {
-    location: location
-    name: '${name}-source'
-    resourceId: resourceId(sourceAccountResourceGroup, 'Microsoft.Storage/storageAccounts', sourceAccountName)
-    groupId: 'blob'
-    subnetId: endpointsSubnetId
-    privateDnsZoneId: blobZoneId
-    tags: tags
-  }
-}
+]
 
 module keyVault 'modules/keyvault.bicep' = {
   name: 'keyvault'
   params: {
     location: location
     name: '${prefix}-kv-${suffix}'
-    mendixApiKey: mendixApiKey
-    targetSqlPassword: targetSqlPassword
-    targetPostgresPassword: targetPostgresPassword
-    postgresPassword: postgresPassword
+    secrets: secrets
     privateDnsZoneId: vaultZoneId
     endpointsSubnetId: endpointsSubnetId
     publicAccess: publicAccess
@@ -723,8 +554,10 @@ module postgres 'modules/postgres.bicep' = if (newPostgres) {
   name: 'postgres'
   params: {
     location: location
-    name: '${prefix}-pg-${suffix}'
+    name: postgresName
     version: postgresVersion
+    passwordAuth: postgresPasswordAuth
+    unusedPassword: postgresUnusedPassword
     skuName: postgresSkuName
     skuTier: postgresSkuTier
     storageSizeGB: postgresStorageSizeGB
@@ -741,25 +574,27 @@ module postgres 'modules/postgres.bicep' = if (newPostgres) {
   }
 }
 
-module existingPostgresEndpoint 'modules/endpoint.bicep' = if (!newPostgres && managedPostgres && !publicAccess) {
-  name: 'existing-postgres-endpoint'
-  params: {
-    location: location
-    name: '${name}-postgres'
-    resourceId: resourceId(existingPostgresResourceGroup, 'Microsoft.DBforPostgreSQL/flexibleServers', existingPostgresServerName)
-    groupId: 'postgresqlServer'
-    subnetId: endpointsSubnetId
-    privateDnsZoneId: postgresZoneId
-    tags: tags
+module postgresEndpoints 'modules/endpoint.bicep' = [
+  for id in (publicAccess ? [] : existingPostgresServers): {
+    name: 'postgres-endpoint-${uniqueString(id)}'
+    params: {
+      location: location
+      name: '${name}-postgres-${uniqueString(id)}'
+      resourceId: id
+      groupId: 'postgresqlServer'
+      subnetId: endpointsSubnetId
+      privateDnsZoneId: postgresZoneId
+      tags: tags
+    }
   }
-}
+]
 
 module sql 'modules/sql.bicep' = if (newSql) {
   name: 'sql'
   params: {
     location: location
-    serverName: '${prefix}-sql-${suffix}'
-    databaseName: sqlDatabaseName
+    serverName: sqlServerName
+    databaseNames: newDatabases
     skuName: sqlSkuName
     maxSizeGB: sqlMaxSizeGB
     collation: sqlCollation
@@ -776,18 +611,20 @@ module sql 'modules/sql.bicep' = if (newSql) {
   }
 }
 
-module existingSqlEndpoint 'modules/endpoint.bicep' = if (!newSql && managedSql && !publicAccess) {
-  name: 'existing-sql-endpoint'
-  params: {
-    location: location
-    name: '${name}-sql'
-    resourceId: resourceId(existingSqlResourceGroup, 'Microsoft.Sql/servers', existingSqlServerName)
-    groupId: 'sqlServer'
-    subnetId: endpointsSubnetId
-    privateDnsZoneId: sqlZoneId
-    tags: tags
+module sqlEndpoints 'modules/endpoint.bicep' = [
+  for id in (publicAccess ? [] : existingSqlServers): {
+    name: 'sql-endpoint-${uniqueString(id)}'
+    params: {
+      location: location
+      name: '${name}-sql-${uniqueString(id)}'
+      resourceId: id
+      groupId: 'sqlServer'
+      subnetId: endpointsSubnetId
+      privateDnsZoneId: sqlZoneId
+      tags: tags
+    }
   }
-}
+]
 
 module scheduler 'modules/scheduler.bicep' = if (withScheduler) {
   name: 'scheduler'
@@ -816,43 +653,101 @@ module roles 'modules/roles.bicep' = {
   }
 }
 
-module roleTargetBlobs 'modules/roletargetblobs.bicep' = {
-  name: 'role-target-blobs'
-  scope: resourceGroup(newFiles ? resourceGroup().name : existingFilesResourceGroup)
-  params: {
-    principalId: identity.outputs.principalId
-    accountName: newFiles ? files!.outputs.name : existingFilesAccountName
-    containerName: filesContainer
+// A resource id has its subscription at 2, its resource group at 4, its name at 8, and the name of a part at 10 or 12.
+module roleTargetBlobs 'modules/roletargetblobs.bicep' = [
+  for id in targetContainers: {
+    name: 'role-target-blobs-${uniqueString(id)}'
+    scope: resourceGroup(split(id, '/')[2], split(id, '/')[4])
+    params: {
+      principalId: identity.outputs.principalId
+      accountName: split(id, '/')[8]
+      containerName: split(id, '/')[12]
+    }
+    dependsOn: [
+      files
+    ]
   }
-}
+]
 
-module roleSourceBlobs 'modules/rolesourceblobs.bicep' = if (!empty(sourceAccountName)) {
-  name: 'role-source-blobs'
-  scope: resourceGroup(sourceAccountResourceGroup)
-  params: {
-    principalId: identity.outputs.principalId
-    accountName: sourceAccountName
+module roleSourceBlobs 'modules/rolesourceblobs.bicep' = [
+  for id in sourceAccounts: {
+    name: 'role-source-blobs-${uniqueString(id)}'
+    scope: resourceGroup(split(id, '/')[2], split(id, '/')[4])
+    params: {
+      principalId: identity.outputs.principalId
+      accountName: split(id, '/')[8]
+    }
   }
-}
+]
 
-module rolePostgres 'modules/rolepostgres.bicep' = if (managedPostgres) {
-  name: 'role-postgres'
-  scope: resourceGroup(newPostgres ? resourceGroup().name : existingPostgresResourceGroup)
-  params: {
-    principalId: identity.outputs.principalId
-    serverName: newPostgres ? postgres!.outputs.name : existingPostgresServerName
+module rolePostgres 'modules/rolepostgres.bicep' = [
+  for id in temporaryServers: {
+    name: 'role-postgres-${uniqueString(id)}'
+    scope: resourceGroup(split(id, '/')[2], split(id, '/')[4])
+    params: {
+      principalId: identity.outputs.principalId
+      serverName: split(id, '/')[8]
+    }
+    dependsOn: [
+      postgres
+    ]
   }
-}
+]
 
-module roleSql 'modules/rolesql.bicep' = if (scaling) {
-  name: 'role-sql'
-  scope: resourceGroup(newSql ? resourceGroup().name : existingSqlResourceGroup)
-  params: {
-    principalId: identity.outputs.principalId
-    serverName: newSql ? sql!.outputs.serverName : existingSqlServerName
-    databaseName: sqlDatabaseName
+// One after the other, here and below: those of one resource group share a role definition.
+@batchSize(1)
+module roleSql 'modules/rolesql.bicep' = [
+  for id in scaledDatabases: {
+    name: 'role-sql-${uniqueString(id)}'
+    scope: resourceGroup(split(id, '/')[2], split(id, '/')[4])
+    params: {
+      principalId: identity.outputs.principalId
+      serverName: split(id, '/')[8]
+      databaseName: split(id, '/')[10]
+    }
+    dependsOn: [
+      sql
+    ]
   }
-}
+]
+
+@batchSize(1)
+module roleWebApps 'modules/rolewebapp.bicep' = [
+  for id in webApps: {
+    name: 'role-web-app-${uniqueString(id)}'
+    scope: resourceGroup(split(id, '/')[2], split(id, '/')[4])
+    params: {
+      principalId: identity.outputs.principalId
+      appName: split(id, '/')[8]
+      takesSettings: contains(appsThatTakeSettings, id)
+    }
+  }
+]
+
+@batchSize(1)
+module roleContainerApps 'modules/rolecontainerapp.bicep' = [
+  for id in containerApps: {
+    name: 'role-container-app-${uniqueString(id)}'
+    scope: resourceGroup(split(id, '/')[2], split(id, '/')[4])
+    params: {
+      principalId: identity.outputs.principalId
+      appName: split(id, '/')[8]
+      takesSettings: contains(appsThatTakeSettings, id)
+    }
+  }
+]
+
+@batchSize(1)
+module roleMail 'modules/rolemail.bicep' = [
+  for id in mailServices: {
+    name: 'role-mail-${uniqueString(id)}'
+    scope: resourceGroup(split(id, '/')[2], split(id, '/')[4])
+    params: {
+      principalId: identity.outputs.principalId
+      serviceName: split(id, '/')[8]
+    }
+  }
+]
 
 module roleScheduler 'modules/rolescheduler.bicep' = if (withScheduler) {
   name: 'role-scheduler'
@@ -863,8 +758,6 @@ module roleScheduler 'modules/rolescheduler.bicep' = if (withScheduler) {
 }
 
 // --- app settings: exactly those that shared/settings.py reads, and those of the host (docs/settings.md) --------------
-
-var secretsUri = '${keyVault.outputs.uri}secrets/'
 
 var hostSettings = {
   AzureWebJobsStorage__credential: 'managedidentity'
@@ -911,171 +804,34 @@ var ownSettings = {
 
 var postgresPowerSettings = managedPostgres
   ? {
-      POSTGRES__RESOURCE_ID: newPostgres
-        ? postgres!.outputs.id
-        : resourceId(existingPostgresResourceGroup, 'Microsoft.DBforPostgreSQL/flexibleServers', existingPostgresServerName)
+      POSTGRES__RESOURCE_ID: postgresId
     }
   : {}
 
 var postgresPasswordSettings = !newPostgres && existingPostgresUsesPassword
   ? {
-      POSTGRES__PASSWORD: '@Microsoft.KeyVault(SecretUri=${secretsUri}postgres-password/)'
+      POSTGRES__PASSWORD: '@Microsoft.KeyVault(SecretUri=${keyVault.outputs.uri}secrets/postgres-password/)'
     }
   : {}
 
-var target = 'TARGET__${toUpper(replace(targetProfile, '-', '_'))}__'
-
-var targetSettings = {
-  '${target}KIND': targetKind
-  '${target}THROW_AWAY': string(targetThrowAway)
-  '${target}MAX_PARALLEL_CHUNKS': string(targetParallelChunks)
-  '${target}MAX_PARALLEL_FILES': string(targetParallelFiles)
-  '${target}LOAD': targetLoad
-  '${target}BLOB__ACCOUNT_URL': newFiles ? files!.outputs.blobEndpoint : 'https://${existingFilesAccountName}.blob.${environment().suffixes.storage}/'
-  '${target}BLOB__CONTAINER': filesContainer
+var made = {
+  vaultUri: keyVault.outputs.uri
+  identityName: identity.outputs.name
+  sqlServerId: sqlServerId
+  filesEndpoint: newFiles ? files!.outputs.blobEndpoint : ''
+  storageSuffix: environment().suffixes.storage
+  sqlSuffix: environment().suffixes.sqlServerHostname
 }
 
-var targetSqlSettings = targetKind == 'sqlserver'
-  ? {
-      '${target}SQL__SERVER': newSql ? sql!.outputs.host : existingSqlHost
-      '${target}SQL__DATABASE': sqlDatabaseName
-      '${target}SQL__ENCRYPT': sqlEncrypt
-    }
-  : {}
-
-var targetSqlLoginSettings = targetKind == 'sqlserver' && !newSql && !empty(existingSqlUser)
-  ? {
-      '${target}SQL__USER': existingSqlUser
-      '${target}SQL__PASSWORD': '@Microsoft.KeyVault(SecretUri=${secretsUri}target-sql-password/)'
-    }
-  : {}
-
-var targetSqlScaleSettings = scaling
-  ? {
-      '${target}SQL__RESOURCE_ID': newSql
-        ? sql!.outputs.databaseId
-        : resourceId(existingSqlResourceGroup, 'Microsoft.Sql/servers/databases', existingSqlServerName, sqlDatabaseName)
-      '${target}SQL__SCALE_UP_TO': sqlScaleUpTo
-    }
-  : {}
-
-var targetPostgresSettings = targetKind == 'postgres'
-  ? {
-      '${target}POSTGRES__HOST': targetPostgresHost
-      '${target}POSTGRES__PORT': string(postgresPort)
-      '${target}POSTGRES__USER': empty(targetPostgresUser) ? identity.outputs.name : targetPostgresUser
-      '${target}POSTGRES__DATABASE': targetPostgresDatabase
-      '${target}POSTGRES__SSLMODE': postgresSslMode
-    }
-  : {}
-
-var targetPostgresPasswordSettings = targetKind == 'postgres' && targetPostgresUsesPassword
-  ? {
-      '${target}POSTGRES__PASSWORD': '@Microsoft.KeyVault(SecretUri=${secretsUri}target-postgres-password/)'
-    }
-  : {}
-
-var source = 'SOURCE__${toUpper(replace(sourceProfile, '-', '_'))}__'
-
-var mendixSettings = empty(mendixProjectId)
-  ? {}
-  : {
-      '${source}MENDIX_CLOUD__PROJECT_ID': mendixProjectId
-      '${source}MENDIX_CLOUD__ENVIRONMENT_ID': mendixEnvironmentId
-      '${source}MENDIX_CLOUD__USERNAME': mendixUsername
-      '${source}MENDIX_CLOUD__API_KEY': '@Microsoft.KeyVault(SecretUri=${secretsUri}mendix-api-key/)'
-      '${source}MENDIX_CLOUD__MODE': mendixMode
-    }
-
-var mendixAppSettings = empty(mendixProjectId) || empty(mendixAppId)
-  ? {}
-  : {
-      '${source}MENDIX_CLOUD__APP_ID': mendixAppId
-    }
-
-var sourceBlobSettings = empty(sourceAccountName)
-  ? {}
-  : {
-      '${source}BLOB__ACCOUNT_URL': 'https://${sourceAccountName}.blob.${environment().suffixes.storage}/'
-    }
-
-var appKindSettings = empty(appKind)
-  ? {}
-  : {
-      '${target}APP__KIND': appKind
-    }
-
-var appHookSettings = appKind == 'webhook'
-  ? {
-      '${target}APP__URL': '@Microsoft.KeyVault(SecretUri=${secretsUri}app-url/)'
-    }
-  : {}
-
-var appSecretSettings = appKind == 'webhook' && appSigned
-  ? {
-      '${target}APP__SECRET': '@Microsoft.KeyVault(SecretUri=${secretsUri}app-secret/)'
-    }
-  : {}
-
-var appAzureSettings = appKind == 'azure'
-  ? {
-      '${target}APP__RESOURCE_ID': appResourceId
-    }
-  : {}
-
-var appClusterSettings = appKind == 'kubernetes' || appKind == 'mendix-operator'
-  ? {
-      '${target}APP__SERVER': appServer
-      '${target}APP__NAMESPACE': appNamespace
-      '${target}APP__NAME': appName
-      '${target}APP__REPLICAS': string(appReplicas)
-      '${target}APP__TOKEN': '@Microsoft.KeyVault(SecretUri=${secretsUri}app-token/)'
-    }
-  : {}
-
-var appAdminSettings = empty(appAdminUrl)
-  ? {}
-  : {
-      '${target}APP__ADMIN_URL': appAdminUrl
-      '${target}APP__ADMIN_PASSWORD': '@Microsoft.KeyVault(SecretUri=${secretsUri}app-admin-password/)'
-    }
-
-var appTrustSettings = empty(appCertificateAuthority)
-  ? {}
-  : {
-      '${target}APP__CA': appCertificateAuthority
-    }
-
-var notify = 'NOTIFY__${toUpper(replace(notifyChannel, '-', '_'))}__'
-
-var notifySettings = empty(notifyKind)
-  ? {}
-  : {
-      '${notify}KIND': notifyKind
-      '${notify}AUDIENCE': notifyAudience
-      '${notify}EVENTS': notifyEvents
-    }
-
-// The address of a webhook is the permission to post to it.
-var notifyWebhookSettings = empty(notifyKind) || notifyKind == 'mail'
-  ? {}
-  : {
-      '${notify}URL': '@Microsoft.KeyVault(SecretUri=${secretsUri}notify-url/)'
-    }
-
-var notifySecretSettings = notifyKind == 'cloudevents' && notifySigned
-  ? {
-      '${notify}SECRET': '@Microsoft.KeyVault(SecretUri=${secretsUri}notify-secret/)'
-    }
-  : {}
-
-var notifyMailSettings = notifyKind == 'mail'
-  ? {
-      '${notify}ENDPOINT': notifyMailEndpoint
-      '${notify}SENDER': notifyMailSender
-      '${notify}RECIPIENTS': notifyMailRecipients
-    }
-  : {}
+var profileSettings = reduce(
+  concat(
+    map(targets, one => targetSettings(one, made)),
+    map(sources, one => sourceSettings(one, made)),
+    map(channels, one => channelSettings(one, made))
+  ),
+  {},
+  (all, next) => union(all, next)
+)
 
 module functions 'modules/functions.bicep' = {
   name: 'functions'
@@ -1096,26 +852,7 @@ module functions 'modules/functions.bicep' = {
       ownSettings,
       postgresPowerSettings,
       postgresPasswordSettings,
-      targetSettings,
-      targetSqlSettings,
-      targetSqlLoginSettings,
-      targetSqlScaleSettings,
-      targetPostgresSettings,
-      targetPostgresPasswordSettings,
-      mendixSettings,
-      mendixAppSettings,
-      sourceBlobSettings,
-      appKindSettings,
-      appHookSettings,
-      appSecretSettings,
-      appAzureSettings,
-      appClusterSettings,
-      appTrustSettings,
-      appAdminSettings,
-      notifySettings,
-      notifyWebhookSettings,
-      notifySecretSettings,
-      notifyMailSettings
+      profileSettings
     )
     functionsSubnetId: functionsSubnetId
     endpointsSubnetId: endpointsSubnetId
@@ -1169,11 +906,11 @@ output IDENTITY_NAME string = identity.outputs.name
 @description('Client id of the app\'s identity.')
 output IDENTITY_CLIENT_ID string = identity.outputs.clientId
 
-@description('To be run once in the target database by its Entra administrator.')
-output SQL_CREATE_USER string = 'CREATE USER [${identity.outputs.name}] FROM EXTERNAL PROVIDER; ALTER ROLE db_owner ADD MEMBER [${identity.outputs.name}];'
+@description('To be run once in a new target database by its Entra administrator, unless the app may do it itself (POST /api/setup).')
+output SQL_CREATE_USER string = 'CREATE USER [${identity.outputs.name}] FROM EXTERNAL PROVIDER; GRANT ALTER, CREATE PROCEDURE, CREATE TABLE, DELETE, EXECUTE, INSERT, REFERENCES, SELECT, UPDATE, VIEW DATABASE STATE TO [${identity.outputs.name}];'
 
-@description('Host of the target\'s SQL Server; empty for a PostgreSQL target.')
-output SQL_HOST string = targetKind != 'sqlserver' ? '' : newSql ? sql!.outputs.host : existingSqlHost
+@description('Host of the new Azure SQL server; empty if none is made.')
+output SQL_HOST string = newSql ? sql!.outputs.host : ''
 
 @description('Host of the temporary PostgreSQL server.')
 output POSTGRES_HOST string = newPostgres ? postgres!.outputs.host : existingPostgresHost

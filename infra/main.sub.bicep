@@ -3,6 +3,8 @@ metadata description = 'Makes the resource group and deploys main.bicep into it,
 
 targetScope = 'subscription'
 
+import { channel, sourceProfile, targetProfile } from 'profiles.bicep'
+
 @description('Azure region of everything.')
 @minLength(3)
 @metadata({
@@ -60,22 +62,33 @@ param administratorType string = 'Group'
 ])
 param durableBackend string = 'AzureStorage'
 
-@description('ProjectId of the Mendix app; empty: no Mendix Cloud source.')
-@maxLength(64)
-param mendixProjectId string = ''
+@description('Target environments. What exists already is named by its resource id; what is not named is made.')
+@minLength(1)
+@maxLength(20)
+param targets targetProfile[] = [
+  {
+    name: stage
+    sql: {
+      database: 'mendix'
+    }
+    files: {
+      container: 'files'
+    }
+    throwAway: stage == 'rehearsal'
+  }
+]
 
-@description('EnvironmentId whose backup is taken.')
-@maxLength(64)
-param mendixEnvironmentId string = ''
+@description('Where snapshots come from.')
+@maxLength(20)
+param sources sourceProfile[] = []
 
-@description('Mendix user of the API key.')
-@maxLength(256)
-param mendixUsername string = ''
+@description('Who is told what happens to migrations.')
+@maxLength(20)
+param channels channel[] = []
 
 @secure()
-@description('Mendix API key; empty: put it into the vault later.')
-@maxLength(2048)
-param mendixApiKey string = ''
+@description('Secrets by their names, such as `source-<profile>-api-key`; those that are not given are put into the vault later.')
+param secrets object = {}
 
 @description('Mail addresses that are told about failures.')
 @maxLength(20)
@@ -104,10 +117,10 @@ module app 'main.bicep' = {
     administratorObjectId: administratorObjectId
     administratorType: administratorType
     durableBackend: durableBackend
-    mendixProjectId: mendixProjectId
-    mendixEnvironmentId: mendixEnvironmentId
-    mendixUsername: mendixUsername
-    mendixApiKey: mendixApiKey
+    targets: targets
+    sources: sources
+    channels: channels
+    secrets: secrets
     alertMailAddresses: alertMailAddresses
   }
 }
@@ -124,8 +137,8 @@ output SERVICE_API_URI string = app.outputs.SERVICE_API_URI
 @description('Key Vault, for `az keyvault secret set`.')
 output AZURE_KEY_VAULT_NAME string = app.outputs.AZURE_KEY_VAULT_NAME
 
-@description('To be run once in the target database by its Entra administrator.')
+@description('To be run once in a new target database by its Entra administrator, unless the app may do it itself (POST /api/setup).')
 output SQL_CREATE_USER string = app.outputs.SQL_CREATE_USER
 
-@description('Host of the target\'s SQL Server.')
+@description('Host of the new Azure SQL server; empty if none is made.')
 output SQL_HOST string = app.outputs.SQL_HOST

@@ -9,6 +9,15 @@ param administratorName = readEnvironmentVariable('MXFERRY_ADMIN_NAME', 'mxferry
 param administratorObjectId = readEnvironmentVariable('MXFERRY_ADMIN_OBJECT_ID', readEnvironmentVariable('AZURE_PRINCIPAL_ID', '00000000-0000-0000-0000-000000000000'))
 param administratorType = readEnvironmentVariable('MXFERRY_ADMIN_TYPE', 'Group')
 param durableBackend = readEnvironmentVariable('MXFERRY_DURABLE_BACKEND', 'AzureStorage')
-param mendixProjectId = readEnvironmentVariable('MENDIX_PROJECT_ID', '')
-param mendixEnvironmentId = readEnvironmentVariable('MENDIX_ENVIRONMENT_ID', '')
-param mendixUsername = readEnvironmentVariable('MENDIX_USERNAME', '')
+param sources = empty(readEnvironmentVariable('MENDIX_PROJECT_ID', ''))
+  ? []
+  : [
+      {
+        name: 'mendix'
+        mendixCloud: {
+          projectId: readEnvironmentVariable('MENDIX_PROJECT_ID', '')
+          environmentId: readEnvironmentVariable('MENDIX_ENVIRONMENT_ID', '')
+          username: readEnvironmentVariable('MENDIX_USERNAME', '')
+        }
+      }
+    ]

@@ -1,6 +1,6 @@
 using './main.bicep'
 
-// Sized for a migration window; the target stays, everything else is torn down after the cut-over (docs/deploy.md).
+// Sized for a migration window; the targets stay, everything else is torn down after the cut-over (docs/deploy.md).
 param environmentName = 'production'
 param stage = 'production'
 param administratorName = readEnvironmentVariable('MXFERRY_ADMIN_NAME', 'mxferry-administrators')
@@ -12,13 +12,47 @@ param postgresSkuName = 'Standard_D4ds_v5'
 param postgresSkuTier = 'GeneralPurpose'
 param postgresStorageSizeGB = 256
 param sqlSkuName = 'GP_Gen5_4'
-param sqlScaleUpTo = 'GP_Gen5_12'
 param sqlMaxSizeGB = 256
 param sqlBackupRedundancy = 'Zone'
 param sqlBackupRetentionDays = 14
-param targetParallelChunks = 8
-param targetParallelFiles = 8
 param logRetentionDays = 90
-param mendixProjectId = readEnvironmentVariable('MENDIX_PROJECT_ID', '')
-param mendixEnvironmentId = readEnvironmentVariable('MENDIX_ENVIRONMENT_ID', '')
-param mendixUsername = readEnvironmentVariable('MENDIX_USERNAME', '')
+// The last rehearsals go on to a throw-away target of the same sizes, beside the one that stays.
+param targets = [
+  {
+    name: 'production'
+    sql: {
+      database: 'mendix'
+      scaleUpTo: 'GP_Gen5_12'
+    }
+    files: {
+      container: 'files'
+    }
+    parallelChunks: 8
+    parallelFiles: 8
+  }
+  {
+    name: 'dress-rehearsal'
+    sql: {
+      database: 'mendix-rehearsal'
+      scaleUpTo: 'GP_Gen5_12'
+    }
+    files: {
+      container: 'files-rehearsal'
+    }
+    throwAway: true
+    parallelChunks: 8
+    parallelFiles: 8
+  }
+]
+param sources = empty(readEnvironmentVariable('MENDIX_PROJECT_ID', ''))
+  ? []
+  : [
+      {
+        name: 'mendix'
+        mendixCloud: {
+          projectId: readEnvironmentVariable('MENDIX_PROJECT_ID', '')
+          environmentId: readEnvironmentVariable('MENDIX_ENVIRONMENT_ID', '')
+          username: readEnvironmentVariable('MENDIX_USERNAME', '')
+        }
+      }
+    ]

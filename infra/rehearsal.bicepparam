@@ -10,9 +10,30 @@ param postgresSkuName = 'Standard_B2s'
 param postgresSkuTier = 'Burstable'
 param postgresStorageSizeGB = 64
 param sqlSkuName = 'GP_Gen5_2'
-param sqlScaleUpTo = 'GP_Gen5_8'
 param sqlMaxSizeGB = 32
 param stagingExpiryDays = 7
-param mendixProjectId = readEnvironmentVariable('MENDIX_PROJECT_ID', '')
-param mendixEnvironmentId = readEnvironmentVariable('MENDIX_ENVIRONMENT_ID', '')
-param mendixUsername = readEnvironmentVariable('MENDIX_USERNAME', '')
+param targets = [
+  {
+    name: 'rehearsal'
+    sql: {
+      database: 'mendix'
+      scaleUpTo: 'GP_Gen5_8'
+    }
+    files: {
+      container: 'files'
+    }
+    throwAway: true
+  }
+]
+param sources = empty(readEnvironmentVariable('MENDIX_PROJECT_ID', ''))
+  ? []
+  : [
+      {
+        name: 'mendix'
+        mendixCloud: {
+          projectId: readEnvironmentVariable('MENDIX_PROJECT_ID', '')
+          environmentId: readEnvironmentVariable('MENDIX_ENVIRONMENT_ID', '')
+          username: readEnvironmentVariable('MENDIX_USERNAME', '')
+        }
+      }
+    ]

@@ -1,4 +1,4 @@
-metadata description = 'Key Vault for the few secrets that no identity can replace: the Mendix API key and passwords of existing servers.'
+metadata description = 'Key Vault for the few secrets that no identity can replace: API keys, passwords of existing servers, addresses of webhooks.'
 
 @description('Azure region.')
 @minLength(3)
@@ -10,24 +10,8 @@ param location string
 param name string
 
 @secure()
-@description('Mendix API key; empty: put it in later with `az keyvault secret set`.')
-@maxLength(2048)
-param mendixApiKey string = ''
-
-@secure()
-@description('Password of the SQL login of an existing target; empty: put it in later, or none is used.')
-@maxLength(2048)
-param targetSqlPassword string = ''
-
-@secure()
-@description('Password of a PostgreSQL target; empty: put it in later, or none is used.')
-@maxLength(2048)
-param targetPostgresPassword string = ''
-
-@secure()
-@description('Password of an existing temporary PostgreSQL server; empty: put it in later, or none is used.')
-@maxLength(2048)
-param postgresPassword string = ''
+@description('Secrets by their names; those that are not given are put in later with `az keyvault secret set`.')
+param secrets object
 
 @description('Private DNS zone; empty for none.')
 @maxLength(512)
@@ -69,41 +53,15 @@ resource vault 'Microsoft.KeyVault/vaults@2024-11-01' = {
   }
 }
 
-resource mendixApiKeySecret 'Microsoft.KeyVault/vaults/secrets@2024-11-01' = if (!empty(mendixApiKey)) {
-  parent: vault
-  name: 'mendix-api-key'
-  properties: {
-    value: mendixApiKey
-    contentType: 'Mendix API key'
+resource values 'Microsoft.KeyVault/vaults/secrets@2024-11-01' = [
+  for secret in items(secrets): {
+    parent: vault
+    name: secret.key
+    properties: {
+      value: secret.value
+    }
   }
-}
-
-resource targetSqlPasswordSecret 'Microsoft.KeyVault/vaults/secrets@2024-11-01' = if (!empty(targetSqlPassword)) {
-  parent: vault
-  name: 'target-sql-password'
-  properties: {
-    value: targetSqlPassword
-    contentType: 'SQL login'
-  }
-}
-
-resource targetPostgresPasswordSecret 'Microsoft.KeyVault/vaults/secrets@2024-11-01' = if (!empty(targetPostgresPassword)) {
-  parent: vault
-  name: 'target-postgres-password'
-  properties: {
-    value: targetPostgresPassword
-    contentType: 'PostgreSQL login'
-  }
-}
-
-resource postgresPasswordSecret 'Microsoft.KeyVault/vaults/secrets@2024-11-01' = if (!empty(postgresPassword)) {
-  parent: vault
-  name: 'postgres-password'
-  properties: {
-    value: postgresPassword
-    contentType: 'PostgreSQL login'
-  }
-}
+]
 
 resource logs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   scope: vault

@@ -1,4 +1,4 @@
-metadata description = 'The temporary PostgreSQL server: it holds a run\'s restored snapshot, takes Entra tokens only, and is stopped when idle.'
+metadata description = 'The temporary PostgreSQL server: it holds a run\'s restored snapshot, takes Entra tokens (and passwords only if asked to), and is stopped when idle.'
 
 @description('Azure region.')
 @minLength(3)
@@ -45,6 +45,18 @@ param skuTier string
   16384
 ])
 param storageSizeGB int
+
+@description('Let logins with a password in beside Entra tokens.')
+@allowed([
+  'Disabled'
+  'Enabled'
+])
+param passwordAuth string
+
+@secure()
+@description('Password of the built-in administrator that a server with password logins must have; nobody uses it.')
+@maxLength(128)
+param unusedPassword string
 
 @description('Name of the app\'s identity, which becomes its login.')
 @minLength(3)
@@ -105,9 +117,11 @@ resource server 'Microsoft.DBforPostgreSQL/flexibleServers@2025-08-01' = {
     version: version
     authConfig: {
       activeDirectoryAuth: 'Enabled'
-      passwordAuth: 'Disabled'
+      passwordAuth: passwordAuth
       tenantId: tenant().tenantId
     }
+    administratorLogin: passwordAuth == 'Enabled' ? 'mxferryunused' : null
+    administratorLoginPassword: passwordAuth == 'Enabled' ? unusedPassword : null
     storage: {
       storageSizeGB: storageSizeGB
       autoGrow: 'Enabled'

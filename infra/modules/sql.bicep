@@ -1,4 +1,4 @@
-metadata description = 'The target database in Azure SQL: Entra tokens only, TLS 1.2, collation fixed at creation. READ_COMMITTED_SNAPSHOT is on in every new Azure SQL database; the app asserts it.'
+metadata description = 'The target databases in Azure SQL: Entra tokens only, TLS 1.2, collation fixed at creation. READ_COMMITTED_SNAPSHOT is on in every new Azure SQL database; the app asserts it.'
 
 @description('Azure region.')
 @minLength(3)
@@ -9,10 +9,10 @@ param location string
 @maxLength(63)
 param serverName string
 
-@description('Name of the database.')
+@description('Names of the databases.')
 @minLength(1)
-@maxLength(128)
-param databaseName string
+@maxLength(20)
+param databaseNames string[]
 
 @description('SKU of the database, such as GP_Gen5_2, GP_S_Gen5_2, BC_Gen5_4, HS_Gen5_4 or S3.')
 @minLength(2)
@@ -99,29 +99,33 @@ resource server 'Microsoft.Sql/servers@2023-08-01' = {
   }
 }
 
-resource database 'Microsoft.Sql/servers/databases@2023-08-01' = {
-  parent: server
-  name: databaseName
-  location: location
-  tags: tags
-  sku: {
-    name: skuName
+resource databases 'Microsoft.Sql/servers/databases@2023-08-01' = [
+  for databaseName in databaseNames: {
+    parent: server
+    name: databaseName
+    location: location
+    tags: tags
+    sku: {
+      name: skuName
+    }
+    properties: {
+      collation: collation
+      catalogCollation: 'SQL_Latin1_General_CP1_CI_AS'
+      maxSizeBytes: startsWith(skuName, 'HS_') ? null : maxSizeGB * 1073741824
+      requestedBackupStorageRedundancy: backupRedundancy
+    }
   }
-  properties: {
-    collation: collation
-    catalogCollation: 'SQL_Latin1_General_CP1_CI_AS'
-    maxSizeBytes: startsWith(skuName, 'HS_') ? null : maxSizeGB * 1073741824
-    requestedBackupStorageRedundancy: backupRedundancy
-  }
-}
+]
 
-resource backups 'Microsoft.Sql/servers/databases/backupShortTermRetentionPolicies@2023-08-01' = {
-  parent: database
-  name: 'default'
-  properties: {
-    retentionDays: backupRetentionDays
+resource backups 'Microsoft.Sql/servers/databases/backupShortTermRetentionPolicies@2023-08-01' = [
+  for index in range(0, length(databaseNames)): {
+    parent: databases[index]
+    name: 'default'
+    properties: {
+      retentionDays: backupRetentionDays
+    }
   }
-}
+]
 
 // Who logged in, and who changed rights or tables: to the workspace, through the diagnostic settings of `master`.
 resource audit 'Microsoft.Sql/servers/auditingSettings@2023-08-01' = {
@@ -151,37 +155,39 @@ resource azureServices 'Microsoft.Sql/servers/firewallRules@2023-08-01' = if (pu
   }
 }
 
-resource logs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
-  scope: database
-  name: 'to-workspace'
-  properties: {
-    workspaceId: workspaceId
-    logs: [
-      {
-        category: 'Errors'
-        enabled: true
-      }
-      {
-        category: 'Timeouts'
-        enabled: true
-      }
-      {
-        category: 'Blocks'
-        enabled: true
-      }
-      {
-        category: 'Deadlocks'
-        enabled: true
-      }
-    ]
-    metrics: [
-      {
-        category: 'Basic'
-        enabled: true
-      }
-    ]
+resource logs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = [
+  for index in range(0, length(databaseNames)): {
+    scope: databases[index]
+    name: 'to-workspace'
+    properties: {
+      workspaceId: workspaceId
+      logs: [
+        {
+          category: 'Errors'
+          enabled: true
+        }
+        {
+          category: 'Timeouts'
+          enabled: true
+        }
+        {
+          category: 'Blocks'
+          enabled: true
+        }
+        {
+          category: 'Deadlocks'
+          enabled: true
+        }
+      ]
+      metrics: [
+        {
+          category: 'Basic'
+          enabled: true
+        }
+      ]
+    }
   }
-}
+]
 
 resource master 'Microsoft.Sql/servers/databases@2023-08-01' existing = {
   parent: server
@@ -215,11 +221,5 @@ module endpoint 'endpoint.bicep' = if (!empty(endpointsSubnetId)) {
   }
 }
 
-@description('Name of the server, for the role that scales the database.')
-output serverName string = server.name
-
 @description('Host name, for TARGET__…__SQL__SERVER.')
 output host string = server.properties.fullyQualifiedDomainName
-
-@description('Resource id of the database, for TARGET__…__SQL__RESOURCE_ID.')
-output databaseId string = database.id

@@ -72,10 +72,37 @@ class Declared:
 
 
 @dataclass
+class UserFunction:
+    """A user-defined function: its parameters' names, and its expression."""
+
+    name: str
+    parameters: list[str]
+    types: list[Node]
+    body: Node
+    exported: bool
+
+
+@dataclass
+class UserType:
+    """A user-defined object type: its properties' types, and which of them may be left out."""
+
+    name: str
+    properties: dict[str, Node]
+    exported: bool
+
+    @property
+    def optional(self) -> set[str]:
+        return {name for name, one in self.properties.items() if one.type == "nullable_type"}
+
+
+@dataclass
 class BicepFile:
     path: Path
     root: Node
     parameters: dict[str, Parameter] = field(default_factory=dict)
+    types: dict[str, UserType] = field(default_factory=dict)
+    functions: dict[str, UserFunction] = field(default_factory=dict)
+    imports: dict[str, "BicepFile"] = field(default_factory=dict)
     variables: dict[str, Node] = field(default_factory=dict)
     outputs: dict[str, Node] = field(default_factory=dict)
     output_decorators: dict[str, set[str]] = field(default_factory=dict)
@@ -88,6 +115,16 @@ class BicepFile:
 
     def module_file(self, module: Declared) -> "BicepFile":
         return read(self.path.parent / module.kind)
+
+    def user_type(self, name: str) -> UserType | None:
+        """A type declared here or imported."""
+        return self.types.get(name) or (self.imports[name].types.get(name) if name in self.imports else None)
+
+    def user_function(self, name: str) -> tuple[UserFunction, "BicepFile"] | None:
+        """A function declared here or imported, with the file it is in."""
+        if name in self.functions:
+            return self.functions[name], self
+        return (self.imports[name].functions[name], self.imports[name]) if name in self.imports else None
 
     def references(self) -> set[str]:
         """Names that expressions use (not the names of properties or of declarations)."""
@@ -102,14 +139,19 @@ def is_reference(node: Node) -> bool:
     parent = node.parent
     if parent is None:
         return False
-    if parent.type.endswith("_declaration"):
+    if parent.type.endswith("_declaration") or parent.type == "user_defined_function":
         return parent.children.index(node) > 1  # not the declared name itself
-    if parent.type == "object_property":
+    if parent.type in ("object_property", "lambda_expression"):
         return parent.children[0] != node
+    if parent.type in ("parameter", "import_functionality"):
+        return False
     if parent.type == "call_expression":
         return parent.child_by_field_name("function") != node
     if parent.type == "resource_expression":
         return parent.children[0] == node
+    if parent.type == "parenthesized_expression" and parent.parent is not None:
+        above = parent.parent
+        return not (above.type == "lambda_expression" and above.children[0] == parent)
     return not (parent.type == "for_statement" and node.prev_sibling is not None and node.prev_sibling.type == "for")
 
 
@@ -141,6 +183,18 @@ def errors(root: Node) -> list[str]:
     ]
 
 
+def local_names(root: Node) -> set[str]:
+    """Names that loops and lambdas give to what they go through."""
+    found = set()
+    for node in walk(root):
+        after_for = node.prev_sibling is not None and node.prev_sibling.type == "for"
+        if node.type in ("loop_variable", "loop_enumerator") or (node.type == "identifier" and after_for):
+            found.add(text(node))
+        elif node.type == "lambda_expression":
+            found.update(text(one) for one in walk(node.children[0]) if one.type == "identifier")
+    return found
+
+
 @functools.cache
 def read(path: Path) -> BicepFile:
     path = path.resolve()
@@ -158,7 +212,8 @@ def parameter_file(path: Path) -> tuple[Path, dict[str, Node]]:
     """The template a .bicepparam file uses, and the values it gives; `param` is read as `var`, which the grammar has."""
     lines = path.read_text().splitlines()
     using = next(line for line in lines if line.startswith("using "))
-    body = "\n".join(("var " + line[6:]) if line.startswith("param ") else "" for line in lines)
+    kept = [line for line in lines if line != using]
+    body = "\n".join(("var " + line[6:]) if line.startswith("param ") else line for line in kept) + "\n"
     root = PARSER.parse(body.encode()).root_node
     assert not errors(root), (path.name, errors(root))
     values = {
@@ -188,6 +243,16 @@ def _declare(file: BicepFile, node: Node, decorators: dict[str, Node | None], co
         default = node.children[-1] if any(one.type == "=" for one in node.children) else None
         name = text(node.children[1])
         file.parameters[name] = Parameter(name, text(kind), default, decorators)
+    elif node.type == "type_declaration":
+        _declare_type(file, node, "export" in decorators)
+    elif node.type == "user_defined_function":
+        _declare_function(file, node, "export" in decorators)
+    elif node.type == "import_functionality":
+        other = literal(node.children[-1])
+        assert other is not None
+        for one in node.children:
+            if one.type == "identifier":
+                file.imports[text(one)] = read(file.path.parent / other)
     elif node.type == "variable_declaration":
         file.variables[text(node.children[1])] = node.children[-1]
     elif node.type == "output_declaration":
@@ -195,6 +260,21 @@ def _declare(file: BicepFile, node: Node, decorators: dict[str, Node | None], co
         file.output_decorators[text(node.children[1])] = set(decorators)
     elif node.type in ("resource_declaration", "module_declaration"):
         _declare_resource(file, node, comment)
+
+
+def _declare_type(file: BicepFile, node: Node, exported: bool) -> None:
+    name, body = text(node.children[1]), node.children[-1]
+    properties = {text(one.children[0]): one.children[-1] for one in body.children if one.type == "object_property"}
+    file.types[name] = UserType(name, properties, exported)
+
+
+def _declare_function(file: BicepFile, node: Node, exported: bool) -> None:
+    given = next(one for one in node.children if one.type == "parameters")
+    parameters = [one for one in given.children if one.type == "parameter"]
+    names, types = [text(one.children[0]) for one in parameters], [one.children[-1] for one in parameters]
+    file.functions[text(node.children[1])] = UserFunction(
+        text(node.children[1]), names, types, node.children[-1], exported
+    )
 
 
 def _declare_resource(file: BicepFile, node: Node, comment: str) -> None:

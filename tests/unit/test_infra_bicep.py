@@ -15,7 +15,9 @@ from tests.unit.bicepfiles import (
     Parameter,
     all_files,
     errors,
+    is_reference,
     literal,
+    local_names,
     member,
     parameter_file,
     read,
@@ -26,14 +28,17 @@ from tests.unit.bicepfiles import (
 FILES = all_files()
 PARAMETER_FILES = sorted(INFRA.glob("*.bicepparam"))
 FUNCTIONS = {
-    "bool", "cidrSubnet", "deployment", "empty", "environment", "guid", "loadTextContent", "range",
-    "readEnvironmentVariable", "replace", "resourceGroup", "resourceId", "startsWith", "string", "subscription",
-    "subscriptionResourceId", "tenant", "toLower", "toUpper", "union", "uniqueString",
+    "bool", "cidrSubnet", "concat", "contains", "deployment", "empty", "environment", "filter", "guid", "items",
+    "length", "loadTextContent", "map", "newGuid", "range", "readEnvironmentVariable", "reduce", "replace",
+    "resourceGroup", "resourceId", "split", "startsWith", "string", "subscription", "subscriptionResourceId", "tenant",
+    "toLower", "toObject", "toUpper", "union", "uniqueString",
 }  # fmt: skip
 # Stable versions, except diagnosticSettings, which has none; a newer one is a decision, made here.
 API_VERSIONS = {
+    "Microsoft.App/containerApps": "2025-01-01",
     "Microsoft.Authorization/roleAssignments": "2022-04-01",
     "Microsoft.Authorization/roleDefinitions": "2022-04-01",
+    "Microsoft.Communication/communicationServices": "2023-04-01",
     "Microsoft.DBforPostgreSQL/flexibleServers": "2025-08-01",
     "Microsoft.DurableTask/schedulers": "2026-02-01",
     "Microsoft.Insights/actionGroups": "2023-01-01",
@@ -90,26 +95,128 @@ def test_every_output_has_a_description(file: BicepFile) -> None:
 
 @each_file
 def test_every_name_is_declared_and_every_function_is_known(file: BicepFile) -> None:
-    declared = set(file.parameters) | set(file.variables) | set(file.resources) | set(file.modules)
-    local = {
-        text(node)
-        for node in walk(file.root)
-        if node.type in ("loop_variable", "loop_enumerator")
-        or (node.type == "identifier" and node.prev_sibling is not None and node.prev_sibling.type == "for")
-    }
-    assert file.references() - declared - local - FUNCTIONS == set()
+    declared = {*file.parameters, *file.variables, *file.resources, *file.modules, *file.types, *file.imports}
+    given = {name for one in file.functions.values() for name in one.parameters}
+    assert file.references() - declared - given - local_names(file.root) - FUNCTIONS == set()
     called = {text(node.children[0]) for node in walk(file.root) if node.type == "call_expression"}
-    assert called - FUNCTIONS - CONSTRAINTS - {"description", "secure", "metadata", "batchSize"} == set()
+    known = FUNCTIONS | CONSTRAINTS | {"description", "secure", "metadata", "batchSize", "export"}
+    assert called - known - set(file.functions) - set(file.imports) == set()
 
 
 @each_file
 def test_nothing_declared_is_unused(file: BicepFile) -> None:
-    used = file.references()
+    used = file.references() | {text(node.children[0]) for node in walk(file.root) if node.type == "call_expression"}
     existing = {one.symbol for one in file.resources.values() if one.existing}
     nested = {text(node.children[-1]) for node in walk(file.root) if node.type == "resource_expression"}
     assert set(file.parameters) - used == set()
     assert set(file.variables) - used == set()
     assert existing - used - nested == set()
+    assert set(file.imports) - used == set()
+    assert {one.name for one in file.types.values() if not one.exported} - used == set()
+    assert {one.name for one in file.functions.values() if not one.exported} - used == set()
+
+
+@each_file
+def test_what_is_imported_is_exported(file: BicepFile) -> None:
+    for name, other in file.imports.items():
+        found = other.types.get(name) or other.functions.get(name)
+        assert found is not None, name
+        assert found.exported, name
+
+
+@each_file
+def test_a_function_uses_its_own_parameters_and_no_variable_of_the_file(file: BicepFile) -> None:
+    for function in file.functions.values():
+        used = {text(one) for one in walk(function.body) if one.type == "identifier" and is_reference(one)}
+        assert used - set(function.parameters) - local_names(function.body) - FUNCTIONS == set(), function.name
+        assert "reference" not in {
+            text(one.children[0]) for one in walk(function.body) if one.type == "call_expression"
+        }
+
+
+@each_file
+def test_a_function_is_called_with_as_many_arguments_as_it_has_parameters(file: BicepFile) -> None:
+    for node in walk(file.root):
+        found = file.user_function(text(node.children[0])) if node.type == "call_expression" else None
+        arguments = node.child_by_field_name("arguments")
+        if found is not None and arguments is not None:
+            given = [one for one in arguments.children if one.type not in ("(", ")", ",", "comment")]
+            assert len(given) == len(found[0].parameters), text(node)
+
+
+@each_file
+def test_what_may_be_left_out_is_read_as_such(file: BicepFile) -> None:
+    """The linter's use-safe-access and BCP318: `.?` for every property that a type lets one leave out."""
+    known = [*file.types.values(), *(one for name in file.imports if (one := file.user_type(name)))]
+    known += [one for name in file.imports for one in file.imports[name].types.values()]
+    always = {name for one in known for name in set(one.properties) - one.optional}
+    optional = {name for one in known for name in one.optional} - always
+    for node in walk(file.root):
+        base = node
+        while base.type == "member_expression":
+            base = base.children[0]
+        declared = text(base) in file.modules or text(base) in file.resources
+        if node.type == "member_expression" and text(node.children[-1]) in optional and not declared:
+            assert any(one.type == ".?" for one in node.children), text(node)
+
+
+@each_file
+def test_a_typed_value_has_every_property_of_its_type_and_no_other(file: BicepFile) -> None:
+    for parameter in file.parameters.values():
+        if parameter.default is not None:
+            assert misfits(parameter.default, parameter.type, file) == [], parameter.name
+    for node in walk(file.root):
+        found = file.user_function(text(node.children[0])) if node.type == "call_expression" else None
+        arguments = node.child_by_field_name("arguments")
+        if found is None or arguments is None:
+            continue
+        given = [one for one in arguments.children if one.type not in ("(", ")", ",")]
+        for value, wanted in zip(given, found[0].types, strict=True):
+            assert misfits(file.variables.get(text(value), value), text(wanted), found[1]) == [], text(node)
+
+
+@each_parameter_file
+def test_a_typed_value_of_a_parameter_file_fits_its_type(path: Path) -> None:
+    template, values = parameter_file(path)
+    file = read(template)
+    for name, value in values.items():
+        assert misfits(value, file.parameters[name].type, file) == [], name
+
+
+def misfits(value: Node, wanted: str, file: BicepFile) -> list[str]:
+    """What a literal lacks of a user-defined type, has beside it, or says that the type does not know."""
+    wanted = wanted.removesuffix("?")
+    if value.type == "ternary_expression":
+        branches = ("consequence", "alternative")
+        return [found for one in branches for found in misfits(value.child_by_field_name(one) or value, wanted, file)]
+    if wanted.endswith("[]"):
+        elements = [one for one in value.children if value.type == "array" and one.type == "object"]
+        return [found for one in elements for found in misfits(one, wanted.removesuffix("[]"), file)]
+    kind = file.user_type(wanted)
+    if kind is None and "|" in wanted and value.type == "string":
+        return [] if text(value) in wanted else [f"{text(value)} is none of {wanted}"]
+    if kind is None or value.type != "object":
+        return []
+    home = file.imports.get(wanted, file)
+    given = {text(one.children[0]): one.children[-1] for one in value.children if one.type == "object_property"}
+    missing = set(kind.properties) - kind.optional - set(given)
+    unknown = set(given) - set(kind.properties)
+    inner = [
+        found
+        for name, one in given.items()
+        if name in kind.properties
+        for found in misfits(one, text(kind.properties[name]), home)
+    ]
+    return [*(f"no {name}" for name in missing), *(f"unknown {name}" for name in unknown), *inner]
+
+
+@each_file
+def test_every_type_property_says_what_it_means(file: BicepFile) -> None:
+    for declared in [one for one in walk(file.root) if one.type == "type_declaration"]:
+        for node in declared.children[-1].children:
+            if node.type == "object_property":
+                assert node.prev_sibling is not None, text(node)
+                assert "@description" in text(node.prev_sibling), text(node)
 
 
 @each_file
@@ -330,7 +437,8 @@ def test_a_parameter_file_fits_its_template(path: Path) -> None:
     assert set(values) - set(parameters) == set()
     assert {one.name for one in parameters.values() if one.required} - set(values) == set()
     for name, value in values.items():
-        check_value(parameters[name], default_of(value))
+        if not parameters[name].type.endswith("[]"):  # user-defined types: `misfits` above
+            check_value(parameters[name], default_of(value))
         assert "secure" not in parameters[name].decorators, f"{name}: secrets are given at the prompt or from the vault"
 
 

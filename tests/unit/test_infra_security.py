@@ -83,18 +83,30 @@ def test_no_password_is_written_down(file: BicepFile) -> None:
 @each_file
 def test_secrets_are_secure_parameters_and_reach_the_vault_only(file: BicepFile) -> None:
     for parameter in file.parameters.values():
-        is_secret = parameter.type == "string" and re.search(r"password|secret|key$", parameter.name, re.IGNORECASE)
+        named_so = re.search(r"password$|secrets?$|key$", parameter.name, re.IGNORECASE)
+        is_secret = parameter.type in ("string", "object") and named_so
         assert bool(is_secret) == ("secure" in parameter.decorators), parameter.name
         if not is_secret:
             continue
-        assert parameter.default is None or literal(parameter.default) == ""
+        assert parameter.default is None or text(parameter.default) in ("''", "{}", "'Mx-${newGuid()}'"), parameter.name
         for node in walk(file.root):
             if node.type == "identifier" and text(node) == parameter.name and node.parent is not None:
-                allowed_uses = ("parameter_declaration", "object_property", "arguments")
+                allowed_uses = ("parameter_declaration", "object_property", "arguments", "ternary_expression")
                 assert node.parent.type in allowed_uses, text(node.parent)
     outputs = " ".join(text(node) for node in file.outputs.values())
     secure = [one.name for one in file.parameters.values() if "secure" in one.decorators]
     assert [name for name in secure if re.search(rf"\b{name}\b", outputs)] == []
+
+
+def test_given_secrets_go_into_the_vault_and_nowhere_else() -> None:
+    uses = [
+        (file.name, text(node.parent))
+        for file in FILES
+        for node in walk(file.root)
+        if node.type == "identifier" and text(node) == "secrets" and node.parent is not None
+        and node.parent.type not in ("parameter_declaration",)
+    ]  # fmt: skip
+    assert {(name, use) for name, use in uses if use != "secrets: secrets"} == {("modules/keyvault.bicep", "(secrets)")}
 
 
 @each_file
@@ -152,13 +164,17 @@ def test_storage_takes_tokens_only() -> None:
 
 def test_databases_take_entra_tokens_only() -> None:
     postgres = read(INFRA / "modules" / "postgres.bicep").resources["server"]
-    assert literal(postgres.property("properties", "authConfig", "passwordAuth")) == "Disabled"
+    assert text(postgres.property("properties", "authConfig", "passwordAuth") or postgres.body) == "passwordAuth"
+    asked = read(INFRA / "main.bicep").parameters["postgresPasswordAuth"]
+    assert asked.default is not None
+    assert literal(asked.default) == "Disabled"
     assert literal(postgres.property("properties", "authConfig", "activeDirectoryAuth")) == "Enabled"
     sql = read(INFRA / "modules" / "sql.bicep").resources["server"]
     assert text(sql.property("properties", "administrators", "azureADOnlyAuthentication") or sql.body) == "true"
     assert literal(sql.property("properties", "minimalTlsVersion")) == "1.2"
-    for server in (postgres, sql):
-        assert server.property("properties", "administratorLoginPassword") is None
+    assert sql.property("properties", "administratorLoginPassword") is None
+    password = text(postgres.property("properties", "administratorLoginPassword") or postgres.body)
+    assert password == "passwordAuth == 'Enabled' ? unusedPassword : null"
 
 
 def test_the_vault_uses_roles_and_cannot_be_purged() -> None:
@@ -225,13 +241,57 @@ def test_only_the_pipeline_has_a_role_on_the_whole_group() -> None:
 
 
 def test_custom_roles_have_no_wildcard_and_no_data_action() -> None:
-    found = definitions()
-    assert len(found) == 2
-    for _, definition in found:
+    for file, definition in definitions():
         permissions = text(definition.property("properties", "permissions") or definition.body)
-        assert "*" not in permissions
         assert "dataActions: []" in permissions
-        assert "/delete" not in permissions
+        for action in actions_of(file):
+            assert "*" not in action
+            assert "delete" not in action.lower()
+
+
+def actions_of(file: BicepFile) -> set[str]:
+    """The actions that a role's file names, in lower case, as Azure compares them."""
+    found = {
+        value for _, value in strings(file) if re.fullmatch(r"Microsoft\.\w+/[\w/]+/(read|write|action)", value, re.I)
+    }
+    return {one.lower() for one in found}
+
+
+FLEXIBLE, DATABASES = "microsoft.dbforpostgresql/flexibleservers", "microsoft.sql/servers/databases"
+SITES, CONTAINER_APPS = "microsoft.web/sites", "microsoft.app/containerapps"
+# What each method of ResourceManager asks of Azure, and the actions that allow it.
+MANAGED = {
+    "postgres_state": {f"{FLEXIBLE}/read"},
+    "postgres_tier": {f"{FLEXIBLE}/read"},
+    "start_postgres": {f"{FLEXIBLE}/start/action"},
+    "stop_postgres": {f"{FLEXIBLE}/stop/action"},
+    "database_size": {f"{DATABASES}/read"},
+    "scale_database": {f"{DATABASES}/write"},
+    "look": {f"{SITES}/read", f"{CONTAINER_APPS}/read"},
+    "act": {f"{kind}/{what}/action" for kind in (SITES, CONTAINER_APPS) for what in ("start", "stop")},
+    "ask": {f"{SITES}/config/list/action", f"{CONTAINER_APPS}/listsecrets/action"},
+    "put": {f"{SITES}/config/read", f"{SITES}/config/write"},
+    "patch": {f"{CONTAINER_APPS}/write", "microsoft.app/managedenvironments/join/action"},
+}
+# https://learn.microsoft.com/azure/communication-services/quickstarts/email/send-email-smtp/smtp-authentication
+MAIL = {
+    "microsoft.communication/communicationservices/read",
+    "microsoft.communication/communicationservices/write",
+    "microsoft.communication/emailservices/write",
+}
+
+
+def test_whatever_the_code_asks_of_the_resource_manager_a_role_allows_and_no_role_allows_more() -> None:
+    code = [path for folder in ("shared", "activities") for path in (ROOT / folder).rglob("*.py")]
+    called = {name for path in code for name in re.findall(r"\bmanager\.([a-z_]+)\(", path.read_text())}
+    assert called == set(MANAGED)
+    allowed = {action for file, _ in definitions() for action in actions_of(file)}
+    assert allowed == set().union(*MANAGED.values()) | MAIL
+
+
+def test_every_role_reaches_a_deployment() -> None:
+    used = {module.kind for module in read(INFRA / "main.bicep").modules.values()}
+    assert {f"modules/{path.name}" for path in (INFRA / "modules").glob("role*.bicep")} - used == set()
 
 
 def test_the_app_has_one_identity_and_no_system_assigned_one() -> None:

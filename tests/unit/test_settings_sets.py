@@ -23,13 +23,25 @@ def written_by_bicep() -> set[str]:
     given = main.modules["functions"].property("params", "appSettings")
     assert given is not None
     parts = [text(node) for node in walk(given) if node.type == "identifier" and text(node) != "union"]
-    return {name for part in parts for name in keys(main.variables[part])}
+    plain = {name for part in parts if part != "profileSettings" for name in keys(main.variables[part])}
+    return plain | {f"{kind}__<NAME>__{name}" for kind, maker in PROFILES.items() for name in keys(made_by(maker))}
+
+
+PROFILES = {"TARGET": "targetSettings", "SOURCE": "sourceSettings", "NOTIFY": "channelSettings"}
+
+
+def made_by(function: str) -> Node:
+    """The expression of a function of profiles.bicep."""
+    return read(INFRA / "profiles.bicep").functions[function].body
 
 
 def keys(node: Node) -> list[str]:
-    names = [text(one.children[0]).strip("'") for one in walk(node) if one.type == "object_property"]
-    for prefix in ("target", "source", "notify"):
-        names = [name.replace(f"${{{prefix}}}", f"{prefix.upper()}__<NAME>__") for name in names]
+    """Names of the properties in an expression, and in the functions that it calls."""
+    functions = read(INFRA / "profiles.bicep").functions
+    names = [text(one.children[0]) for one in walk(node) if one.type == "object_property"]
+    for one in walk(node):
+        if one.type == "call_expression" and text(one.children[0]) in functions:
+            names += keys(functions[text(one.children[0])].body)
     return names
 
 
@@ -42,10 +54,14 @@ def test_infra_writes_exactly_the_settings_that_code_and_host_read() -> None:
 
 
 def test_the_prefix_of_a_profile_is_its_name_in_upper_case() -> None:
-    main = read(INFRA / "main.bicep")
-    assert text(main.variables["target"]) == "'TARGET__${toUpper(replace(targetProfile, '-', '_'))}__'"
-    assert text(main.variables["source"]) == "'SOURCE__${toUpper(replace(sourceProfile, '-', '_'))}__'"
-    assert text(main.variables["notify"]) == "'NOTIFY__${toUpper(replace(notifyChannel, '-', '_'))}__'"
+    assert "'${kind}__${toUpper(replace(name, '-', '_'))}__${entry.key}'" in text(made_by("prefixed"))
+    for kind, maker in PROFILES.items():
+        assert re.match(rf"prefixed\(\s*'{kind}',\s*\w+\.name,", text(made_by(maker))), kind
+
+
+def test_a_setting_without_a_value_is_left_out() -> None:
+    """An app setting that is empty is not an absent one: a number would be refused at start."""
+    assert "filter(items(settings), entry => entry.value != null)" in text(made_by("prefixed"))
 
 
 def test_the_example_names_exactly_the_settings_that_the_code_reads() -> None:
@@ -71,11 +87,14 @@ def test_every_setting_says_what_it_means() -> None:
 
 
 def test_secrets_are_written_as_key_vault_references_only() -> None:
-    main = (INFRA / "main.bicep").read_text()
+    files = "\n".join((INFRA / name).read_text() for name in ("main.bicep", "profiles.bicep"))
+    assert "'@Microsoft.KeyVault(SecretUri=${made.vaultUri}secrets/${secretName}/)'" in text(made_by("secretReference"))
     for one in all_settings():
         if one.secret and one.where == "Azure":
             ending = one.name.rpartition("<NAME>__")[2]
-            assert re.search(rf"{ending}'?: '@Microsoft\.KeyVault\(SecretUri=", main), one.name
+            value = re.search(rf"^ *{ending}: (.*(?:\n.*\?.*)?(?:\n.*: .*)?)", files, re.MULTILINE)
+            assert value is not None, one.name
+            assert re.search(r"secretReference\(made, |'@Microsoft\.KeyVault\(SecretUri=", value[1]), one.name
 
 
 def test_the_limit_of_activities_is_below_the_workers_threads() -> None:
