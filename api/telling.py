@@ -24,9 +24,10 @@ async def tell(engine: Engine) -> int:
     if not settings().notify:
         return 0
     looked = 0
+    silent: set[str] = set()  # channels that did not answer in this minute
     for run_id in await asyncio.to_thread(runs.ids, LOOKED_AT):
         try:
-            looked += await _tell(engine, run_id)
+            looked += await _tell(engine, run_id, silent)
         except Refusal:
             log.warning("%s has no record; nothing is told of it", run_id)
         except Exception:
@@ -34,7 +35,7 @@ async def tell(engine: Engine) -> int:
     return looked
 
 
-async def _tell(engine: Engine, run_id: str) -> int:
+async def _tell(engine: Engine, run_id: str, silent: set[str]) -> int:
     if (await asyncio.to_thread(memory, run_id)).done:
         return 0
     run = await asyncio.to_thread(runs.load, run_id)
@@ -47,7 +48,8 @@ async def _tell(engine: Engine, run_id: str) -> int:
         run=run, view=view.progress, verdict=verdict, reason=view.reason, forecast=view.forecast, regressions=worse
     )
     now = datetime.now(UTC)
-    await asyncio.to_thread(deliver, run_id, occurrences(seen, now), settings().notify, now, over=verdict is not None)
+    happened, over = occurrences(seen, now), verdict is not None
+    await asyncio.to_thread(deliver, run_id, happened, settings().notify, now, over=over, silent=silent)
     return 1
 
 

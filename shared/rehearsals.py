@@ -25,6 +25,10 @@ LEAST_SECONDS = 5.0
 SAME_SIZE = 0.1
 PEOPLE = ("scheduled", "snapshot-time", "approval", "late", "start-gate")
 """Stages that wait for people or for the clock; how long they took says nothing about the machines."""
+CLOSING = ("source-start", "stock", "report", "clean-up", "stand-down")
+"""Stages after the proof."""
+WINDOW_SHARE = 0.8
+"""A rehearsal that needs more of the window than this leaves too little for what people do in it."""
 STALE = timedelta(days=14)
 
 
@@ -43,6 +47,12 @@ class Rehearsal(BaseModel):
     bytes: int = Field(description="Bytes of rows and of files.")
     smoke: int = Field(default=0, description="Smoke checks that were done.")
     findings: list[Finding] = Field(default_factory=list)
+    proved_after: float | None = Field(
+        default=None, description="Seconds until everything was proved, without the waits for people and for the clock."
+    )
+    window_seconds: float | None = Field(
+        default=None, description="Length of the window that was agreed for the cut-over."
+    )
 
 
 class Readiness(BaseModel):
@@ -91,7 +101,17 @@ def recorded(report: Report) -> Rehearsal:
         seconds=report.seconds, stages={one.name: one.seconds for one in report.stages if one.state != "skipped"},
         rows=report.rows, files=report.files.copied, bytes=report.files.bytes + sum(one.bytes for one in report.tables),
         smoke=sum(one.outcome != "skipped" for one in report.smoke), findings=report.findings,
+        proved_after=_proved_after(report), window_seconds=report.window_seconds,
     )  # fmt: skip
+
+
+def _proved_after(report: Report) -> float | None:
+    """Seconds from the start to the end of the last stage that proves something, the waits left out."""
+    ended = [one.ended_at for one in report.stages if one.ended_at and one.name not in CLOSING]
+    if report.verdict != "verified" or not ended:
+        return None
+    waited = sum(one.seconds for one in report.stages if one.name in PEOPLE)
+    return round((max(ended) - report.stages[0].started_at).total_seconds() - waited, 3)
 
 
 def remember(report: Report) -> None:
@@ -104,9 +124,9 @@ def remember(report: Report) -> None:
 def compared(report: Report) -> Report:
     """Return the report with what the rehearsal before measured, and with what got worse since."""
     before = next((one for one in _earlier(report) if one.id < report.id), None)
+    worse = regressions([recorded(report), before] if before else [recorded(report)])
     if before is None:
-        return report
-    worse = regressions([recorded(report), before])
+        return report.model_copy(update={"regressions": worse})
     return report.model_copy(update={"compared_with": before.id, "before": before.stages, "regressions": worse})
 
 
@@ -152,10 +172,25 @@ def readiness(target: str, now: datetime) -> Readiness:
 
 
 def regressions(found: Sequence[Rehearsal]) -> list[str]:
-    """Say what got worse in the newest rehearsal against the one before it: findings, and stages at equal size."""
-    if len(found) < 2:
+    """Say what is worse in the newest rehearsal than in the one before it: findings, stages at equal size; and whether
+    the agreed window is at risk, which needs no comparison.
+    """
+    if not found:
         return []
-    now, before = found[0], found[1]
+    return [*_window_at_risk(found[0]), *(_worse(found[0], found[1]) if len(found) > 1 else [])]
+
+
+def _window_at_risk(last: Rehearsal) -> list[str]:
+    needed, window = last.proved_after, last.window_seconds
+    if needed is None or window is None or needed <= window * WINDOW_SHARE:
+        return []
+    return [
+        f"The window is at risk: everything was proved after {duration(needed)}, the window has {duration(window)}, and "
+        "the people's own steps need time in it too."
+    ]
+
+
+def _worse(now: Rehearsal, before: Rehearsal) -> list[str]:
     known = {(one.code, one.object) for one in before.findings}
     said = [
         f"New finding {one.code} on {one.object}: {one.message}"

@@ -84,12 +84,22 @@ class HttpCheck(Strict):
 
 
 class SqlCheck(Strict):
-    """A smoke check on the target database: rows of a table at least, or at most."""
+    """A smoke check on the target database: rows of a table, all of them or those that have a value in a column."""
 
     name: str
-    table: str
+    table: str = Field(
+        description="Table `system$user`, or entity `System.User` as the target's own metadata names it."
+    )
+    column: str | None = Field(default=None, description="Only rows with `equals` in this column are counted.")
+    equals: str | None = Field(default=None, max_length=4000, description="Such as the login name of a user.")
     at_least: int = 0
     at_most: int | None = None
+
+    @model_validator(mode="after")
+    def _both(self) -> "SqlCheck":
+        if (self.column is None) != (self.equals is None):
+            raise ValueError("`column` and `equals` belong together")
+        return self
 
 
 class DocumentCheck(Strict):
@@ -177,6 +187,12 @@ class Options(Strict):
     show_values: bool = Field(default=False, description="Show the examples of findings unmasked.")
     blob_prefix: str = Field(default="", max_length=200, description="Prefix of every blob in the target container.")
     cleanup: Literal["always", "on-success", "keep"] = "always"
+    window_minutes: int | None = Field(
+        default=None,
+        ge=1,
+        le=7 * 24 * 60,
+        description="Length of the agreed migration window; a rehearsal says when it needs more than four fifths of it.",
+    )
     hand_over: Literal["ask", "adapter"] = Field(
         default="ask",
         description="Target mode `runtime`: people give the app its SourceDatabase settings and start it, or the "

@@ -31,13 +31,14 @@ Form = Callable[[Occurrence, Channel, datetime], httpx.Request]
 
 
 def send(occurrence: Occurrence, channel: Channel, now: datetime) -> None:
-    """Send; `TransientError` NOT_DELIVERED when the channel did not take it."""
+    """Send; `TransientError` NO_ANSWER or NOT_DELIVERED when the channel did not take it."""
     try:
         request = FORMS[channel.kind](occurrence, channel, now)
         with httpx.Client(timeout=TIMEOUT, follow_redirects=False) as client:
-            answered = client.send(request)
+            answered = client.send(request, stream=True)  # the status is all we want: a body may come for ever
+            answered.close()
     except httpx.HTTPError as error:
-        raise TransientError("NOT_DELIVERED", channel.kind, f"no answer ({type(error).__name__}).") from None
+        raise TransientError("NO_ANSWER", channel.kind, f"no answer ({type(error).__name__}).") from None
     if not answered.is_success:
         raise TransientError("NOT_DELIVERED", channel.kind, f"expected a 2xx status, found {answered.status_code}.")
 

@@ -38,9 +38,20 @@ def memory(run_id: str) -> Told:
 
 
 def deliver(
-    run_id: str, happened: Sequence[Occurrence], channels: Mapping[str, Channel], now: datetime, *, over: bool
+    run_id: str,
+    happened: Sequence[Occurrence],
+    channels: Mapping[str, Channel],
+    now: datetime,
+    *,
+    over: bool,
+    silent: set[str] | None = None,
 ) -> Told:
-    """Tell each channel what it wants and has not taken yet; one channel's failure does not stop the others."""
+    """Tell each channel what it wants and has not taken yet; one channel's failure does not stop the others.
+
+    A channel that does not answer at all is put into `silent` and not asked again in this round: one that hangs costs
+    one time-out, not one an event.
+    """
+    silent = set() if silent is None else silent
     before = memory(run_id)
     told = before.model_copy(deep=True)
     open_ = 0
@@ -48,7 +59,7 @@ def deliver(
         for name, channel in channels.items():
             if name in told.told.get(occurrence.id, []) or not wanted(occurrence, channel.audience, channel.events):
                 continue
-            if _sent(occurrence, name, channel, now):
+            if name not in silent and _sent(occurrence, name, channel, now, silent):
                 told.told.setdefault(occurrence.id, []).append(name)
             else:
                 open_ += 1
@@ -58,7 +69,7 @@ def deliver(
     return told
 
 
-def _sent(occurrence: Occurrence, name: str, channel: Channel, now: datetime) -> bool:
+def _sent(occurrence: Occurrence, name: str, channel: Channel, now: datetime, silent: set[str]) -> bool:
     """Whether the event needs no further attempt: it was taken, or given up."""
     if now - occurrence.at > GIVE_UP:
         log.error("channel %s: %s was not delivered within %s; dropped", name, occurrence.id, GIVE_UP)
@@ -66,6 +77,8 @@ def _sent(occurrence: Occurrence, name: str, channel: Channel, now: datetime) ->
     try:
         send(occurrence, channel, now)
     except TransientError as error:
+        if error.code == "NO_ANSWER":
+            silent.add(name)
         log.warning("channel %s: %s not delivered, tried again in a minute: %s", name, occurrence.id, error)
         return False
     except Exception:

@@ -27,7 +27,7 @@ SUBJECTS: dict[Kind, str] = {
     "planned": "dry run done",
     "cleaned-up": "cleaned up",
     "source-down": "the source app is still stopped",
-    "regressed": "worse than the rehearsal before",
+    "regressed": "something got worse",
 }
 
 FOR_USERS = {

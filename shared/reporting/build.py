@@ -9,6 +9,7 @@ from shared.contracts import Check, Gate, Reconciliation, RestoreRef, Run, Snaps
 from shared.errors import Finding
 from shared.reporting.applications import sentences
 from shared.reporting.model import FilesReport, Report, StockReport, stage_report
+from shared.request import MigrationRequest
 from shared.version import VERSION
 
 
@@ -44,6 +45,7 @@ def build(known: Known) -> Report:
         asked_by=known.run.asked_by,
         reported_at=known.reported_at, target_written_at=known.target_written_at,
         seconds=round((max(ended) - min(started)).total_seconds(), 3) if started and ended else 0.0,
+        window_seconds=_window(request),
         model_version=_recorded(known, "model_version"), runtime_version=_recorded(known, "runtime_version"),
         snapshot=_snapshot(known.snapshot), stages=[stage_report(stage) for stage in known.stages],
         tables=known.tables, rows=sum(one.rows_copied for one in known.tables), files=_files(known),
@@ -61,6 +63,13 @@ def _recorded(known: Known, name: str) -> str | None:
     """Return what the app's database says of itself: read from the temporary database, or from the dump by the plan."""
     found = getattr(known.restore, name) if known.restore else known.answers.get("plan", {}).get(name)
     return None if found is None else str(found)
+
+
+def _window(request: MigrationRequest) -> float | None:
+    window = request.window
+    if window is not None and window.start is not None:
+        return (window.end - window.start).total_seconds()
+    return request.options.window_minutes * 60.0 if request.options.window_minutes else None
 
 
 def _files(known: Known) -> FilesReport:

@@ -64,6 +64,7 @@ class Report(BaseModel):
     reported_at: datetime
     target_written_at: datetime | None = None
     seconds: float = Field(description="From the first stage's start to the last one's end.")
+    window_seconds: float | None = Field(default=None, description="Length of the agreed migration window.")
     model_version: str | None = None
     runtime_version: str | None = None
     snapshot: dict[str, str] = Field(default_factory=dict, description="Size, MD5, dump version, as sentences.")

@@ -8,9 +8,14 @@ import httpx
 import pytest
 
 from api.rehearsals import start_rehearsal
-from shared import rehearsals, settings
+from api.telling import tell
+from shared import rehearsals, runs, settings
+from shared.communication import delivery
+from shared.communication.occurrences import Occurrence
+from shared.contracts import Run
 from shared.errors import Finding
 from shared.reporting.html import page
+from shared.request import MigrationRequest
 from tests.fixtures import reports
 from tests.fixtures.apiserver import ApiServer, EngineDouble
 
@@ -161,3 +166,44 @@ def test_a_regression_is_a_new_finding_or_a_stage_slower_at_equal_size(
     rehearsals.remember(rehearsal(1, **changes))
     found = rehearsals.readiness("rehearsal", datetime.now(UTC))
     assert len(found.regressions) == count, found.regressions
+
+
+@pytest.mark.parametrize(("minutes", "at_risk"), [(None, False), (4, False), (2.5, True)])
+def test_a_window_that_a_rehearsal_nearly_fills_is_at_risk(
+    api_settings: None, minutes: float | None, at_risk: bool
+) -> None:
+    report = rehearsals.compared(rehearsal(1, window_seconds=minutes and minutes * 60))
+    assert any("The window is at risk" in one for one in report.regressions) == at_risk
+    rehearsals.remember(report)
+    [last] = rehearsals.history("rehearsal")
+    assert last.proved_after == 166.0 - 24.0, "report and clean-up come after the proof; the approval is people's time"
+    assert rehearsals.readiness("rehearsal", datetime.now(UTC)).ready != at_risk
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"findings": [finding()]}, "New finding UNIQUE_NULLS on a$b.c"),
+        ({"stages": slower("copy", 240.0)}, "Copy rows took 4 min 00 s"),
+        ({"window_seconds": 100.0}, "The window is at risk"),
+    ],
+)
+def test_every_kind_of_regression_is_told(
+    api_settings: None, monkeypatch: pytest.MonkeyPatch, changes: dict[str, object], words: str
+) -> None:
+    sent: list[Occurrence] = []
+    monkeypatch.setenv("NOTIFY__TEAM__KIND", "slack")
+    monkeypatch.setenv("NOTIFY__TEAM__URL", "https://hooks.example.org/x")
+    monkeypatch.setattr(delivery, "send", lambda occurrence, *_: sent.append(occurrence))
+    settings.settings.cache_clear()
+    rehearsals.remember(rehearsal(3))
+    report = rehearsal(0, **changes)
+    rehearsals.remember(report)
+    options = {"purpose": "rehearsal"}
+    wanted = MigrationRequest.model_validate({"source": SOURCE, "target": "rehearsal", "options": options})
+    runs.save(Run(id=report.id, request=wanted, created_at=report.created_at))
+    engine = EngineDouble()
+    engine.set(report.id, "COMPLETED", custom={"stages": []}, output={"verdict": "verified"})
+    asyncio.run(tell(engine))
+    [regressed] = [one for one in sent if one.kind == "regressed"]
+    assert words in regressed.words

@@ -2,9 +2,11 @@
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import hmac
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -17,6 +19,7 @@ from azure.core.credentials import AccessToken
 
 from api.telling import tell
 from shared import credentials, runs, settings
+from shared.communication import channels
 from shared.communication.delivery import memory
 from shared.communication.occurrences import Seen, occurrences
 from shared.contracts import Gate, Progress, Run, StageState
@@ -160,6 +163,59 @@ def test_a_dead_channel_does_not_keep_the_others_from_being_told(receiver: Recei
     channel("team", kind="cloudevents", url=receiver.url)
     asyncio.run(tell(engine_at(Progress(stages=recent("preflight")))))
     assert len(receiver.got) == 2
+
+
+class Hanging:
+    """A web hook that takes connections and never answers."""
+
+    def __init__(self) -> None:
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}/hook"
+        self.taken = 0
+        self._open: list[socket.socket] = []
+        threading.Thread(target=self._take, daemon=True).start()
+
+    def _take(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                self._open.append(self.socket.accept()[0])
+                self.taken += 1
+
+
+def test_a_channel_that_hangs_is_waited_for_once_and_the_others_hear_everything(
+    receiver: Receiver, channel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(channels, "TIMEOUT", 0.5)
+    hanging = Hanging()
+    channel("aaa", kind="slack", url=hanging.url)
+    channel("team", kind="cloudevents", url=receiver.url)
+    engine = engine_at(Progress(stages=recent()), "COMPLETED", {"verdict": "verified"})
+    asyncio.run(tell(engine))
+    assert hanging.taken == 1
+    assert len(receiver.got) == 18
+    assert not memory(ID).done, "what the hanging channel did not take is tried again"
+    asyncio.run(tell(engine))
+    assert (hanging.taken, len(receiver.got)) == (2, 18)
+    hanging.socket.close()
+
+
+def test_every_gate_is_told_also_one_that_was_answered_within_the_minute(receiver: Receiver, channel) -> None:
+    channel("team", kind="cloudevents", url=receiver.url, events="gate-waits")
+    now = datetime.now(UTC)
+    gates = [
+        Gate(name="late", asked_at=now, answers_by=now, decision="approved", decided_by="Ada", decided_at=now),
+        Gate(name="write", asked_at=now + timedelta(seconds=1), answers_by=now + timedelta(hours=1)),
+    ]
+    asyncio.run(tell(engine_at(Progress(stages=recent("inspect"), gates=gates))))
+    asked = [one["data"]["text"].split("?")[0] for one in receiver.json()]
+    assert asked == ["It will be late. Go on", "Write the target"]
+
+
+def test_a_source_app_that_stays_stopped_is_told_to_team_and_management(receiver: Receiver, channel) -> None:
+    channel("bosses", kind="cloudevents", url=receiver.url, audience="management")
+    failed = {"name": "source-start", "state": "failed", "note": "MENDIX_START_FAILED"}
+    asyncio.run(tell(engine_at(Progress(stages=[recent("copy")[-1].model_copy(update=failed)]))))
+    assert "dev.mxferry.migration.source-down" in [one["type"] for one in receiver.json()]
 
 
 def test_a_run_that_is_over_and_told_is_not_looked_at_again(receiver: Receiver, channel) -> None:
