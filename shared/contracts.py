@@ -72,6 +72,7 @@ class SnapshotRef(Strict):
     archive_blob: str
     archive_bytes: int
     archive_md5: str | None = None
+    archive_check: str = Field(default="", description="How the archive in staging was compared with its source.")
     tar_blob: str | None = Field(default=None, description="The inflated tar; absent when the archive is a bare dump.")
     tar_bytes: int = 0
     index_blob: str | None = Field(default=None, description="Parquet: name, uuid, kind, data offset, size.")
