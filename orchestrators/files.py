@@ -56,7 +56,8 @@ def verify_files(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
     files = payload["snapshot"]["files"]
     if payload["snapshot"]["index_blob"] is None:
         how = "The backup holds a database only."
-        return Verified(checks=[Check(name="files", outcome="skipped", how=how)]).model_dump(mode="json")
+        nothing = Check(name="files", outcome="skipped", how=how)
+        return Verified(checks=[_archive(payload["snapshot"]), nothing]).model_dump(mode="json")
     progress = StageProgress(stage="files-verify", started_at=ctx.current_utc_datetime, total=Counts(files=files))
     state = None
     for _ in range(MOST_LISTINGS):
@@ -65,7 +66,9 @@ def verify_files(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
         progress.done = Counts(files=answer["position"], bytes=answer["bytes"])
         _tell(ctx, progress)
         if answer["finished"]:
-            return _verdict(ListingState.model_validate(answer), files).model_dump(mode="json")
+            verdict = _verdict(ListingState.model_validate(answer), files)
+            verdict.checks.insert(0, _archive(payload["snapshot"]))
+            return verdict.model_dump(mode="json")
     raise RuntimeError(f"expected the container compared after {MOST_LISTINGS} listings, found it unfinished")
 
 
@@ -82,7 +85,9 @@ def _verdict(state: ListingState, files: int) -> Verified:
         Check(
             name="files: MD5",
             outcome="failed" if state.md5_differences else "passed" if state.md5_equal or not files else "skipped",
-            how="The blob's Content-MD5 was compared with the MD5 taken while the archive was inflated.",
+            how="The MD5 of every file was taken while the archive was inflated. The storage service compared it with the "
+            "bytes it stored (files of more than 4 MiB in pieces of 64 MiB), and every blob's Content-MD5 was compared "
+            "with it again in the listing.",
             detail=f"{state.md5_equal:,} equal, {state.md5_differences:,} different, {state.md5_unknown:,} not known.",
         ),
     ]
@@ -101,6 +106,16 @@ def _verdict(state: ListingState, files: int) -> Verified:
             )
         )
     return Verified(checks=checks, findings=findings)
+
+
+def _archive(snapshot: Payload) -> Check:
+    """Return what is known of the archive in staging; what did not fit was refused before it was inflated to its end."""
+    return Check(
+        name="snapshot archive: whole",
+        outcome="passed",
+        how=snapshot["archive_check"],
+        detail=f"{snapshot['archive_bytes']:,} bytes, MD5 {snapshot['archive_md5'] or 'not told by the source'}.",
+    )
 
 
 def _plus(one: FilesCopied, other: FilesCopied) -> FilesCopied:

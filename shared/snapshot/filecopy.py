@@ -2,8 +2,9 @@
 
 Small files: many neighbours in the tar come by one ranged read, and each goes out as one Put Blob; their MD5 is compared
 with the one taken while the archive was inflated, and the service compares it again with what it received. Large files:
-the service copies the range itself (Put Block From URL), so no byte of them passes through here. Either way the blob is
-written under `If-None-Match: *`: what is there already is compared, never overwritten.
+the service copies the range itself (Put Block From URL), so no byte of them passes through here; it compares every block
+of 64 MiB with the MD5 that was taken of it while the archive was inflated. Blocks that a dead delivery has brought are
+left alone. Either way the blob is written under `If-None-Match: *`: what is there already is compared, never overwritten.
 """
 
 import asyncio
@@ -11,13 +12,14 @@ from collections.abc import Coroutine, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceModifiedError
+from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
 from azure.storage.blob import BlobBlock, ContentSettings
 from azure.storage.blob.aio import BlobClient, ContainerClient
 
 from shared.blobs.blocks import block_id, md5_of
 from shared.contracts import FilesCopied
 from shared.errors import Refusal, TransientError
+from shared.snapshot.digest import PIECE, Md5
 from shared.snapshot.index import Row
 from shared.snapshot.members import uuid_text
 
@@ -26,9 +28,9 @@ RUN = 4 * 1024 * 1024  # bytes of neighbours read at once
 GAP = 256 * 1024  # bytes between two neighbours that are read along with them
 RUNS_AT_ONCE = 2
 PUTS_AT_ONCE = 24
-LARGE_AT_ONCE = 4
-COPY_BLOCK = 64 * 1024 * 1024  # bytes of one Put Block From URL
-THROUGH_BLOCK = 8 * 1024 * 1024  # bytes of one block that passes through us
+LARGE_AT_ONCE = 4  # files, and blocks of them under way
+THROUGH_AT_ONCE = 2  # blocks that pass through us
+THROUGH_BLOCK = 8 * 1024 * 1024  # bytes of one of these; eight are a piece
 NEW = {"If-None-Match": "*"}
 
 
@@ -44,6 +46,8 @@ class FileCopy:
     def __post_init__(self) -> None:
         self._result = FilesCopied(files=0, bytes=0)
         self._puts = asyncio.Semaphore(PUTS_AT_ONCE)
+        self._copies = asyncio.Semaphore(LARGE_AT_ONCE)
+        self._through = asyncio.Semaphore(THROUGH_AT_ONCE)
         self._service_copies = True  # until it refuses once
 
     async def copy(self, rows: list[Row]) -> FilesCopied:
@@ -84,13 +88,12 @@ class FileCopy:
 
     async def _large(self, row: Row) -> None:
         blob = self._blob(row)
-        if self._service_copies and await self._by_service(blob, row):
-            server_side = True
-        else:
-            await self._through_us(blob, row)
-            server_side = False
-        block = COPY_BLOCK if server_side else THROUGH_BLOCK
-        blocks = [BlobBlock(block_id=block_id(number)) for number in range(-(-row.size // block))]
+        there = await _staged_blocks(blob) if row.size > PIECE else {}
+        server_side = self._service_copies and await self._by_service(blob, row, there)
+        if not server_side:
+            await self._through_us(blob, row, there)
+        size = PIECE if server_side else THROUGH_BLOCK
+        blocks = [BlobBlock(block_id=_block_id(row, start, size)) for start in range(0, row.size, size)]
         try:
             await blob.commit_block_list(blocks, content_settings=_content(row.md5), headers=NEW)
         except (ResourceExistsError, ResourceModifiedError):
@@ -100,37 +103,61 @@ class FileCopy:
             self._result.streamed += not server_side
         self._done(row)
 
-    async def _by_service(self, blob: BlobClient, row: Row) -> bool:
+    async def _by_service(self, blob: BlobClient, row: Row, there: dict[str, int]) -> bool:
         """Let the service copy the file's blocks; return False when it refuses that way of copying."""
-        for number, start in enumerate(range(0, row.size, COPY_BLOCK)):
-            length = min(COPY_BLOCK, row.size - start)
-            # A file of one block is checked by the service: the MD5 is that of the bytes the archive held.
-            md5 = bytearray(row.md5) if row.md5 and length == row.size else None
-            try:
+        starts = [
+            start
+            for start in range(0, row.size, PIECE)
+            if there.get(_block_id(row, start, PIECE)) != min(PIECE, row.size - start)
+        ]
+        if not starts or not await self._copy_block(blob, row, starts[0]):
+            return not starts
+        async with asyncio.TaskGroup() as group:
+            copies = [group.create_task(self._copy_block(blob, row, start)) for start in starts[1:]]
+        if not all(copy.result() for copy in copies):  # the first was copied: these failed for a reason of their own
+            raise TransientError("FILES_BUSY", uuid_text(row.uuid or b""), "expected every block like the first.")
+        return True
+
+    async def _copy_block(self, blob: BlobClient, row: Row, start: int) -> bool:
+        length = min(PIECE, row.size - start)
+        md5 = row.piece_md5(start // PIECE)
+        try:
+            async with self._copies:
                 await blob.stage_block_from_url(
-                    block_id(number),
+                    _block_id(row, start, PIECE),
                     self.source_url,
                     source_offset=row.offset + start,
                     source_length=length,
-                    source_content_md5=md5,
+                    source_content_md5=bytearray(md5) if md5 else None,
                 )
-            except HttpResponseError as error:
-                if getattr(error, "error_code", None) in ("Md5Mismatch", "SourceContentMD5Mismatch"):
-                    raise _damaged(row) from None
-                # 501: an emulator without the call. 4xx: the target's service cannot reach or verify the source.
-                if error.status_code == 501 or 400 <= (error.status_code or 0) < 500:
-                    self._service_copies = False
-                    return False
-                raise TransientError(
-                    "FILES_BUSY", uuid_text(row.uuid or b""), f"expected a copy: {error.reason}"
-                ) from None
+        except HttpResponseError as error:
+            if getattr(error, "error_code", None) in ("Md5Mismatch", "SourceContentMD5Mismatch"):
+                raise _damaged(row) from None
+            # 501: an emulator without the call. 4xx: the target's service cannot reach or verify the source.
+            if error.status_code == 501 or 400 <= (error.status_code or 0) < 500:
+                self._service_copies = False
+                return False
+            raise TransientError("FILES_BUSY", uuid_text(row.uuid or b""), f"expected a copy: {error.reason}") from None
         return True
 
-    async def _through_us(self, blob: BlobClient, row: Row) -> None:
-        for number, start in enumerate(range(0, row.size, THROUGH_BLOCK)):
-            length = min(THROUGH_BLOCK, row.size - start)
-            data = await self._read(row.offset + start, length)
-            await blob.stage_block(block_id(number), data, length=length, validate_content=True)
+    async def _through_us(self, blob: BlobClient, row: Row, there: dict[str, int]) -> None:
+        """Read and put the file's blocks, a piece of 64 MiB after the other: of each the MD5 is compared."""
+        for number, start in enumerate(range(0, row.size, PIECE)):
+            end = min(start + PIECE, row.size)
+            parts = [(at, min(THROUGH_BLOCK, end - at)) for at in range(start, end, THROUGH_BLOCK)]
+            if all(there.get(_block_id(row, at, THROUGH_BLOCK)) == length for at, length in parts):
+                continue
+            md5 = Md5()
+            for at, length in parts:
+                async with self._through:
+                    data = await self._read(row.offset + at, length)
+                    md5.update(data)
+                    # Before the last block is there: a successor takes a piece whose blocks are all there as compared.
+                    if at + length == end and row.piece_md5(number) not in (None, md5.digest()):
+                        raise _damaged(row)
+                    await blob.stage_block(
+                        _block_id(row, at, THROUGH_BLOCK), data, length=length, validate_content=True
+                    )
 
     async def _read(self, offset: int, length: int) -> bytes:
         if not length:
@@ -208,6 +235,21 @@ def _first(group: BaseExceptionGroup[Any]) -> BaseException:
         else:
             flat.append(error)
     return next((error for error in flat if isinstance(error, Refusal)), flat[0])
+
+
+async def _staged_blocks(blob: BlobClient) -> dict[str, int]:
+    """Return the blocks of the blob that an earlier delivery has brought but not committed: id → bytes."""
+    try:
+        _committed, uncommitted = await blob.get_block_list("uncommitted")
+    except ResourceNotFoundError:
+        return {}
+    return {block.id: int(block.size or 0) for block in uncommitted}
+
+
+def _block_id(row: Row, start: int, size: int) -> str:
+    """Return the id of the block at `start`: of this content, so that no block of another is taken for it."""
+    mark = row.md5 or (row.offset % (1 << 32)).to_bytes(4)
+    return block_id(start // size, f"{mark[:4].hex()}{'s' if size == PIECE else 't'}")
 
 
 def _content(md5: bytes | None) -> ContentSettings:

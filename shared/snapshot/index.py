@@ -1,9 +1,10 @@
 """The index of the snapshot's members: Parquet in staging, written in parts, sealed into one blob, read in slices.
 
 One row a member that the migration uses: `kind` (`file`, `dump`, `metadata`), `uuid` (16 bytes, files only), `offset`
-(bytes from the tar's start to the data), `size` (bytes), `md5` (16 bytes, absent where it could not be taken in
-passing). Rows are in the order of the tar, so that neighbours in the index are neighbours in the blob. A million files
-are some 40 MB, so nothing here holds more than one column of it, or one slice.
+(bytes from the tar's start to the data), `size` (bytes), `md5` (16 bytes, files only, absent where
+it could not be taken in passing), `piece_md5s` (of files larger than 64 MiB: those of their pieces, 16 bytes each). Rows
+are in the order of the tar, so that neighbours in the index are neighbours in the blob. A million files are some 40 MB,
+so nothing here holds more than one column of it, or one slice.
 """
 
 import io
@@ -18,6 +19,7 @@ from azure.storage.blob import BlobClient
 from shared.blobs.blocks import BlockSink, BlockWriter, commit
 from shared.blobs.ranges import BlobFile
 from shared.errors import Refusal
+from shared.snapshot.digest import PIECE
 from shared.snapshot.members import uuid_text
 
 SCHEMA = pa.schema(
@@ -27,6 +29,7 @@ SCHEMA = pa.schema(
         pa.field("offset", pa.int64(), nullable=False),
         pa.field("size", pa.int64(), nullable=False),
         pa.field("md5", pa.binary(16)),
+        pa.field("piece_md5s", pa.binary()),
     ]
 )
 ROWS_OF_GROUP = 10_000
@@ -40,6 +43,13 @@ class Row(NamedTuple):
     offset: int
     size: int
     md5: bytes | None
+    piece_md5s: bytes | None = None
+
+    def piece_md5(self, number: int) -> bytes | None:
+        """Return the MD5 of a piece of 64 MiB, the first being 0; of a smaller member, its own."""
+        if self.piece_md5s is None:
+            return self.md5 if self.size <= PIECE else None
+        return self.piece_md5s[16 * number : 16 * number + 16]
 
 
 def write_part(blob: BlobClient, rows: list[Row]) -> None:

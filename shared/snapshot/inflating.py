@@ -6,10 +6,9 @@ activity, or the successor of a dead one, reads on from that border: it inflates
 kilobytes, and goes on. (Starting at the archive's beginning again was measured as the alternative: it costs nothing on
 archives of a few gigabytes, but the last activity of a large one would take as long as the whole pass.) All that is
 written is a function of the archive alone (block numbers, index parts, checkpoint positions), so two deliveries at once
-write the same bytes to the same places; only a checksum that was under way at a checkpoint is not known to a successor.
+write the same bytes to the same places. Checksums under way at a checkpoint are kept in it too.
 """
 
-import hashlib
 from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Any
@@ -22,10 +21,11 @@ from shared.blobs.blocks import MAX_BLOCKS, BlockWriter, commit
 from shared.blobs.ranges import read_ahead
 from shared.errors import Refusal
 from shared.snapshot import places
+from shared.snapshot.digest import Md5
 from shared.snapshot.gz import Inflation, Place
 from shared.snapshot.index import Row, duplicate, write_part
 from shared.snapshot.layout import Layout
-from shared.snapshot.members import role, shown
+from shared.snapshot.members import is_file, role, shown
 from shared.snapshot.staging import BLOCK
 from shared.snapshot.tar import Member, TarIndexer
 
@@ -33,6 +33,8 @@ CHECKPOINT = 64  # blocks of 16 MiB: 1 GiB of tar
 ROWS_OF_PART = 50_000
 MAX_FILES = 10_000_000
 SHOWN = 100
+ZIPPED = ("tar.gz", "dump.gz")
+TARS = ("tar.gz", "tar")
 
 
 class Checkpoint(BaseModel):
@@ -44,7 +46,9 @@ class Checkpoint(BaseModel):
     bytes: int = Field(default=0, description="Inflated bytes so far.")
     place: Place | None = Field(default=None, description="Where inflating goes on; None: at the start.")
     tar: dict[str, Any] | None = Field(default=None, description="State of the tar parser.")
-    md5: str | None = Field(default=None, description="MD5 of the archive, hex, where one activity read all of it.")
+    md5: str | None = Field(default=None, description="MD5 of the archive, hex, at the end, where the source told one.")
+    md5_bytes: int = Field(default=0, description="Bytes of the archive that have gone into its MD5.")
+    md5_state: str | None = Field(default=None, description="State of the archive's MD5 after these bytes.")
     parts: int = Field(default=0, description="Parts of the index written so far.")
     files: int = 0
     file_bytes: int = 0
@@ -56,7 +60,7 @@ class Checkpoint(BaseModel):
 
 
 class InflatePass:
-    """The pass over one run's archive. `md5` (hex, as the source told it) is checked if one activity reads it all."""
+    """The pass over one run's archive. `md5` (hex, as the source told it) is compared with that of the bytes read."""
 
     def __init__(self, run: str, layout: Layout, size: int, md5: str | None = None) -> None:
         self._run = run
@@ -65,7 +69,8 @@ class InflatePass:
         self._archive = places.staged(run, places.ARCHIVE)
         self._inflated = places.staged(run, places.DUMP if layout == "dump.gz" else places.TAR)
         self._checkpoint = places.staged(run, places.INFLATE_CHECKPOINT)
-        self._md5 = md5
+        self._wanted_md5 = md5
+        self._md5: Md5 | None = None
         self._rows: list[Row] = []
         self._inflation: Inflation | None = None
         self._state = Checkpoint()
@@ -73,14 +78,14 @@ class InflatePass:
     def advance(self, enough: Callable[[], bool]) -> Checkpoint:
         """Go on from the last checkpoint until `enough()` holds at a checkpoint, or to the end.
 
-        Raises `Refusal` ARCHIVE_CORRUPT, ARCHIVE_BOMB, ARCHIVE_HOSTILE, ARCHIVE_DUPLICATE, ARCHIVE_NO_DATABASE or
-        ARCHIVE_TOO_LARGE.
+        Raises `Refusal` ARCHIVE_CORRUPT, ARCHIVE_BOMB, ARCHIVE_HOSTILE, ARCHIVE_DUPLICATE, ARCHIVE_NO_DATABASE,
+        ARCHIVE_TOO_LARGE or ARCHIVE_MD5.
         """
         state, etag = documents.read_version(self._checkpoint, Checkpoint)
         self._state = state or Checkpoint()
         if self._state.finished:
             return self._state
-        if self._layout == "dump":
+        if self._layout == "dump" and self._wanted_md5 is None:  # there is nothing to learn from reading it
             self._state = Checkpoint(bytes=self._size, dump=(0, self._size), finished=True)
             documents.write(self._checkpoint, self._state)
             return self._state
@@ -89,7 +94,7 @@ class InflatePass:
             for number, block in self._blocks():
                 indexer = indexer or self._indexer()
                 self._refuse_too_large(number)
-                if self._layout != "tar":
+                if self._layout in ZIPPED:
                     writer.put(number, block)
                 if indexer is not None:
                     indexer.feed(block)
@@ -107,13 +112,15 @@ class InflatePass:
     def _blocks(self) -> Iterator[tuple[int, bytes]]:
         """Yield the inflated blocks that are not parsed yet, with their numbers."""
         done = self._state.blocks
-        if self._layout == "tar":
-            yield from enumerate(read_ahead(self._archive, done * BLOCK, self._size, size=BLOCK, ahead=2), done)
+        if self._layout not in ZIPPED:
+            blocks = read_ahead(self._archive, done * BLOCK, self._size, size=BLOCK, ahead=2)
+            yield from enumerate(self._hashed(blocks, done * BLOCK), done)
             return
         start = self._state.place
         self._inflation = Inflation(BLOCK, start)
-        pieces = read_ahead(self._archive, start.read_from if start else 0, self._size)
-        blocks = self._inflation.blocks(self._hashed(pieces), done * BLOCK - (start.produced if start else 0))
+        read_from = start.read_from if start else 0
+        pieces = self._hashed(read_ahead(self._archive, read_from, self._size), read_from)
+        blocks = self._inflation.blocks(pieces, done * BLOCK - (start.produced if start else 0))
         for number in count(done):
             self._inflation.marking = (number + 1) % CHECKPOINT == 0
             block = next(blocks, None)
@@ -121,22 +128,24 @@ class InflatePass:
                 return
             yield number, block
 
-    def _hashed(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
-        if self._md5 is None or self._state.blocks:
-            yield from pieces
-            return
-        digest = hashlib.md5(usedforsecurity=False)
+    def _hashed(self, pieces: Iterator[bytes], at: int) -> Iterator[bytes]:
+        """Take the MD5 of the archive's bytes as they pass; `at` is where they begin, some of them hashed already."""
+        state = self._state
+        if self._wanted_md5 is not None:
+            self._md5 = Md5.resume(state.md5_state) if state.md5_bytes else Md5()
         for piece in pieces:
-            digest.update(piece)
+            if self._md5 is not None and at + len(piece) > state.md5_bytes:
+                self._md5.update(memoryview(piece)[max(0, state.md5_bytes - at) :])
+                state.md5_bytes = at + len(piece)
+            at += len(piece)
             yield piece
-        self._state.md5 = digest.hexdigest()
 
     def _indexer(self) -> TarIndexer | None:
-        if self._layout == "dump.gz":
+        if self._layout not in TARS:
             return None
         if self._state.tar is None:
-            return TarIndexer(self._member)
-        return TarIndexer.resume(self._state.tar, self._member)
+            return TarIndexer(self._member, is_file)
+        return TarIndexer.resume(self._state.tar, self._member, is_file)
 
     def _member(self, member: Member) -> None:
         what, uuid = role(member)
@@ -155,7 +164,7 @@ class InflatePass:
             raise duplicate(member.name)
         else:
             setattr(state, what, (member.offset, member.size))
-        self._rows.append(Row(what, uuid, member.offset, member.size, member.md5))
+        self._rows.append(Row(what, uuid, *member[2:]))
         if len(self._rows) >= ROWS_OF_PART:
             self._write_rows()
 
@@ -172,21 +181,23 @@ class InflatePass:
         self._write_rows()
         self._state.tar = indexer.state() if indexer else None
         self._state.place = self._inflation.place if self._inflation and not self._state.finished else None
+        self._state.md5_state = self._md5.state if self._md5 else None
         return documents.replace(self._checkpoint, self._state, etag)
 
     def _finish(self, indexer: TarIndexer | None, etag: str | None) -> None:
         if indexer is not None:
             indexer.close()
-        elif self._layout == "dump.gz":
+        else:
             self._state.dump = (0, self._state.bytes)
-        if self._state.md5 not in (None, self._md5):
+        self._state.md5 = self._md5.digest().hex() if self._md5 else None
+        if self._state.md5 not in (None, self._wanted_md5):
             raise Refusal(
                 "ARCHIVE_MD5",
                 "snapshot archive",
-                f"expected MD5 {self._md5} as at the source, found {self._state.md5} in staging.",
+                f"expected MD5 {self._wanted_md5} as at the source, found {self._state.md5} in staging.",
                 "Start the migration again; if it happens again, the source's checksum is not that of its bytes.",
             )
-        if self._layout != "tar":
+        if self._layout in ZIPPED:
             commit(self._inflated, self._state.blocks)
         self._state.finished = True
         self._keep(None, etag)

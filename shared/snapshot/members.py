@@ -25,9 +25,7 @@ def role(member: Member) -> tuple[Role, bytes | None]:
     Raises `Refusal` ARCHIVE_HOSTILE for names that leave the archive and for anything but files and directories.
     """
     _refuse_hostile(member)
-    name = member.name
-    while name.startswith("./"):
-        name = name[2:]
+    name = _plain(member.name)
     if member.kind == "directory":
         return "directory", None
     if name == METADATA:
@@ -37,6 +35,11 @@ def role(member: Member) -> tuple[Role, bytes | None]:
     if found := FILE.match(name):
         return "file", bytes.fromhex(found[1].replace("-", ""))
     return "ignored", None
+
+
+def is_file(member: Member) -> bool:
+    """Return whether the member is one of the app's files: those have an MD5 in the index."""
+    return FILE.match(_plain(member.name)) is not None
 
 
 def uuid_text(uuid: bytes) -> str:
@@ -50,6 +53,12 @@ def shown(name: str) -> str:
     text = name.encode("ascii", "backslashreplace").decode()
     text = "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)
     return text if len(text) <= 200 else text[:197] + "..."
+
+
+def _plain(name: str) -> str:
+    while name.startswith("./"):
+        name = name[2:]
+    return name
 
 
 def _refuse_hostile(member: Member) -> None:

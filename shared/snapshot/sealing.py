@@ -14,6 +14,12 @@ from shared.snapshot.inflating import Checkpoint, tar_place
 from shared.snapshot.layout import Layout
 
 MAX_METADATA = 1 << 20
+CHECKS: dict[Layout, str] = {
+    "tar.gz": "gzip's CRC-32 and length were compared with every inflated byte, and every tar header with its checksum.",
+    "dump.gz": "gzip's CRC-32 and length were compared with every inflated byte.",
+    "tar": "Every tar header was compared with its checksum; nothing tells whether the bytes between them are the source's.",
+    "dump": "Nothing tells whether its bytes are the source's until PostgreSQL reads them.",
+}
 
 
 def seal_snapshot(run: str, layout: Layout, archive_bytes: int, end: Checkpoint) -> SnapshotRef:
@@ -35,6 +41,7 @@ def seal_snapshot(run: str, layout: Layout, archive_bytes: int, end: Checkpoint)
         archive_blob=places.staged(run, places.ARCHIVE).blob_name,
         archive_bytes=archive_bytes,
         archive_md5=end.md5,
+        archive_check=_check(layout, end),
         tar_blob=members.blob_name if full else None,
         tar_bytes=end.bytes if full else 0,
         index_blob=index.blob_name if full else None,
@@ -45,6 +52,14 @@ def seal_snapshot(run: str, layout: Layout, archive_bytes: int, end: Checkpoint)
         ignored=end.ignored,
         ignored_count=end.ignored_count,
     )
+
+
+def _check(layout: Layout, end: Checkpoint) -> str:
+    """Return in words what is known of the archive being whole; its size was compared in any case."""
+    md5 = "The MD5 of its bytes in staging is the one that the source tells. " if end.md5 else ""
+    if md5 and layout in ("tar", "dump"):
+        return md5.strip()
+    return f"Its size is the source's. {md5}{CHECKS[layout]}"
 
 
 def dump_ref(blob: BlobClient, offset: int, size: int) -> DumpRef:

@@ -7,12 +7,12 @@ base-256 numbers are read; what no backup holds (links, devices, sparse files) i
 """
 
 import base64
-import hashlib
 import re
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 from shared.errors import Refusal
+from shared.snapshot.digest import MemberDigest
 
 BLOCK = 512
 MAX_HEADER_DATA = 1 << 20  # bytes of one long name or PAX header; PostgreSQL and Mendix need less than 1 KiB
@@ -37,13 +37,17 @@ HEADER_DATA = frozenset(b"xXgLK")
 
 
 class Member(NamedTuple):
-    """One member: `offset` is where its data starts in the tar, `size` its bytes, `md5` what passed through."""
+    """One member: `offset` is where its data starts in the tar, `size` its bytes, `md5` what passed through.
+
+    A member of more than 64 MiB also has the MD5s of its pieces of that size, one after the other.
+    """
 
     name: str
     kind: Kind
     offset: int
     size: int
     md5: bytes | None = None
+    piece_md5s: bytes | None = None
 
 
 def corrupt(found: str, offset: int) -> Refusal:
@@ -57,12 +61,15 @@ def corrupt(found: str, offset: int) -> Refusal:
 
 
 class TarIndexer:
-    """Feed it the tar in pieces of any size; `on_member` is called with each member once its data has passed."""
+    """Feed it the tar in pieces of any size; `on_member` is called with each member once its data has passed.
 
-    def __init__(self, on_member: Callable[[Member], None], digest: bool = True) -> None:
+    `digest` says of which files the MD5 is taken.
+    """
+
+    def __init__(self, on_member: Callable[[Member], None], digest: Callable[[Member], bool] = lambda _: True) -> None:
         self._on_member = on_member
         self._digest = digest
-        self._md5: Any = None
+        self._md5: MemberDigest | None = None
         self.offset = 0  # bytes fed
         self._current: Member | None = None
         self._left = 0  # bytes of the member's data still to come
@@ -104,7 +111,7 @@ class TarIndexer:
             raise corrupt(what, self.offset)
 
     def state(self) -> dict[str, Any]:
-        """Return what `resume` needs to go on from here, as JSON; a checksum under way cannot be carried over."""
+        """Return what `resume` needs to go on from here, as JSON."""
         return {
             "offset": self.offset,
             "current": [*self._current[:4]] if self._current else None,
@@ -116,11 +123,17 @@ class TarIndexer:
             "global_pax": self._global_pax,
             "long_name": self._long_name,
             "zero_blocks": self._zero_blocks,
+            "md5": self._md5.state() if self._md5 else None,
         }
 
     @classmethod
-    def resume(cls, state: dict[str, Any], on_member: Callable[[Member], None], digest: bool = True) -> "TarIndexer":
-        """Return an indexer that goes on from `state`; the MD5 of the member under way stays unknown."""
+    def resume(
+        cls,
+        state: dict[str, Any],
+        on_member: Callable[[Member], None],
+        digest: Callable[[Member], bool] = lambda _: True,
+    ) -> "TarIndexer":
+        """Return an indexer that goes on from `state`."""
         indexer = cls(on_member, digest)
         indexer.offset = state["offset"]
         indexer._current = Member(*state["current"]) if state["current"] else None
@@ -131,6 +144,8 @@ class TarIndexer:
         indexer._pax, indexer._global_pax = state["pax"], state["global_pax"]
         indexer._long_name = state["long_name"]
         indexer._zero_blocks = state["zero_blocks"]
+        if indexer._current and state["md5"]:
+            indexer._md5 = MemberDigest.resume(indexer._current.size, state["md5"])
         return indexer
 
     def _data(self, piece: memoryview) -> None:
@@ -192,7 +207,7 @@ class TarIndexer:
         has_data = what in ("file", "sparse", "unknown")  # links, devices and directories have none, whatever size says
         self._left = size if has_data else 0
         self._padding = _padded(size) - size if has_data else 0
-        self._md5 = hashlib.md5(usedforsecurity=False) if self._digest and what == "file" else None
+        self._md5 = MemberDigest(size) if what == "file" and self._digest(self._current) else None
         if not self._left:
             self._member_done()
 
@@ -200,7 +215,8 @@ class TarIndexer:
         member, self._current = self._current, None
         if member is not None:
             if self._md5 is not None:
-                member = member._replace(md5=self._md5.digest())
+                md5, pieces = self._md5.end()
+                member = member._replace(md5=md5, piece_md5s=pieces)
             self._on_member(member)
 
     def _header_data(self, kind: int, data: bytes, end: int) -> None:

@@ -10,22 +10,26 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from shared.blobs.blocks import BlockWriter
-from shared.snapshot import inflating, places
+from shared.errors import Refusal
+from shared.snapshot import digest, inflating, places
 from shared.snapshot.index import Row, open_index, seal, slice_of
 from shared.snapshot.inflating import Checkpoint, InflatePass
+from shared.snapshot.layout import Layout
 from shared.snapshot.members import FILE
 from tests.integration.snapshot.archives import file_name, tar_of, uuid_of
 from tests.integration.snapshot.conftest import Stand
 
 BLOCK = 64 * 1024
+PIECE = 100_000
 
 
 @pytest.fixture(autouse=True)
 def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A checkpoint every 128 KiB and an index part every ten files, so that a small archive has many of both."""
+    """A checkpoint every 128 KiB, an index part every ten files and a piece every 100 KB: many of each."""
     monkeypatch.setattr(inflating, "BLOCK", BLOCK)
     monkeypatch.setattr(inflating, "CHECKPOINT", 2)
     monkeypatch.setattr(inflating, "ROWS_OF_PART", 10)
+    monkeypatch.setattr(digest, "PIECE", PIECE)
 
 
 def archive() -> bytes:
@@ -40,15 +44,23 @@ TAR = archive()
 ZIPPED = gzip.compress(TAR, 1)
 
 
+def pieces_of(data: bytes) -> bytes | None:
+    """What the index holds of a file that has several pieces."""
+    starts = range(0, len(data), PIECE)
+    return b"".join(hashlib.md5(data[at : at + PIECE]).digest() for at in starts) if len(starts) > 1 else None
+
+
 def expected() -> list[Row]:
     rows = []
     with tarfile.open(fileobj=io.BytesIO(TAR)) as tar:
         for member in tar:
             data = TAR[member.offset_data : member.offset_data + member.size]
-            found = FILE.match(member.name)
-            kind = "file" if found else {".metadata": "metadata"}.get(member.name, "dump")
-            uuid = bytes.fromhex(found[1].replace("-", "")) if found else None
-            rows.append(Row(kind, uuid, member.offset_data, member.size, hashlib.md5(data).digest()))
+            if found := FILE.match(member.name):
+                uuid, md5 = bytes.fromhex(found[1].replace("-", "")), hashlib.md5(data).digest()
+                rows.append(Row("file", uuid, member.offset_data, member.size, md5, pieces_of(data)))
+            else:
+                kind = {".metadata": "metadata"}.get(member.name, "dump")
+                rows.append(Row(kind, None, member.offset_data, member.size, None))
     return rows
 
 
@@ -62,25 +74,21 @@ def index_of(stand: Stand, end: Checkpoint) -> list[Row]:
     return slice_of(open_index(sealed), 0, rows)
 
 
-def assert_equal(found: list[Row]) -> None:
-    """Every member is there, with its MD5 unless a checkpoint lay in its data."""
-    wanted = expected()
-    assert [row[:4] for row in found] == [row[:4] for row in wanted]
-    step = inflating.CHECKPOINT * BLOCK
-    for row, other in zip(found, wanted, strict=True):
-        divided = row.offset // step != (row.offset + row.size) // step
-        assert row.md5 == other.md5 or (divided and row.md5 is None)
+def split(stand: Stand, size: int, layout: Layout = "tar.gz", md5: bytes | None = None) -> tuple[Checkpoint, int]:
+    """Do the pass with as many activities as there are checkpoints; return its end and their number."""
+    calls, end = 0, Checkpoint()
+    while not end.finished:
+        end = InflatePass(stand.run.id, layout, size, md5.hex() if md5 else None).advance(lambda: True)
+        calls += 1
+    return end, calls
 
 
 def test_a_pass_split_over_many_activities_gives_the_same_tar_and_index(stand: Stand) -> None:
     staged(stand, ZIPPED)
-    calls, end = 0, Checkpoint()
-    while not end.finished:
-        end = InflatePass(stand.run.id, "tar.gz", len(ZIPPED)).advance(lambda: True)
-        calls += 1
+    end, calls = split(stand, len(ZIPPED))
     assert calls > 10
     assert places.staged(stand.run.id, places.TAR).download_blob().readall() == TAR
-    assert_equal(index_of(stand, end))
+    assert index_of(stand, end) == expected()
     assert (end.files, end.bytes) == (201, len(TAR))
 
 
@@ -109,7 +117,7 @@ def test_an_activity_that_dies_anywhere_is_succeeded(stand: Stand, monkeypatch: 
             break
     assert deaths > 5
     assert places.staged(stand.run.id, places.TAR).download_blob().readall() == TAR
-    assert_equal(index_of(stand, end))
+    assert index_of(stand, end) == expected()
 
 
 def test_two_deliveries_at_once_give_the_same_tar_and_index(stand: Stand) -> None:
@@ -125,22 +133,48 @@ def test_two_deliveries_at_once_give_the_same_tar_and_index(stand: Stand) -> Non
         ends = list(pool.map(deliver, range(2)))
     assert ends[0].parts == ends[1].parts
     assert places.staged(stand.run.id, places.TAR).download_blob().readall() == TAR
-    assert_equal(index_of(stand, ends[0]))
+    assert index_of(stand, ends[0]) == expected()
 
 
 def test_an_uncompressed_tar_is_indexed_where_it_lies(stand: Stand) -> None:
     staged(stand, TAR)
-    while not (end := InflatePass(stand.run.id, "tar", len(TAR)).advance(lambda: True)).finished:
-        pass
-    assert_equal(index_of(stand, end))
+    end, _ = split(stand, len(TAR), "tar")
+    assert index_of(stand, end) == expected()
     assert not places.staged(stand.run.id, places.TAR).exists()
 
 
 def test_a_damaged_end_is_found_even_after_many_checkpoints(stand: Stand) -> None:
-    from shared.errors import Refusal
-
     staged(stand, ZIPPED[:-6])
     with pytest.raises(Refusal, match="ARCHIVE_CORRUPT"):
-        while not InflatePass(stand.run.id, "tar.gz", len(ZIPPED) - 6).advance(lambda: True).finished:
-            pass
+        split(stand, len(ZIPPED) - 6)
     assert not places.staged(stand.run.id, places.TAR).exists()
+
+
+@pytest.mark.parametrize("layout", ["tar.gz", "tar", "dump"])
+def test_the_md5_of_the_archive_is_known_however_many_activities_read_it(stand: Stand, layout: Layout) -> None:
+    data = ZIPPED if layout == "tar.gz" else TAR
+    staged(stand, data)
+    end, calls = split(stand, len(data), layout, hashlib.md5(data).digest())
+    assert (end.md5, calls > 10) == (hashlib.md5(data).hexdigest(), True)
+
+
+@pytest.mark.parametrize("layout", ["tar.gz", "tar", "dump"])
+def test_another_md5_than_the_sources_is_refused_however_many_activities_read_it(stand: Stand, layout: Layout) -> None:
+    data = ZIPPED if layout == "tar.gz" else TAR
+    staged(stand, data)
+    with pytest.raises(Refusal, match="ARCHIVE_MD5"):
+        split(stand, len(data), layout, bytes(16))
+
+
+def test_without_a_libcrypto_sums_end_at_a_checkpoint_and_are_not_known(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(digest, "library", lambda: None)
+    staged(stand, ZIPPED)
+    end, _ = split(stand, len(ZIPPED), md5=hashlib.md5(ZIPPED).digest())
+    assert end.md5 is None
+    step = inflating.CHECKPOINT * BLOCK
+    for row, wanted in zip(index_of(stand, end), expected(), strict=True):
+        divided = row.offset // step != (row.offset + row.size) // step
+        assert row[:4] == wanted[:4]
+        assert row[4:] == ((None, None) if divided else wanted[4:])

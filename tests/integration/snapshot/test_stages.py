@@ -2,13 +2,18 @@
 
 import hashlib
 import json
+import random
 import tarfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import psycopg
 import pytest
+from azure.core.exceptions import HttpResponseError
+from azure.storage.blob import ContentSettings
+from azure.storage.blob.aio import BlobClient
 
 from activities import files, restore, snapshot
 from activities.reconcile import reconcile_files
@@ -19,6 +24,7 @@ from orchestrators.snapshot import take_snapshot
 from shared.blobs.cleanup import delete_staging
 from shared.postgres.temporary import drop, row_counts
 from shared.settings import settings
+from shared.snapshot.digest import PIECE
 from shared.snapshot.filecopy import SMALL
 from tests.integration.snapshot.archives import backup, uuid_of
 from tests.integration.snapshot.conftest import Stand
@@ -73,7 +79,7 @@ def test_a_sample_backup_arrives_row_by_row_and_byte_by_byte(
     assert (copied["files"], copied["bytes"]) == (len(expected), ref["file_bytes"])
     assert blobs_of(stand) == expected
     verified = stand.drive(verify_files, work)
-    assert (outcomes(verified), verified["findings"]) == (["passed", "passed"], [])
+    assert (outcomes(verified), verified["findings"]) == (["passed", "passed", "passed"], [])
 
     answer = reconcile_files(None, {**work, "restore": restored})
     assert (answer["missing_blobs"], answer["orphan_blobs"], answer["size_differences"]) == (0, 0, 0)
@@ -136,7 +142,63 @@ def test_large_files_are_copied_by_the_service_and_small_ones_are_read_in_runs(s
     assert (copied["files"], copied["server_side"], copied["streamed"]) == (6, 2, 4)
     assert blobs_of(stand) == wanted
     verified = stand.drive(verify_files, work)
-    assert "6 equal, 0 different, 0 not known" in verified["checks"][1]["detail"]
+    assert "6 equal, 0 different, 0 not known" in verified["checks"][2]["detail"]
+
+
+def large(stand: Stand, sample_dump: Path) -> tuple[dict[str, Any], str, bytes]:
+    """A snapshot with one file of two pieces; its name and contents."""
+    name, data = uuid_of(1), random.Random(5).randbytes(PIECE + 1_000_000)
+    return taken(stand, backup(sample_dump.read_bytes(), [(name, data)])), name, data
+
+
+def refuse_copies(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refuse(*_: Any, **__: Any) -> None:
+        raise HttpResponseError(response=cast("Any", SimpleNamespace(status_code=403, reason="", headers={})))
+
+    monkeypatch.setattr(BlobClient, "stage_block_from_url", refuse)
+
+
+@pytest.mark.parametrize("by_service", [True, False])
+def test_every_piece_of_a_large_file_is_compared_with_its_md5_as_it_is_copied(
+    stand: Stand, sample_dump: Path, monkeypatch: pytest.MonkeyPatch, by_service: bool
+) -> None:
+    work, name, data = large(stand, sample_dump)
+    if not by_service:
+        refuse_copies(monkeypatch)
+    tar = stand.staging.get_blob_client(work["snapshot"]["tar_blob"])
+    whole = bytearray(tar.download_blob().readall())
+    whole[-50_000] ^= 1  # within the file's last piece, after it was indexed
+    tar.upload_blob(bytes(whole), overwrite=True)
+    code, about, _ = stand.refusal(copy_files, work)
+    assert (code, about) == ("STAGING_DAMAGED", name)
+    assert blobs_of(stand) == {}
+    whole[-50_000] ^= 1
+    tar.upload_blob(bytes(whole), overwrite=True)
+    stand.drive(copy_files, work)
+    assert blobs_of(stand) == {name: data}
+    assert "1 equal, 0 different, 0 not known" in stand.drive(verify_files, work)["checks"][2]["detail"]
+
+
+@pytest.mark.parametrize("by_service", [True, False])
+def test_the_pieces_of_a_large_file_that_a_dead_delivery_brought_are_not_copied_again(
+    stand: Stand, sample_dump: Path, monkeypatch: pytest.MonkeyPatch, by_service: bool
+) -> None:
+    work, name, data = large(stand, sample_dump)
+    if not by_service:
+        refuse_copies(monkeypatch)
+    commit = BlobClient.commit_block_list
+
+    async def die(*_: Any, **__: Any) -> None:
+        raise SystemExit("killed here")
+
+    monkeypatch.setattr(BlobClient, "commit_block_list", die)
+    files.plan_files(None, work)
+    with pytest.raises(SystemExit):
+        files.copy_batch(None, {**work, "batch": 0})
+    monkeypatch.setattr(BlobClient, "commit_block_list", commit)
+    monkeypatch.setattr(BlobClient, "stage_block_from_url" if by_service else "stage_block", die)
+    files.copy_batch(None, {**work, "batch": 0})
+    assert blobs_of(stand) == {name: data}
 
 
 def test_a_prefix_is_put_before_every_name(stand: Stand, sample_dump: Path) -> None:
@@ -146,7 +208,7 @@ def test_a_prefix_is_put_before_every_name(stand: Stand, sample_dump: Path) -> N
     work = taken(stand, backup(sample_dump.read_bytes(), wanted.items()))
     stand.drive(copy_files, work)
     assert blobs_of(stand, "app/") == wanted
-    assert outcomes(stand.drive(verify_files, work)) == ["passed", "passed"]
+    assert outcomes(stand.drive(verify_files, work)) == ["passed", "passed", "passed"]
 
 
 def test_verification_names_what_is_missing_too_many_and_different(stand: Stand, sample_dump: Path) -> None:
@@ -160,7 +222,7 @@ def test_verification_names_what_is_missing_too_many_and_different(stand: Stand,
     stand.target.upload_blob("0-stranger", b"")
     stand.target.upload_blob("zz-stranger", b"")
     verified = stand.drive(verify_files, work)
-    assert outcomes(verified) == ["failed", "failed"]
+    assert outcomes(verified) == ["passed", "failed", "failed"]
     assert verified["findings"][0]["code"] == "FILES_DIFFER"
     assert set(verified["findings"][0]["examples"]) == {
         "0-stranger is in the container, but not in the snapshot.",
@@ -176,7 +238,22 @@ def test_a_database_only_backup_is_restored_without_files(stand: Stand, sample_d
     assert (work["snapshot"]["kind"], work["snapshot"]["tar_blob"]) == ("database", None)
     assert stand.drive(restore_database, work)["rows"] == 3_000
     assert stand.drive(copy_files, work)["files"] == 0
-    assert outcomes(stand.drive(verify_files, work)) == ["skipped"]
+    assert outcomes(stand.drive(verify_files, work)) == ["passed", "skipped"]
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_the_report_says_how_the_archive_was_compared_with_its_source(
+    stand: Stand, sample_snapshot: Path, told: bool
+) -> None:
+    stand.give(sample_snapshot)
+    if not told:
+        stand.source.get_blob_client("snapshot.tar.gz").set_http_headers(ContentSettings(content_md5=None))
+    work = {**stand.work, "snapshot": stand.drive(take_snapshot, stand.work)}
+    check = stand.drive(verify_files, work)["checks"][0]
+    md5 = hashlib.md5(sample_snapshot.read_bytes()).hexdigest() if told else "not told by the source"
+    assert check["detail"] == f"{sample_snapshot.stat().st_size:,} bytes, MD5 {md5}."
+    assert ("in staging is the one that the source tells" in check["how"]) is told
+    assert "gzip's CRC-32 and length were compared with every inflated byte" in check["how"]
 
 
 def test_an_uncompressed_tar_and_a_zipped_dump_are_backups_too(
