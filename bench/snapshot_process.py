@@ -14,11 +14,21 @@ from bench.stand import Stand, stand
 @bench("snapshot_memory", unit="MiB peak RSS", goal="<= 400")
 def memory_of_the_activities() -> Measured:
     """Snapshot and files stages of one archive in one process; its disk writes are asserted to be none."""
-    size, files = scaled(3_000_000_000), scaled(100_000)
     with stand() as one:
-        material.give(one, size, files)
-        with child(one, run_file(one)) as process:
-            output, _ = process.communicate()
+        return _measured(one, scaled(3_000_000_000), scaled(100_000))
+
+
+@bench("snapshot_memory_through_us", unit="MiB peak RSS", goal="<= 400")
+def memory_where_the_service_cannot_copy() -> Measured:
+    """The same from a URL that the storage service cannot follow, so that the archive passes through the process."""
+    with stand() as one:
+        return _measured(one, scaled(3_000_000_000), scaled(10_000), by_url=True)
+
+
+def _measured(one: Stand, size: int, files: int, *, by_url: bool = False) -> Measured:
+    material.give(one, size, files)
+    with child(one, run_file(one, by_url=by_url)) as process:
+        output, _ = process.communicate()
     found = json.loads(output.splitlines()[-1])
     if found["files"] != files or found["written"]:
         raise RuntimeError(f"expected {files:,} files and no byte on disk, found {found}")
@@ -30,9 +40,9 @@ def memory_of_the_activities() -> Measured:
     )
 
 
-def run_file(one: Stand) -> Path:
+def run_file(one: Stand, *, by_url: bool = False) -> Path:
     """Begin a run, and write what the child process reads of it."""
-    work = one.new_run()
+    work = one.new_run(by_url=by_url)
     path = one.folder / f"{work['run']['id']}.json"
     path.write_text(json.dumps(work))
     return path

@@ -19,8 +19,10 @@ from azure.storage.blob import BlobServiceClient
 from activities import files, restore, snapshot
 from local.azurite import Azurite
 from local.postgres import PostgresServer
+from shared.blobs.clients import copy_source_url
 from shared.contracts import Run
 from shared.settings import settings
+from shared.sources.url import stow_source_url
 
 AT_ONCE = 4
 
@@ -39,12 +41,20 @@ class Stand:
         """A client of the storage account."""
         return BlobServiceClient.from_connection_string(self.azurite.connection_string, max_single_get_size=256 << 20)
 
-    def new_run(self, blob: str = "snapshot") -> dict[str, Any]:
-        """The `run` part of a payload: its snapshot is a blob in the container `source`."""
+    def new_run(self, *, by_url: bool = False) -> dict[str, Any]:
+        """The `run` part of a payload: its snapshot is the blob source/snapshot.
+
+        By its URL with another host name than the account's, which the emulator does not follow.
+        """
         now = datetime.now(UTC)
-        request = {"source": {"kind": "blob", "container": "source", "blob": blob}, "target": "bench"}
+        source = {"kind": "url"} if by_url else {"kind": "blob", "container": "source", "blob": "snapshot"}
         ident = f"{now:%Y%m%dt%H%M%S}-{secrets.token_hex(3)}"
-        run = Run.model_validate({"id": ident, "created_at": now.isoformat(), "request": request})
+        run = Run.model_validate(
+            {"id": ident, "created_at": now.isoformat(), "request": {"source": source, "target": "bench"}}
+        )
+        if by_url:
+            url = copy_source_url(settings().staging, self.service.get_blob_client("source", "snapshot"))
+            stow_source_url(ident, url.replace("127.0.0.1", "localhost"))
         return {"run": run.model_dump(mode="json")}
 
 
@@ -63,6 +73,7 @@ def stand() -> Iterator[Stand]:
             "POSTGRES__USER": postgres.user,
             "POSTGRES__PASSWORD": postgres.password,
             "POSTGRES__SSLMODE": "disable",
+            "ALLOW_HTTP_SOURCES": "true",
             "TARGET__BENCH__SQL__SERVER": "nowhere",
             "TARGET__BENCH__SQL__DATABASE": "none",
             "TARGET__BENCH__BLOB__CONNECTION_STRING": azurite.connection_string,

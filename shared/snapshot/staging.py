@@ -9,17 +9,19 @@ import hashlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from threading import BoundedSemaphore
 
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from azure.storage.blob import BlobClient
 
-from shared.blobs.blocks import MAX_BLOCKS, BlockWriter, block_id, commit, staged_blocks
+from shared.blobs.blocks import MAX_BLOCKS, BlockWriter, block_id, commit, put_block, staged_blocks
 from shared.errors import Refusal, TransientError
 from shared.sources.origin import Origin, OriginFacts
 
 BLOCK = 16 * 1024 * 1024  # bytes; 50,000 of them are 781 GiB
 AT_ONCE = 4  # server-side copies under way in one activity
-PARALLEL_READS = 3  # ranges under way when the bytes pass through us
+PARALLEL = 3  # blocks under way in one activity when the bytes pass through us
+THROUGH_US = BoundedSemaphore(4)  # of these in the whole process, whatever the number of activities: its memory's bound
 
 
 @dataclass
@@ -56,12 +58,9 @@ def stage_blocks(origin: Origin, facts: OriginFacts, archive: BlobClient, first:
     if wanted and _copy_block(origin, facts, archive, wanted[0]):
         staged.server_side = _copy_blocks(origin, facts, archive, wanted[1:]) + 1
         return staged
-    with BlockWriter(archive, version=_version(facts)) as writer, ThreadPoolExecutor(PARALLEL_READS) as pool:
-        for start in range(0, len(wanted), PARALLEL_READS):
-            numbers = wanted[start : start + PARALLEL_READS]
-            reads = pool.map(lambda n: origin.read(n * BLOCK, _length(n, size), facts.etag), numbers)
-            for number, data in zip(numbers, reads, strict=True):
-                writer.put(number, data)
+    with ThreadPoolExecutor(PARALLEL, thread_name_prefix="bring-block") as pool:
+        for _ in pool.map(lambda number: _bring_block(origin, facts, archive, number), wanted):
+            pass
     staged.through_us = len(wanted)
     return staged
 
@@ -117,6 +116,12 @@ def _version(facts: OriginFacts) -> str:
 
 def _length(number: int, size: int) -> int:
     return min(BLOCK, size - number * BLOCK)
+
+
+def _bring_block(origin: Origin, facts: OriginFacts, archive: BlobClient, number: int) -> None:
+    with THROUGH_US:
+        data = origin.read(number * BLOCK, _length(number, facts.size or 0), facts.etag)
+        put_block(archive, number, data, _version(facts))
 
 
 def _copy_blocks(origin: Origin, facts: OriginFacts, archive: BlobClient, numbers: list[int]) -> int:

@@ -115,7 +115,8 @@ class UrlOrigin:
                 if len(data) == start - offset:
                     raise  # no progress: the orchestrator's policy decides
             if len(data) >= length:
-                return bytes(data[:length])
+                del data[length:]  # and no slice: it would be the whole block once more
+                return bytes(data)
         raise TransientError(
             "SOURCE_DROPPED", self.label, f"expected {length:,} bytes, found {len(data):,} and an end."
         )
