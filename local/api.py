@@ -6,6 +6,7 @@ from typing import Any, Literal
 import httpx
 
 from api.migrations import MigrationPage, MigrationView
+from shared.mendix.handover import SourceSettings
 
 
 class ApiError(RuntimeError):
@@ -54,6 +55,13 @@ class Api:
         answer = self._client.get(f"/migrations/{run}/{what}", headers={"Accept": media_type})
         _check(answer)
         return answer.content
+
+    def source_settings(self, run: str, by: str | None) -> SourceSettings:
+        """Return the settings that the runtime copies its source by; with a new password when `by` says who asks."""
+        path = f"/migrations/{run}/source-database"
+        answer = self._client.get(path) if by is None else self._client.post(path, json={"by": by})
+        _check(answer)
+        return SourceSettings.model_validate(answer.json())
 
     def close(self) -> None:
         """Close the connections."""

@@ -28,6 +28,7 @@ from local.progressview import view
 
 GOOD = {"verified", "planned"}
 EXIT_OK, EXIT_NOT_VERIFIED, EXIT_REFUSED, EXIT_UNREACHABLE = 0, 1, 3, 4
+FORMS = ("environment", "kubernetes", "mendix-operator", "azure", "console", "removal")
 MEDIA = {"html": "text/html", "json": "application/json", "markdown": "text/markdown"}
 
 
@@ -77,6 +78,14 @@ def _parser() -> argparse.ArgumentParser:
         decide.add_argument("--by", default=getpass.getuser(), help="who decides (default %(default)s)")
         decide.add_argument("--comment", default="")
         decide.set_defaults(run=_decide, what=what)
+    settings = commands.add_parser(
+        "source-settings", help="target mode runtime: the settings by which the app copies its source"
+    )
+    settings.add_argument("id")
+    settings.add_argument("--form", choices=FORMS, default=FORMS[0])
+    settings.add_argument("--password", action="store_true", help="make a new password, and print it this once")
+    settings.add_argument("--by", default=getpass.getuser(), help="who asks for the password (default %(default)s)")
+    settings.set_defaults(run=_source_settings)
     for what, forms in (("report", ("json", "html")), ("runbook", ("markdown", "html"))):
         read = commands.add_parser(what, help=f"fetch the {what}")
         read.add_argument("id")
@@ -178,6 +187,14 @@ def _end(seen: MigrationView) -> None:
 def _decide(api: Api, given: argparse.Namespace) -> int:
     api.decide(given.id, given.what, given.by, given.comment)
     print(f"{given.id}: {given.what} asked for by {given.by}")
+    return EXIT_OK
+
+
+def _source_settings(api: Api, given: argparse.Namespace) -> int:
+    found = api.source_settings(given.id, given.by if given.password else None)
+    print(getattr(found, given.form.replace("-", "_")))
+    if not found.password_included:
+        print("Without the password: --password makes one, and keeps who asked for it.", file=sys.stderr)
     return EXIT_OK
 
 

@@ -20,6 +20,7 @@ from shared.request import Decision
 STAGE = "hand-over"
 GATE = "started"
 AT_ONCE = 4  # tables settled at the same time; a small Flexible Server has 2 to 4 cores
+EARLY = "Approved before everything was there: wait until it is, or approve once more to go on all the same."
 SOONEST, LATEST = timedelta(seconds=5), timedelta(minutes=5)
 LOOKS = 25
 """A look after each 25th of the time that has gone by: some 170 looks in a day, so that the history stays short."""
@@ -100,8 +101,10 @@ def _by_people(book: Book, work: Payload, deadline: datetime) -> Steps:
                 return watch.close(decided.message)
             # Somebody was early: a comparison now would fail a run of hours. A second word is believed.
             insisted = True
+            gate = gate.model_copy(update={"comment": EARLY})
+            book.decided(gate)  # it is asked again
             said = book.ctx.wait_for_external_event(f"approve-{GATE}")
-            watch.early()
+            book.publish()
         elif book.now() >= deadline:
             book.decided(gate.model_copy(update={"decision": "expired", "decided_at": book.now()}))
             raise _failed(book, _too_late(deadline, watch))
@@ -115,7 +118,6 @@ class _Watch:
         self.opened = opened
         self.seen: Payload = {}
         self.first: tuple[datetime, int] | None = None
-        self.warning = ""
 
     @property
     def complete(self) -> bool:
@@ -131,14 +133,9 @@ class _Watch:
             {
                 "done": Counts(tables=seen["tables"], rows=seen["rows"]),
                 "total": Counts(tables=seen["expected_tables"], rows=seen["expected_rows"]),
-                "note": " ".join(part for part in (self.warning, self.words(), self._expected()) if part),
+                "note": " ".join(part for part in (self.words(), self._expected()) if part),
             }
         )
-
-    def early(self) -> None:
-        """Say that the approval came before everything was there."""
-        self.warning = "Approved, but not everything is there yet; approve once more to go on all the same."
-        self.saw(self.seen)
 
     def words(self) -> str:
         """Return how far the runtime is, as a sentence."""

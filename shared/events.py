@@ -24,6 +24,7 @@ Kind = Literal[
     "activity-refused",
     "activity-failed",
     "environment-changed",
+    "source-password-handed-out",
 ]
 FACTS = ("rows", "bytes", "files", "stopped", "log_write_percent")  # of an activity's answer, where it has them
 

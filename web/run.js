@@ -3,6 +3,7 @@
 import { Problem, get, poll, post } from "./api.js";
 import { announce, draw, h } from "./dom.js";
 import { OVER, clock, count, moment, sentence, size, stageWords } from "./format.js";
+import { sourceSettings } from "./handover.js";
 import { plot, sample } from "./plot.js";
 import { badge } from "./runs.js";
 import { liveTables, tables } from "./tables.js";
@@ -94,10 +95,11 @@ function gatePanel(gate, path) {
   };
   const approve = h("button", { type: "button", class: "primary", onclick: (event) => decide(event, "approve") }, "Approve");
   const abort = h("button", { type: "button", onclick: (event) => decide(event, "abort") }, "Abort");
-  return [h("div", { class: "gate" }, h("h2", {}, title), h("p", {}, words),
+  const settings = gate.name === "started" ? sourceSettings(path, () => (by.reportValidity() ? by.value : null)) : null;
+  return [h("div", { class: "gate" }, h("h2", {}, title), h("p", {}, words), gate.comment ? h("p", { class: "wrong" }, gate.comment) : null,
     h("p", { class: "soft" }, gate.name === "start" ? `It opens ${moment(gate.answers_by)}.` : `Without an answer by ${moment(gate.answers_by)} the run stops.`),
     h("div", { class: "fields" }, h("label", { for: "by" }, "Your name"), by, gate.name === "start" ? null : [h("label", { for: "comment" }, "Comment (optional)"), comment]),
-    h("p", { class: "bar-of-actions" }, gate.name === "start" ? null : approve, abort), said)];
+    settings, h("p", { class: "bar-of-actions" }, gate.name === "start" ? null : approve, abort), said)];
 }
 
 function decided(gate) {

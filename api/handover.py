@@ -1,0 +1,91 @@
+"""`/api/migrations/{id}/source-database`: the settings by which the Mendix runtime copies the temporary database.
+
+GET gives them without a password. POST makes a new password, answers it this once, and keeps who asked and when; the
+one before is no good any more. Nothing else of the app ever holds a password: it is in no history, record or log.
+"""
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from api import caller
+from api.http import Answer, Call, answer, parsed, problem, refusal, with_etag
+from api.migrations import MigrationView, look
+from shared import events, handedout
+from shared.contracts import Gate
+from shared.errors import Refusal
+from shared.mendix.handover import Source, SourceSettings, in_all_forms
+from shared.postgres.connection import database_name
+from shared.postgres.readers import make_reader, reader_name
+from shared.settings import settings
+from shared.strict import Strict
+
+GATE = "started"
+NEVER_KEPT = {"Cache-Control": "no-store"}
+
+
+class HandOut(Strict):
+    """Body of `POST /api/migrations/{id}/source-database`."""
+
+    by: Annotated[str, StringConstraints(min_length=1, max_length=200)] = Field(
+        default="unknown", description="Who asks; behind App Service authentication the signed-in user's name."
+    )
+
+
+async def show(call: Call) -> Answer:
+    """Return the settings in all forms, with a placeholder for the password."""
+    waiting = await _waiting(call)
+    if isinstance(waiting, Answer):
+        return waiting
+    return with_etag(call, answer(await asyncio.to_thread(_without_password, waiting[0])))
+
+
+async def hand_out(call: Call) -> Answer:
+    """Make a new password and return the settings with it, once."""
+    asked = parsed(HandOut, call.body)
+    if isinstance(asked, Answer):
+        return asked
+    waiting = await _waiting(call)
+    if isinstance(waiting, Answer):
+        return waiting
+    by = caller.name(call) or asked.by
+    try:
+        found = await asyncio.to_thread(_with_password, waiting[0], waiting[1].answers_by, by)
+    except Refusal as error:
+        return refusal(error, 409)
+    return answer(found, headers=NEVER_KEPT)
+
+
+async def _waiting(call: Call) -> tuple[MigrationView, Gate] | Answer:
+    """Return the migration and its gate, if it waits for a runtime that people start; else the answer that says so."""
+    try:
+        seen = await look(call.engine, call.params["id"])
+    except Refusal as error:
+        return refusal(error, 404)
+    gate = next((one for one in seen.progress.gates if one.name == GATE and one.decision is None), None)
+    if seen.verdict is None and gate is not None:
+        return seen, gate
+    return problem(
+        409, "NOTHING_TO_HAND_OUT",
+        f"expected a migration in target mode `runtime` that waits for the app to be started, found it {seen.status}.",
+        object=seen.id, remedy="Ask again while it waits at the gate `started`.",
+    )  # fmt: skip
+
+
+def _without_password(seen: MigrationView) -> SourceSettings:
+    database = database_name(seen.id)
+    source = Source(settings().postgres, database, reader_name(database))
+    return in_all_forms(seen.id, source, settings().target_profile(seen.target).app, password=False)
+
+
+def _with_password(seen: MigrationView, until: datetime, by: str) -> SourceSettings:
+    server, database = settings().postgres, database_name(seen.id)
+    now = datetime.now(UTC)
+    handedout.record(seen.id, by, now)
+    login = make_reader(server, database, until)
+    events.emit("source-password-handed-out", seen.id, by=by)
+    source = Source(server, database, login.user, login.password)
+    app = settings().target_profile(seen.target).app
+    return in_all_forms(seen.id, source, app, password=True, valid_until=login.valid_until)
