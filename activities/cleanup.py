@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from activities import handover
 from activities.boundary import activity, closing_activity
 from activities.report import RecordWork
 from shared import events, runs
@@ -45,23 +46,36 @@ def empty_container(work: RunWork) -> Emptied:
 def clean_up(work: RecordWork) -> Cleaned:
     """Delete the run's staging blobs, its temporary database and its tables on the target, as the policy says."""
     runs.close(work.run.id)
-    policy = work.run.request.options.cleanup
-    if policy == "keep" or (policy == "on-success" and work.verdict not in ("verified", "planned")):
-        straight = work.run.request.options.target_mode == "postgres"
-        database = "schema mxferry on the target" if straight else f"database {database_name(work.run.id)}"
-        kept = f"Kept, as the request says ({policy}): staging runs/{work.run.id}/, {database}."
-        events.emit("staging-kept", work.run.id)
-        return Cleaned(done=[kept])
-    done: list[str] = []
+    kept = _kept(work)
+    done = [kept] if kept else []
     findings: list[Finding] = []
-    for step in (_staging, _database, _target):
+    for step in (_hand_over,) if kept else (_hand_over, _staging, _database, _target):
         try:
             done.extend(step(work))
         except MxferryError as error:
             findings.append(_left_over(step, error))
-    if not findings:
+    if kept:
+        events.emit("staging-kept", work.run.id)
+    elif not findings:
         events.emit("staging-cleaned", work.run.id)
     return Cleaned(done=done, findings=findings)
+
+
+def _kept(work: RecordWork) -> str | None:
+    """Return what is kept, as a sentence; None where nothing is."""
+    policy = work.run.request.options.cleanup
+    if policy == "always" or (policy == "on-success" and work.verdict in ("verified", "planned")):
+        return None
+    straight = work.run.request.options.target_mode == "postgres"
+    database = "schema mxferry on the target" if straight else f"database {database_name(work.run.id)}"
+    return f"Kept, as the request says ({policy}): staging runs/{work.run.id}/, {database}."
+
+
+def _hand_over(work: RecordWork) -> list[str]:
+    """End what target mode `runtime` gave to the app: also where everything else is kept."""
+    if work.run.request.options.target_mode != "runtime":
+        return []
+    return handover.ended(work.run, failed=work.verdict != "verified")
 
 
 def _staging(work: RecordWork) -> list[str]:

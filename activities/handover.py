@@ -12,7 +12,7 @@ from activities.boundary import activity
 from activities.schema import target_of
 from shared.apps.app import Configurable, State, app_of, configurable_of
 from shared.blobs import clients
-from shared.contracts import Findings, RestoredWork, RunWork
+from shared.contracts import Findings, RestoredWork, Run, RunWork
 from shared.copying import settling
 from shared.copying.stage import database_plan
 from shared.databaseplan import DatabasePlan
@@ -22,7 +22,7 @@ from shared.mendix.handover import NAMES, Source
 from shared.mendix.metadata import PREFIX
 from shared.postgres.connection import database_name
 from shared.postgres.postdata import make_keys_and_indexes
-from shared.postgres.readers import make_reader, try_passwords
+from shared.postgres.readers import drop_reader, make_reader, readers, try_passwords
 from shared.request import MigrationRequest
 from shared.settings import settings
 from shared.sqlserver.room import empty_for_runtime, filled
@@ -163,6 +163,21 @@ def take_settings_back(work: RunWork) -> Findings:
     _configurable(work).unconfigure()
     message = "the adapter has taken the SourceDatabase settings out of the app, which starts again without them."
     return Findings(findings=[*found, _finding("info", "SOURCE_SETTINGS_REMOVED", work.run.request.target, message)])
+
+
+def ended(run: Run, *, failed: bool) -> list[str]:
+    """Drop the login; after a failure also stop the app and take its settings away, where an adapter gave them.
+
+    Returns what was done, as sentences; part of the clean-up, so that it may be done twice.
+    """
+    server, database = settings().postgres, database_name(run.id)
+    app = configurable_of(settings().target_profile(run.request.target))
+    done: list[str] = []
+    if failed and run.request.options.hand_over == "adapter" and app is not None and database in readers(server):
+        app.stop()
+        app.unconfigure()
+        done.append("Stopped the app and took its SourceDatabase settings away.")
+    return [*done, *drop_reader(server, database)]
 
 
 def check_hand_over(request: MigrationRequest) -> list[Finding]:
