@@ -55,6 +55,18 @@ def _asked(run: Run) -> bool:
     return run.request.approval
 
 
+def _by_runtime(run: Run) -> bool:
+    return run.request.options.target_mode == "runtime"
+
+
+def _by_people(run: Run) -> bool:
+    return _by_runtime(run) and run.request.options.hand_over == "ask"
+
+
+def _by_us(run: Run) -> bool:
+    return not _by_runtime(run)
+
+
 def _dropped(run: Run) -> bool:
     return run.request.target_not_empty == "drop"
 
@@ -80,10 +92,14 @@ IN_THE_WINDOW = Phase(
         StepText("Stop the source app and take the snapshot", MXFERRY, "By the Deploy API and the Backups API. From here on the users are out.", "The environment says Stopped, the snapshot completed.", "Start the source app: nothing has changed in it.", stages=("snapshot",), when=_stops_app),
         StepText("Take the snapshot to staging", MXFERRY, "The archive is copied by the storage service and indexed.", "Its length and MD5 are in the report.", "Nothing to undo.", stages=("snapshot",), when=_by_hand),
         StepText("Restore to the temporary database", MXFERRY, "The dump is loaded into a PostgreSQL database of this run alone.", "The stage says how many rows.", "Nothing to undo.", stages=("restore",)),
-        StepText("Plan and inspect", MXFERRY, "The target schema is planned; every rule of the target is tried on the data.", "No finding without a remedy.", "Nothing to undo.", stages=("plan", "inspect")),
+        StepText("Plan and inspect", MXFERRY, "The target schema is planned; every rule of the target is tried on the data.", "No finding without a remedy.", "Nothing to undo.", stages=("plan", "inspect", "prepare")),
         StepText("Go or no-go", LEAD, "Read the findings and the expected end. Approve on the page.", "The gate is in the report, with name and time.", "Abort: source and target are as they were.", stages=("approval", "late"), minutes=5, when=_asked),
         StepText("Drop what the target holds", MXFERRY, "As the request confirmed: tables and blobs of the target are dropped.", "The stage is done.", "None: restore the target's own backup.", stages=("empty",), point_of_no_return=True, when=_dropped),
-        StepText("Move the rows", MXFERRY, "Schema, rows, keys and indexes; then every row is verified.", "Every check passed.", "Abort, start the source app again, drop the target.", stages=("scale", "schema", "copy", "finish", "verify"), point_of_no_return=True),
+        StepText("Move the rows", MXFERRY, "Schema, rows, keys and indexes; then every row is verified.", "Every check passed.", "Abort, start the source app again, drop the target.", stages=("scale", "schema", "copy", "finish", "verify"), point_of_no_return=True, when=_by_us),
+        StepText("Hand over to the Mendix runtime", APPLICATION, "The target is empty. Give the app the SourceDatabase settings of the page (the password comes after a click), start it, and approve when its log says that it has started.", "The page shows tables and rows growing on the target.", "Abort, stop the app, take the settings away, start the source app again, drop the target.", stages=("scale", "room", "hand-over"), point_of_no_return=True, when=_by_people),
+        StepText("Hand over to the Mendix runtime", MXFERRY, "The target is empty. The adapter gives the app the SourceDatabase settings and starts it; the runtime copies the rows.", "The page shows tables and rows growing on the target.", "Abort, start the source app again, drop the target.", stages=("scale", "room", "hand-over"), point_of_no_return=True, when=lambda run: _by_runtime(run) and not _by_people(run)),
+        StepText("Compare the rows", MXFERRY, "The runtime's schema is read; every row that a started app does not change by itself is compared.", "Every check passed.", "As before.", stages=("adopt", "verify"), when=_by_runtime),
+        StepText("Take the settings away", APPLICATION, "Take the SourceDatabase settings out of the app and start it again: the database and the login that they name are gone.", "The app starts without them.", "Nothing to undo.", stages=("take-back",), minutes=5, when=_by_people),
         StepText("Move the files", MXFERRY, "Beside the rows, blob to blob; then every file is verified.", "Every check passed.", "Abort, start the source app again, empty the container.", stages=("files", "files-verify")),
         StepText("Reconcile rows and files", MXFERRY, "Each row of System.FileDocument has its blob, each blob its row.", "No blob is missing.", "As before.", stages=("reconcile",)),
         StepText("Start the target app", APPLICATION, "Scheduled events off at first (ScheduledEventExecution NONE).", "The log ends in “Mendix Runtime successfully started”; no pending database change.", "Stop it.", stages=("start-gate", "app-start"), minutes=10),
