@@ -76,13 +76,18 @@ def select_sql(table: PlannedTable, where: str, *, ctid: bool = False) -> str:
 
 
 def size_sql(table: PlannedTable, where: str) -> str:
-    """Return the SELECT of the number of rows and of the bytes of the largest, as far as unlimited columns make it large.
+    """Return the SELECT of the number of rows and of the bytes of the largest."""
+    return f"SELECT count(*), {largest_sql(table)} FROM {table_sql(table)}{where}"  # noqa: S608 - names are quoted
+
+
+def largest_sql(table: PlannedTable) -> str:
+    """Return the aggregate of the bytes of the largest row, as far as unlimited columns make it large.
 
     octet_length of a value that was moved to TOAST looks at its header only, so no large value is fetched.
     """
     unlimited = [value_sql(column) for column in table.columns if parse(column.type).unlimited]
-    largest = " + ".join(f"coalesce(octet_length({value})::bigint, 0)" for value in unlimited) or "0"
-    return f"SELECT count(*), coalesce(max({largest}), 0) FROM {table_sql(table)}{where}"  # noqa: S608 - names are quoted
+    size = " + ".join(f"coalesce(octet_length({value})::bigint, 0)" for value in unlimited) or "0"
+    return f"coalesce(max({size}), 0)"
 
 
 CTID = "mxferry ctid"

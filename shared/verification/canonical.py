@@ -52,6 +52,14 @@ def canonical(column: PlannedColumn) -> Canonical:
     return Canonical(column.name, postgres_text(value_sql(column), kind), tsql_text(quote(column.name), kind))
 
 
+def short(field: Canonical, column: PlannedColumn) -> Canonical:
+    """Return a field whose text is not larger than a hash, whatever the value: what is fetched to be compared."""
+    if not parse(column.type).unlimited:
+        return field
+    tsql = f"CONVERT(varchar(32), HASHBYTES('MD5', {field.tsql}), 2)"
+    return Canonical(field.name, f"upper(md5({field.postgres}))", tsql)
+
+
 def postgres_text(value: str, kind: ColumnType) -> str:
     """Return the PostgreSQL expression for a value expression."""
     if kind.kind == "bit":

@@ -1,18 +1,19 @@
 """Naming the rows that differ: the rows of a differing bucket are fetched from both sides as (key, hash)."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from shared.copying.reading import identifier, value_sql
 from shared.databaseplan import PlannedColumn
 from shared.sqlserver.columntype import parse
 from shared.sqlserver.connection import quote
-from shared.verification.canonical import canonical, postgres_hash, tsql_hash
+from shared.verification.canonical import canonical, postgres_hash, short, tsql_hash
 from shared.verification.rowhash import BUCKETS
 from shared.verification.sides import Row, Sides
 
 BUCKETS_LOOKED_INTO = 12
+ROWS_LOOKED_INTO = 50_000  # of a slice; their keys and hashes are held in memory. One bucket is looked into anyhow.
 ROWS_NAMED = 10
 
 
@@ -41,18 +42,30 @@ class RowDifferences:
         return ", ".join(parts) + (f", and more in {more} further buckets of {BUCKETS}" if more else "")
 
 
-def name_differences(sides: Sides, buckets: Sequence[int]) -> RowDifferences:
-    """Find out which rows of the differing buckets differ, and how."""
+def name_differences(sides: Sides, buckets: Mapping[int, int]) -> RowDifferences:
+    """Find out which rows of the differing buckets (with the rows of each) differ, and how."""
     # Where the hash itself says the bucket, a changed row is in one bucket here and in another there: all of them then.
-    chosen = list(buckets[:BUCKETS_LOOKED_INTO] if sides.number_key else buckets)
+    chosen = _within_reason(buckets) if sides.number_key else list(buckets)
     found = RowDifferences(buckets=len(buckets), looked_into=len(chosen))
     _sort_out(sides, _source_rows(sides, chosen), _target_rows(sides, chosen), found)
     return found
 
 
+def _within_reason(buckets: Mapping[int, int]) -> list[int]:
+    """Return the first of the buckets: not too many, and not too many rows."""
+    chosen: list[int] = []
+    rows = 0
+    for bucket, count in buckets.items():
+        rows += count
+        if chosen and (rows > ROWS_LOOKED_INTO or len(chosen) == BUCKETS_LOOKED_INTO):
+            break
+        chosen.append(bucket)
+    return chosen
+
+
 def differing_columns(sides: Sides, key: Row) -> list[str]:
-    """Return the columns of the row with this key (canonical texts) that differ."""
-    fields = sides.fields
+    """Return the columns of the row with this key (canonical texts) that differ; large texts by their hash."""
+    fields = [short(canonical(column), column) for column in sides.table.columns]
     left = sides.source(", ".join(one.postgres for one in fields), *source_match(sides.key, key), tail=" LIMIT 1")
     predicates, parameters = target_match(sides.key, key)
     right = sides.on_target(", ".join(one.tsql for one in fields), *predicates, parameters=parameters)

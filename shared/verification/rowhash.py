@@ -10,6 +10,7 @@ from shared.verification.canonical import postgres_hash, tsql_hash
 from shared.verification.sides import Row, Sides
 
 BUCKETS = 64
+NOTHING = (0, 0)
 
 
 def source_buckets(sides: Sides) -> list[Row]:
@@ -38,8 +39,12 @@ def target_buckets(sides: Sides) -> list[Row]:
     return sides.run_target(statement, bounds)
 
 
-def differing_buckets(source: list[Row], target: list[Row]) -> list[int]:
-    """Return the buckets whose count or sum differs."""
+def differing_buckets(source: list[Row], target: list[Row]) -> dict[int, int]:
+    """Return the buckets whose count or sum differs, in order, with the rows of the larger side."""
     left = {int(bucket): (int(count), int(total)) for bucket, count, total in source}
     right = {int(bucket): (int(count), int(total)) for bucket, count, total in target}
-    return sorted(bucket for bucket in left.keys() | right.keys() if left.get(bucket) != right.get(bucket))
+    return {
+        bucket: max(left.get(bucket, NOTHING)[0], right.get(bucket, NOTHING)[0])
+        for bucket in sorted(left.keys() | right.keys())
+        if left.get(bucket) != right.get(bucket)
+    }

@@ -3,6 +3,7 @@
 import pytest
 
 from activities import verify
+from shared.verification import naming, sample
 
 
 @pytest.fixture
@@ -155,6 +156,34 @@ def test_the_sample_notices_a_change_without_the_hash(copied):
     assert finding.count == 20
     assert all(example.endswith(": name") for example in finding.examples)
     assert "secret" not in finding.model_dump_json(), "findings hold no values of rows"
+
+
+def test_the_sample_reads_large_values_in_parts_and_notices_one_character_and_one_byte(copied, monkeypatch):
+    monkeypatch.setattr(sample, "WIDE_ROW_BYTES", 100)
+    monkeypatch.setattr(sample, "PART_BYTES", 64)
+    copied.option(verify=["sample"])
+    _, findings, _ = copied.verify()
+    assert errors(findings) == {}
+    copied.target.execute(
+        "UPDATE [dbo].[shop$order] SET [remark] = LEFT([remark], 289) + N'é' + SUBSTRING([remark], 291, 4000) "
+        "WHERE LEN([remark]) > 300"
+    )
+    copied.target.execute("UPDATE [dbo].[shop$order] SET [payload] = SUBSTRING([payload], 1, 90)")
+    _, findings, _ = copied.verify()
+    examples = errors(findings)["SAMPLE_DIFFERS", "shop$order"].examples
+    assert {column for example in examples for column in example.split(": ")[1].split(", ")} == {"remark", "payload"}
+
+
+def test_of_a_table_that_differs_everywhere_some_rows_are_named_and_the_rest_is_said(copied, monkeypatch):
+    monkeypatch.setattr(naming, "ROWS_LOOKED_INTO", 100)
+    copied.target.execute("UPDATE [dbo].[shop$order] SET [remark] = N'all the same'")
+    copied.option(verify=["hash"])
+    _, findings, _ = copied.verify()
+    finding = errors(findings)["ROWS_DIFFER", "shop$order"]
+    assert finding.message.endswith("further buckets of 64.")
+    assert 0 < finding.count <= 100
+    assert len(finding.examples) == 10
+    assert all(example.endswith(": differs in remark") for example in finding.examples)
 
 
 def test_large_tables_are_verified_in_slices_of_their_key(copied, monkeypatch):
