@@ -24,9 +24,7 @@ from shared.sqlserver.columntype import parse
 IDENTIFIERS = f"{PREFIX}entityidentifier"
 """The one metadata table with a remedy of its own; the others the runtime reads as PostgreSQL left them."""
 
-MARKS = (
-    "CREATE TABLE IF NOT EXISTS mxferry.settled (table_name text PRIMARY KEY, at timestamptz NOT NULL DEFAULT now())"
-)
+MARKS = "CREATE TABLE IF NOT EXISTS mxferry.settled (what text PRIMARY KEY, at timestamptz NOT NULL DEFAULT now())"
 MARK = "INSERT INTO mxferry.settled (what) VALUES (%s) ON CONFLICT DO NOTHING"
 KEPT = parse("datetime2(3)")
 LOCK = 0x6D786673  # "mxfs": our class of advisory locks
