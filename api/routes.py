@@ -1,7 +1,8 @@
 """The table of routes: it makes the HTTP triggers in `function_app.py`, and the OpenAPI page."""
 
-from api import health, migrations, openapi, profiles, rehearsals, runbook, tables, ui
+from api import handover, health, migrations, openapi, profiles, rehearsals, runbook, setup, tables, ui
 from api.http import Problem, Query, Route
+from shared.mendix.handover import SourceSettings
 from shared.reporting.model import Report
 from shared.request import Decision, MigrationRequest
 
@@ -14,6 +15,8 @@ _ROUTES = (
           responses={200: "text/html, text/css, text/javascript, image/svg+xml, application/json", 404: Problem}, etag=True),
     Route("list_profiles", "GET", "profiles", profiles.index, "The profiles that a request may name.",
           responses={200: profiles.Profiles}, etag=True),
+    Route("setup", "POST", "setup", setup.setup, "Check the logins of all databases; make the app's users where it may.",
+          request=setup.SetupRequest, responses={200: setup.SetupView}),
     Route("start_migration", "POST", "migrations", migrations.start, "Start a migration.", idempotent=True,
           request=MigrationRequest, responses={202: migrations.Started, 409: Problem}),
     Route("list_migrations", "GET", "migrations", migrations.index, "List migrations, newest first.",
@@ -26,6 +29,12 @@ _ROUTES = (
           responses={200: tables.TablesView, 404: Problem}, etag=True),
     Route("approve_migration", "POST", "migrations/{id}/approve", migrations.approve, "Approve at a gate.",
           request=Decision, responses={202: migrations.Accepted, 404: Problem, 409: Problem}),
+    Route("source_settings", "GET", "migrations/{id}/source-database", handover.show,
+          "The settings by which the Mendix runtime copies its source, without the password.",
+          responses={200: SourceSettings, 404: Problem, 409: Problem}, etag=True),
+    Route("hand_out_source_settings", "POST", "migrations/{id}/source-database", handover.hand_out,
+          "The same with a new password, shown this once.", request=handover.HandOut,
+          responses={200: SourceSettings, 404: Problem, 409: Problem}),
     Route("abort_migration", "POST", "migrations/{id}/abort", migrations.abort, "Abort a migration.",
           request=Decision, responses={202: migrations.Accepted, 404: Problem, 409: Problem}),
     Route("start_rehearsal", "POST", "rehearsals", rehearsals.start, "Start a rehearsal on to a throw-away target.",

@@ -11,6 +11,23 @@ CREATE TABLE mssql.procedures (
 );
 CREATE UNIQUE INDEX ON mssql.procedures (lower(name));
 
+-- Users beside dbo, and their rights on the database.
+CREATE TABLE mssql.principals (
+    principal_id int GENERATED ALWAYS AS IDENTITY (START WITH 5) PRIMARY KEY,
+    name text NOT NULL
+);
+CREATE UNIQUE INDEX ON mssql.principals (lower(name));
+CREATE TABLE mssql.rights (name text, given text, PRIMARY KEY (name, given));
+
+-- CONTROL is everything; ALTER on the database is ALTER on its schemas, and ALTER ANY of its things.
+CREATE FUNCTION mssql.may(who text, wanted text) RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT lower(who) = 'dbo' OR EXISTS (
+        SELECT 1 FROM mssql.rights AS r
+        WHERE r.name = lower(who)
+            AND (r.given IN (lower(wanted), 'control') OR (r.given = 'alter' AND lower(wanted) LIKE 'alter any %'))
+    )
+$$;
+
 -- Foreign keys that a bulk load without CHECK_CONSTRAINTS may have broken, until WITH CHECK CHECK CONSTRAINT.
 CREATE TABLE mssql.untrusted (conoid oid PRIMARY KEY);
 

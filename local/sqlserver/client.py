@@ -8,7 +8,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from local.sqlserver import bulk, login, rpc, store, tokens, wire
+from local.sqlserver import bulk, login, principals, rpc, store, tokens, wire
 from local.sqlserver.errors import AttentionError, ConnectionClosedError, SqlError
 from local.sqlserver.server import Hub
 from local.sqlserver.session import Session
@@ -90,6 +90,7 @@ class Client:
             raise SqlError(
                 4060, f'Cannot open database "{found.database}" requested by the login. The login failed.', 11
             ) from None
+        database_user = principals.user_of(found.token)
         told = store.described(opened, stored)
         if told.get("made_by") != store.TEMPLATE:
             raise SqlError(
@@ -97,6 +98,7 @@ class Client:
                 f'database "{found.database}" was made by another version of the stand-in, whose catalogue differs: '
                 "drop it and create it anew",
             )
+        principals.check_user(opened, database_user)
         return Session(
             self.channel,
             self.hub,
@@ -106,7 +108,7 @@ class Client:
                 "database": str(told["name"]),
                 "collation": str(told["collation"]),
                 "login": user,
-                "user": "dbo",
+                "user": database_user,
                 "host": found.host,
                 "program": found.program,
                 "discard": "yes" if self.settings.discard else "",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from local.sqlserver import administration, changes, tables, tokens
+from local.sqlserver import administration, changes, principals, tables, tokens
 from local.sqlserver.altering import alter_table
 from local.sqlserver.bulk import prepare_bulk
 from local.sqlserver.clauses import Clauses
@@ -138,6 +138,8 @@ def _create(session: Session, text: str, variables: dict[str, Variable]) -> None
         administration.create_procedure(session, text)
     elif words[0] == "DATABASE":
         administration.create_database(session, clauses)
+    elif words[0] == "USER":
+        principals.create_user(session, clauses)
     else:
         raise NotUnderstoodError(text)
 
@@ -151,8 +153,14 @@ def _alter(session: Session, text: str, variables: dict[str, Variable]) -> None:
         administration.alter_database(session, clauses)
     elif clauses.word() in ("PROCEDURE", "PROC"):
         administration.create_procedure(session, text)
+    elif clauses.word() == "ROLE":
+        principals.add_member(session, clauses)
     else:
         raise NotUnderstoodError(text)
+
+
+def _grant(session: Session, text: str, variables: dict[str, Variable]) -> None:
+    principals.grant(session, Clauses(text))
 
 
 def _drop(session: Session, text: str, variables: dict[str, Variable]) -> None:
@@ -231,6 +239,7 @@ VERBS: dict[str, Callable[[Session, str, dict[str, Variable]], None]] = {
     "CREATE": _create,
     "ALTER": _alter,
     "DROP": _drop,
+    "GRANT": _grant,
     "TRUNCATE": _truncate,
     "EXEC": _execute,
     "EXECUTE": _execute,

@@ -9,8 +9,9 @@ from shared.errors import Finding, MxferryError
 from shared.settings import SqlServer, TargetProfile
 from shared.sqlserver import catalogue
 from shared.sqlserver.completion import COMPATIBILITY_LEVEL, OPTIONS
-from shared.sqlserver.connection import PROGRAM, session
+from shared.sqlserver.connection import PROGRAM, quote, session
 from shared.sqlserver.existing import app_rows
+from shared.sqlserver.users import RIGHTS, create_user, grant_rights
 
 Mode = Literal["create", "existing"]
 
@@ -18,10 +19,9 @@ LOGIN_SECONDS = 30
 FIRST_MAJOR = 15
 """SQL Server 2019: the first with UTF-8 collations, by which verification hashes rows as PostgreSQL does."""
 
-DATABASE_RIGHTS = ("CREATE TABLE", "CREATE PROCEDURE", "SELECT", "INSERT", "UPDATE", "DELETE", "ALTER", "EXECUTE")
-RIGHTS = "\n     , ".join(
+ASK_RIGHTS = "\n     , ".join(
     ["SELECT HAS_PERMS_BY_NAME(N'dbo', 'SCHEMA', 'ALTER')"]
-    + [f"HAS_PERMS_BY_NAME(DB_NAME(), 'DATABASE', '{right}')" for right in DATABASE_RIGHTS]
+    + [f"HAS_PERMS_BY_NAME(DB_NAME(), 'DATABASE', '{right}')" for right in RIGHTS]
 )
 WAKING = 40613
 """Azure SQL's error number while a serverless database resumes."""
@@ -72,12 +72,12 @@ def _engine(connection: pyodbc.Connection, where: str) -> list[Finding]:
 
 
 def _rights(connection: pyodbc.Connection, sql: SqlServer, where: str, identity: str | None) -> list[Finding]:
-    asked = ("ALTER ON SCHEMA::dbo", *DATABASE_RIGHTS)
-    given = connection.execute(RIGHTS).fetchone()
+    asked = ("ALTER ON SCHEMA::dbo", *RIGHTS)
+    given = connection.execute(ASK_RIGHTS).fetchone()
     missing = [right for right, allowed in zip(asked, given, strict=True) if allowed != 1]
     if not missing:
         return []
-    message = f"expected the login to be db_owner, or to have each right, found these missing: {', '.join(missing)}."
+    message = f"expected the login to have each right that the app needs, found these missing: {', '.join(missing)}."
     return [_error("TARGET_NO_RIGHT", where, message, grant(sql, identity))]
 
 
@@ -85,14 +85,11 @@ def grant(sql: SqlServer, identity: str | None) -> str:
     """Return the statements that give the profile's login what it needs, for a database administrator to run."""
     if sql.password is not None:
         name = sql.user or "<login>"
-        create = f"CREATE USER [{name}] FOR LOGIN [{name}];"
+        create = f"CREATE USER {quote(name)} FOR LOGIN {quote(name)};"
     else:
         name = identity or "<name of the app's managed identity>"
-        create = f"CREATE USER [{name}] FROM EXTERNAL PROVIDER;"
-    return (
-        f"In database {sql.database}, as its administrator: {create} (if the user is not there yet) "
-        f"ALTER ROLE db_owner ADD MEMBER [{name}];"
-    )
+        create = create_user(name)
+    return f"In database {sql.database}, as its administrator: {create} (if the user is not there yet) {grant_rights(name)}"
 
 
 def _options(connection: pyodbc.Connection, where: str) -> list[Finding]:

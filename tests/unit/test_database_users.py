@@ -2,7 +2,7 @@
 
 from shared.azure.users import postgres_user, with_postgres_user
 from shared.errors import Finding
-from shared.settings import Postgres
+from shared.settings import Postgres, TargetPostgres
 
 
 def finding(code: str = "POSTGRES_LOGIN", message: str = "password authentication failed") -> Finding:
@@ -10,9 +10,17 @@ def finding(code: str = "POSTGRES_LOGIN", message: str = "password authenticatio
 
 
 def test_the_statement_quotes_the_name() -> None:
-    assert postgres_user("o'brien\"s app") == (
-        "SELECT * FROM pgaadauth_create_principal('o''brien\"s app', false, false); "
+    assert postgres_user(Postgres(host="pg", user="o'brien\"s app")) == (
+        "in database postgres: SELECT * FROM pgaadauth_create_principal('o''brien\"s app', false, false); "
         'ALTER ROLE "o\'brien""s app" CREATEDB;'
+    )
+
+
+def test_a_target_wants_rights_in_its_own_database_only() -> None:
+    told = postgres_user(TargetPostgres(host="pg", user="app", database="mendix"))
+    assert "CREATEDB" not in told
+    assert (
+        'In database mendix: GRANT CREATE ON DATABASE "mendix" TO "app"; GRANT CREATE, USAGE ON SCHEMA public' in told
     )
 
 

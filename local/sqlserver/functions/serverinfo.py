@@ -113,7 +113,7 @@ def _col_length(e: Expressions, arguments: Arguments) -> Sql:
 
 _PERMISSIONS = frozenset(
     [
-        "any", "alter", "alter any schema", "connect", "control", "control server", "create database", "create function",
+        "any", "alter", "alter any schema", "alter any user", "connect", "control", "control server", "create database", "create function",
         "create procedure", "create schema", "create table", "create type", "create view", "delete", "execute", "insert",
         "references", "select", "update", "view any definition", "view database performance state",
         "view database state", "view definition", "view server state",
@@ -123,14 +123,23 @@ _PERMISSIONS = frozenset(
 
 @function("HAS_PERMS_BY_NAME")
 def _has_perms(e: Expressions, arguments: Arguments) -> Sql:
-    """The stand-in's one login may do everything; a permission it has never heard of is NULL, as in SQL Server."""
+    """`dbo` may do everything, a user what was granted; a permission nobody has ever heard of is NULL, as in SQL Server."""
     securable, kind, permission = arguments[:3]
     what = e.value(kind)
     asked = f"lower({text_of(e, permission).text})"
     if what.constant and what.constant.upper() == "OBJECT":
         return Sql(f"(CASE WHEN mssql.object_id({text_of(e, securable).text}, NULL) IS NOT NULL THEN 1 END)::int4", INT)
     known = ", ".join(literal(name) for name in sorted(_PERMISSIONS))
-    return Sql(f"(CASE WHEN {asked} IN ({known}) THEN 1 END)::int4", INT)
+    may = f"mssql.may({literal(e.context.session['user'])}, {asked})::int"
+    return Sql(f"(CASE WHEN {asked} IN ({known}) THEN {may} END)::int4", INT)
+
+
+@function("DATABASE_PRINCIPAL_ID", "USER_ID")
+def _principal_id(e: Expressions, arguments: Arguments) -> Sql:
+    (argument,) = arguments
+    name = text_of(e, argument).text
+    known = f"(SELECT principal_id FROM mssql.principals AS p WHERE lower(p.name) = lower({name}))"
+    return Sql(f"(CASE lower({name}) WHEN 'dbo' THEN 1 ELSE {known} END)::int4", INT)
 
 
 @function("COLLATIONPROPERTY")

@@ -94,7 +94,8 @@ def test_a_wrong_password_names_the_statements_that_mend_it_and_not_the_password
     (finding,) = check_target(wrong)
     assert (finding.code, finding.severity) == ("TARGET_UNREACHABLE", "error")
     assert "18456" in finding.message
-    assert "ALTER ROLE db_owner ADD MEMBER [sa]" in finding.remedy
+    assert "GRANT ALTER, CREATE PROCEDURE, CREATE TABLE, " in finding.remedy
+    assert "TO [sa];" in finding.remedy
     assert "Wrong-Password-1" not in finding.model_dump_json()
 
 
@@ -145,10 +146,10 @@ class Answering:
 
 def test_missing_rights_are_named_with_the_statements_that_give_them() -> None:
     sql = SqlServer(server="s", database="app")
-    row = (1, 0, *[1] * (len(checks.DATABASE_RIGHTS) - 1))
+    row = (1, 0, *[1] * (len(checks.RIGHTS) - 1))
     (finding,) = checks._rights(Answering(row), sql, "s/app", "mxferry-app")  # type: ignore[arg-type]
     assert finding.code == "TARGET_NO_RIGHT"
-    assert "CREATE TABLE." in finding.message
+    assert finding.message.endswith("found these missing: ALTER.")
     assert "CREATE USER [mxferry-app] FROM EXTERNAL PROVIDER;" in finding.remedy
     assert "app's managed identity" in grant(sql, None)
 

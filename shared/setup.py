@@ -1,0 +1,60 @@
+"""The set-up check: can the app log in to every database of its settings? Where not, and where it may, it makes its user.
+
+Nothing else is written. Preflight checks the rest, for one target, at the beginning of every run.
+"""
+
+from shared.azure.arm import ResourceManager
+from shared.errors import Finding, MxferryError
+from shared.postgres import users as postgres_users
+from shared.settings import Settings, SqlServer, TargetProfile, TemporaryPostgres
+from shared.sqlserver import users as sqlserver_users
+from shared.sqlserver.connection import session
+
+
+def check_databases(settings: Settings, administrators: str | None = None) -> list[Finding]:
+    """Return a finding for the temporary server and for every target; errors say what an administrator has to do.
+
+    `administrators` is the name of the Entra group that administers PostgreSQL servers, if the app's identity is in it.
+    """
+    found = [_temporary(settings.postgres, administrators)]
+    found += [_target(profile, settings, administrators) for _, profile in sorted(settings.target.items())]
+    return found
+
+
+def _temporary(server: TemporaryPostgres, administrators: str | None) -> Finding:
+    state = "Ready"
+    if server.resource_id is not None:
+        try:
+            with ResourceManager() as manager:
+                state = manager.postgres_state(server.resource_id)
+        except MxferryError as error:
+            return error.finding()
+    if state != "Ready":
+        return Finding(
+            code="POSTGRES_ASLEEP", severity="info", object=server.host,
+            message=f"the temporary server is {state}; a run wakes it, and preflight looks at its login then.",
+        )  # fmt: skip
+    return postgres_users.check_user(server, administrators)
+
+
+def _target(profile: TargetProfile, settings: Settings, administrators: str | None) -> Finding:
+    if profile.postgres is not None:
+        return postgres_users.check_user(profile.postgres, administrators)
+    sql, identity = profile.sql, settings.identity_name
+    if sql is None:
+        raise ValueError("expected a target profile with a database, as its model asks, found one without")
+    if sql.password is not None or identity is None:
+        return _logged_in(sql)
+    return sqlserver_users.check_user(sql, identity, settings.azure_client_id)
+
+
+def _logged_in(sql: SqlServer) -> Finding:
+    """A login by password, or by an identity whose name is not in the settings: it is made by people."""
+    where = f"{sql.server}/{sql.database}"
+    try:
+        with session(sql, timeout=60) as connection:
+            user = connection.execute("SELECT USER_NAME()").fetchval()
+    except MxferryError as error:
+        return error.finding()
+    message = f"the app logs in as {user}; preflight checks what it may."
+    return Finding(code="DATABASE_USER_READY", severity="info", object=where, message=message)
