@@ -46,7 +46,7 @@ def serving(reply: Reply, secured: ssl.SSLContext | None = None) -> Iterator[str
             self.end_headers()
             self.wfile.write(text)
 
-        do_GET = do_POST = do_PATCH = _serve  # noqa: N815 - the names that http.server calls
+        do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = _serve  # noqa: N815 - the names that http.server calls
 
         def log_message(self, *_: object) -> None:
             """Keep the test's output quiet."""

@@ -1,0 +1,192 @@
+"""Adapters set the runtime's SourceDatabase settings and take them back, each against a double of the platform's API."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from shared import credentials
+from shared import settings as settings_module
+from shared.apps.app import Configurable, configurable_of
+from shared.apps.azure import AzureApp
+from shared.apps.kubernetes import KubernetesApp
+from shared.apps.webhook import Webhook
+from shared.settings import Application, TargetProfile
+from tests.integration.test_applications import TokenDouble, serving
+
+SETTINGS = {
+    "SourceDatabaseType": "POSTGRESQL",
+    "SourceDatabaseHost": "pg:5432",
+    "SourceDatabaseName": "run_x",
+    "SourceDatabaseUserName": "run_x_reader",
+    "SourceDatabasePassword": "s3cret",
+    "SourceDatabaseUseSsl": "true",
+}
+VARIABLES = {f"MXRUNTIME_{name}": value for name, value in SETTINGS.items()}
+OWN = {"name": "M2EE_ADMIN_PASS", "value": "mine"}
+Answer = tuple[int, bytes]
+
+
+class Cluster:
+    """A double of the Kubernetes API server: merges patches by the rules of their content types."""
+
+    def __init__(self) -> None:
+        self.container: dict[str, Any] = {"name": "mendix", "env": [OWN]}
+        self.secrets: dict[str, dict[str, str]] = {}
+        self.runtime: dict[str, Any] = {"customConfiguration": '{"ApplicationRootUrl": "https://x"}'}
+
+    def reply(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Answer:
+        where, kind = urlsplit(path).path, headers.get("content-type", "").removeprefix("application/")
+        given = json.loads(body) if body else {}
+        if "/secrets/" in where:
+            return self._secret(method, where.rsplit("/", 1)[1], kind, given)
+        if where.endswith("/mendixapps/shop"):
+            if method == "PATCH":
+                assert kind == "merge-patch+json"
+                self.runtime |= given["spec"]["runtime"]
+            return 200, json.dumps({"spec": {"runtime": self.runtime}}).encode()
+        if method == "PATCH":
+            assert kind == "strategic-merge-patch+json"
+            self._merge(given["spec"]["template"]["spec"]["containers"])
+        return 200, json.dumps({"spec": {"template": {"spec": {"containers": [self.container]}}}}).encode()
+
+    def _secret(self, method: str, name: str, kind: str, given: dict[str, Any]) -> Answer:
+        if method == "DELETE":
+            return (200, b"{}") if self.secrets.pop(name, None) else (404, b"{}")
+        assert (method, kind) == ("PATCH", "apply-patch+yaml")
+        self.secrets[name] = given["stringData"]
+        return 200, b"{}"
+
+    def _merge(self, containers: list[dict[str, Any]]) -> None:
+        (patch,) = containers
+        assert patch["name"] == self.container["name"], "a container of another name would be a second container"
+        env = {one["name"]: one for one in self.container["env"]}
+        for one in patch["env"]:
+            if one.pop("$patch", None) == "delete":
+                env.pop(one["name"], None)
+            else:
+                env[one["name"]] = one
+        self.container["env"] = list(env.values())
+
+    def seen_by_the_container(self) -> dict[str, str]:
+        """The environment as the container gets it, references to secrets looked up."""
+        found = {}
+        for one in self.container["env"]:
+            reference = one.get("valueFrom", {}).get("secretKeyRef")
+            found[one["name"]] = self.secrets[reference["name"]][reference["key"]] if reference else one["value"]
+        return found
+
+
+def application(kind: str, url: str) -> Application:
+    return Application.model_validate(
+        {"kind": kind, "server": url, "namespace": "mx", "name": "shop", "token": "the token"}
+    )
+
+
+def test_a_deployment_gets_variables_and_a_secret_and_loses_them_again() -> None:
+    cluster = Cluster()
+    with serving(cluster.reply) as url:
+        app = KubernetesApp(application("kubernetes", url))
+        for _ in range(2):
+            app.configure(SETTINGS)
+            assert cluster.seen_by_the_container() == VARIABLES | {"M2EE_ADMIN_PASS": "mine"}
+        assert "s3cret" not in json.dumps(cluster.container)
+        for _ in range(2):
+            app.unconfigure()
+            assert (cluster.container["env"], cluster.secrets) == ([OWN], {})
+
+
+def test_a_mendix_app_keeps_its_own_custom_configuration() -> None:
+    cluster = Cluster()
+    with serving(cluster.reply) as url:
+        app = KubernetesApp(application("mendix-operator", url))
+        for _ in range(2):
+            app.configure(SETTINGS)
+            assert json.loads(cluster.runtime["customConfiguration"]) == {"ApplicationRootUrl": "https://x", **SETTINGS}
+        app.unconfigure()
+        assert json.loads(cluster.runtime["customConfiguration"]) == {"ApplicationRootUrl": "https://x"}
+
+
+class Azure:
+    """A double of Azure Resource Manager with one App Service and one Container App; lists are replaced whole."""
+
+    def __init__(self) -> None:
+        self.site = {"WEBSITES_PORT": "8080"}
+        self.containers: list[dict[str, Any]] = [{"name": "mendix", "env": [OWN]}, {"name": "sidecar"}]
+        self.secrets = [{"name": "own", "value": "kept"}]
+
+    def reply(self, method: str, path: str, _headers: dict[str, str], body: bytes) -> Answer:
+        where, given = urlsplit(path).path, json.loads(body) if body else {}
+        if where.endswith("/config/appsettings") and method == "PUT":
+            self.site = given["properties"]
+        if "/config/appsettings" in where:
+            return 200, json.dumps({"properties": self.site}).encode()
+        if where.endswith("/listSecrets"):
+            return 200, json.dumps({"value": self.secrets}).encode()
+        if method == "PATCH":
+            self._patch(given["properties"])
+        return 200, json.dumps({"properties": {"template": {"containers": self.containers}}}).encode()
+
+    def _patch(self, given: dict[str, Any]) -> None:
+        used = {one["secretRef"] for one in self.containers[0]["env"] if "secretRef" in one}
+        if "configuration" in given:
+            self.secrets = given["configuration"]["secrets"]
+            used |= {one["secretRef"] for one in given["template"]["containers"][0]["env"] if "secretRef" in one}
+            assert used <= {one["name"] for one in self.secrets}, "a secret in use cannot be taken away"
+        self.containers = given["template"]["containers"]
+
+
+@pytest.fixture
+def azure(api_settings: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Azure]:
+    double = Azure()
+    credentials.use_credential(TokenDouble())
+    with serving(double.reply) as url:
+        monkeypatch.setenv("MANAGEMENT_URL", url)
+        settings_module.settings.cache_clear()
+        yield double
+    credentials.use_credential(None)
+
+
+def azure_app(kind: str) -> AzureApp:
+    resource = f"/subscriptions/s/resourceGroups/r/providers/{kind}/shop"
+    return AzureApp(Application.model_validate({"kind": "azure", "resource_id": resource}))
+
+
+def test_an_app_service_keeps_its_other_settings(azure: Azure) -> None:
+    app = azure_app("Microsoft.Web/sites")
+    for _ in range(2):
+        app.configure(SETTINGS)
+        assert azure.site == VARIABLES | {"WEBSITES_PORT": "8080"}
+    app.unconfigure()
+    assert azure.site == {"WEBSITES_PORT": "8080"}
+
+
+def test_a_container_app_gets_the_password_as_a_secret_and_keeps_its_own(azure: Azure) -> None:
+    app = azure_app("Microsoft.App/containerApps")
+    for _ in range(2):
+        app.configure(SETTINGS)
+        env = {one["name"]: one for one in azure.containers[0]["env"]}
+        secrets = {one["name"]: one["value"] for one in azure.secrets}
+        assert secrets[env.pop("MXRUNTIME_SourceDatabasePassword")["secretRef"]] == "s3cret"
+        assert "s3cret" not in json.dumps(azure.containers)
+        assert {name: one["value"] for name, one in env.items()} == {
+            name: value for name, value in (VARIABLES | {"M2EE_ADMIN_PASS": "mine"}).items() if "Password" not in name
+        }
+    for _ in range(2):
+        app.unconfigure()
+        assert azure.containers == [{"name": "mendix", "env": [OWN]}, {"name": "sidecar"}]
+        assert azure.secrets == [{"name": "own", "value": "kept"}]
+
+
+def test_a_hook_of_the_team_sets_no_settings() -> None:
+    hook = Webhook(Application.model_validate({"kind": "webhook", "url": "https://hook"}))
+    assert not isinstance(hook, Configurable)
+    profile = TargetProfile.model_validate(
+        {
+            "sql": {"server": "s", "database": "d"},
+            "blob": {"account_url": "https://a.blob.core.windows.net", "container": "files"},
+        }
+    )
+    assert configurable_of(profile) is None
