@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 from shared import runs
+from shared.azure.arm import ResourceManager
 from shared.blobs import cleanup, clients
 from shared.contracts import RUN_ID
 from shared.errors import MxferryError, Refusal
@@ -36,14 +37,17 @@ def kept(run_id: str, now: datetime) -> bool:
 
 
 def delete(run_id: str) -> list[str]:
-    """Delete a run's staging blobs and temporary database; returns sentences of what was done, and of what was not."""
+    """Delete a run's staging blobs and temporary database; returns sentences of what was done, and of what was not.
+
+    The database on a server that is asleep waits until a run wakes the server: `found` names the run again then.
+    """
     said: list[str] = []
-    steps: tuple[Callable[[], list[str]], ...] = (
-        lambda: cleanup.delete_staging(run_id),
+    staging: Callable[[], list[str]] = lambda: cleanup.delete_staging(run_id)  # noqa: E731 - one of the steps
+    database: tuple[Callable[[], list[str]], ...] = (
         lambda: readers.drop_reader(settings().postgres, database_name(run_id)),
         lambda: temporary.drop(settings().postgres, database_name(run_id)),
     )
-    for step in steps:
+    for step in (staging, *(() if _asleep() else database)):
         try:
             said.extend(step())
         except MxferryError as error:
@@ -60,13 +64,27 @@ def _in_staging() -> Iterator[str]:
 
 def _in_postgres() -> Iterator[str]:
     server = settings().postgres
+    if _asleep():
+        return
     try:
         with connect(server, server.database, autocommit=True, read_only=True) as session:
             names = session.execute(r"SELECT datname FROM pg_database WHERE datname LIKE 'run\_%'").fetchall()
         logins = readers.readers(server)
-    except MxferryError:  # a server that is stopped when idle has nothing to look at
+    except MxferryError:  # preflight says what is wrong with it
         return
     for name in {*(str(name) for (name,) in names), *logins}:
         parts = _DATABASE.match(name)
         if parts:
             yield f"{parts[1]}-{parts[2]}"
+
+
+def _asleep() -> bool:
+    """Say whether the temporary server is known not to run; a stopped one answers nobody, and is not an error."""
+    server_id = settings().postgres.resource_id
+    if server_id is None:
+        return False
+    try:
+        with ResourceManager() as manager:
+            return manager.postgres_state(server_id) != "Ready"
+    except MxferryError:
+        return False
