@@ -328,7 +328,7 @@ def _locked(folder: Path) -> TextIOWrapper:
 
 
 def _make_role(server: PostgresServer, password: str) -> None:
-    """Make the app's role: it may create databases and is no superuser, as in Azure."""
+    """Make the app's role: it may create databases and roles, and is no superuser, as in Azure."""
     with psycopg.connect(server.dsn(), autocommit=True) as connection:
         known = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (APP_ROLE,)).fetchone()
         statement = sql.SQL("{} ROLE {} LOGIN CREATEDB CREATEROLE PASSWORD {}").format(
