@@ -14,29 +14,14 @@ from orchestrators.verify import verify_rows
 from shared.databaseplan import DatabasePlan, PlannedTable, blob_name
 from shared.errors import Finding
 from shared.sqlserver import catalogue, marker
+from tests.fixtures.runtimedouble import OTHER_COLUMN, OTHER_TABLE, with_other_names
 from tests.integration.schema.conftest import Stand, new_run
-
-OTHER_TABLE, OTHER_COLUMN = "orders$kategorie", "telephone_number"
 
 
 def renamed(table: PlannedTable) -> PlannedTable:
     """A table as another database would name it; rows only where the runtime writes its own description."""
-    columns = [
-        column.model_copy(update={"name": OTHER_COLUMN}) if column.name == "phone" else column
-        for column in table.columns
-    ]
-    keys = [
-        key.model_copy(update={"referenced_table": OTHER_TABLE}) if key.referenced_table == "orders$category" else key
-        for key in table.foreign_keys
-    ]
-    return table.model_copy(
-        update={
-            "name": OTHER_TABLE if table.name == "orders$category" else table.name,
-            "columns": columns,
-            "foreign_keys": keys,
-            "content": "copy" if table.name.startswith("mendixsystem$") else "empty",
-        }
-    )
+    content = "copy" if table.name.startswith("mendixsystem$") else "empty"
+    return with_other_names(table).model_copy(update={"content": content})
 
 
 @pytest.fixture
