@@ -102,7 +102,9 @@ def finish_verification(work: FinishVerification) -> VerificationSummary:
     write_lines(staging, name, tables)
     rounded = rounded_finding(slices)
     return VerificationSummary(
-        checks=checks(slices, tables, run.request.options.verify),
+        checks=checks(
+            slices, tables, run.request.options.verify, by_runtime=run.request.options.target_mode == "runtime"
+        ),
         findings=[*work.findings, *([rounded] if rounded else [])],
         tables_blob=name,
     )

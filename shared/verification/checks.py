@@ -30,8 +30,16 @@ _HOW: dict[Level, tuple[str, str]] = {
 }
 
 
-def checks(slices: Sequence[SliceVerified], tables: Sequence[TableRows], levels: Sequence[Level]) -> list[Check]:
-    """Return one check for each level, those not asked for as skipped."""
+_BY_RUNTIME = (
+    "Rows counted in PostgreSQL, rows that the engine counted on the target when the runtime had started, and rows "
+    "counted there table by table were compared."
+)
+
+
+def checks(
+    slices: Sequence[SliceVerified], tables: Sequence[TableRows], levels: Sequence[Level], *, by_runtime: bool = False
+) -> list[Check]:
+    """Return one check for each level, those not asked for as skipped; `by_runtime` if the runtime copied the rows."""
     outcomes: dict[Level, Callable[[], tuple[bool, str]]] = {
         "counts": lambda: _counts(tables),
         "aggregates": lambda: _aggregates(slices),
@@ -41,6 +49,7 @@ def checks(slices: Sequence[SliceVerified], tables: Sequence[TableRows], levels:
     found: list[Check] = []
     for level, outcome in outcomes.items():
         name, how = _HOW[level]
+        how = _BY_RUNTIME if by_runtime and level == "counts" else how
         if level not in levels:
             detail = f"Not asked for: options.verify is {', '.join(levels) or 'empty'}."
             found.append(Check(name=name, outcome="skipped", how=how, detail=detail))
