@@ -7,7 +7,8 @@ from datetime import timedelta
 
 from durabletask import task
 
-from orchestrators.calling import Payload, Steps, answering, call
+from orchestrators.calling import Payload, StageRefused, Steps, answering, call
+from shared.errors import Finding
 
 LOOK_EVERY = timedelta(seconds=20)
 PATIENCE = 90  # looks: half an hour; Azure starts a server or changes a size within minutes
@@ -29,13 +30,33 @@ def scale_for_load(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
 def close_environment(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
     """Bring the target database back to its size and stop the server if no other run needs it; also after a failure.
 
-    Input: `RunWork`; output: `{"sql": Scaled, "postgres": Power}`.
+    Input: `RunWork`; output: `{"sql": Scaled, "postgres": Power, "findings": [...]}`. A size that cannot be brought back is a
+    finding, and the server is stopped all the same.
     """
-    scaled = yield from _until_reached(ctx, "scale_sql", payload | {"to": "before"})
+    scaled, findings = yield from _scaled_back(ctx, payload)
     power = yield from call(ctx, "stop_postgres", payload)
     if power["needed_by"]:
         power = yield from _until_reached(ctx, "restart_postgres", payload)
-    return {"sql": scaled, "postgres": power}
+    return {"sql": scaled, "postgres": power, "findings": findings}
+
+
+def _scaled_back(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
+    try:
+        scaled = yield from _until_reached(ctx, "scale_sql", payload | {"to": "before"})
+    except StageRefused as refused:
+        return {}, [refused.finding.model_copy(update={"severity": "warning"}).model_dump(mode="json")]
+    except task.TaskFailedError as failed:
+        return {}, [_still_large("its size could not be asked for", str(failed.details.message))]
+    if not scaled["reached"]:
+        return scaled, [_still_large(f"expected {scaled['wanted']} again", f"{scaled['sku']} after half an hour")]
+    return scaled, []
+
+
+def _still_large(expected: str, found: str) -> Payload:
+    return Finding(
+        code="NOT_SCALED_BACK", severity="warning", object="target database", message=f"{expected}, found {found}.",
+        remedy="az sql db update --service-objective <its own size>; until then the larger size is paid for.",
+    ).model_dump(mode="json")  # fmt: skip
 
 
 def _until_reached(ctx: task.OrchestrationContext, activity: str, payload: Payload) -> Steps:

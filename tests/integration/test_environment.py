@@ -297,3 +297,36 @@ def test_a_server_stopped_under_another_runs_hands_is_started_again(
 def test_a_refusal_of_arm_leaves_the_orchestration_as_a_refusal(arm: ArmDouble, engine: TaskHubGrpcClient) -> None:
     arm.forbidden = True
     assert orchestrated(engine, "open_environment")["refused"]["code"] == "ARM_FORBIDDEN"
+
+
+def test_a_size_that_cannot_be_brought_back_is_a_finding_and_the_server_is_stopped_all_the_same(
+    arm: ArmDouble, engine: TaskHubGrpcClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    orchestrated(engine, "open_environment")
+    orchestrated(engine, "scale_for_load")
+
+    def forbidden(_manager: ResourceManager, _database: str, _sku: str) -> None:
+        raise Refusal(
+            "ARM_FORBIDDEN", "databases/app", "expected the app's identity to be allowed this, found 403.", ""
+        )
+
+    monkeypatch.setattr(ResourceManager, "scale_database", forbidden)
+    closed = orchestrated(engine, "close_environment")
+    assert [(one["code"], one["severity"]) for one in closed["findings"]] == [("ARM_FORBIDDEN", "warning")]
+    assert closed["postgres"]["state"] == "Stopping"
+
+
+def test_a_size_that_does_not_come_back_in_time_is_a_finding(
+    arm: ArmDouble, engine: TaskHubGrpcClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    orchestrated(engine, "open_environment")
+    orchestrated(engine, "scale_for_load")
+    monkeypatch.setattr(orchestrators, "PATIENCE", 2)
+    arm.looks = 100
+    closed = orchestrated(engine, "close_environment")
+    (found,) = closed["findings"]
+    assert (found["code"], found["message"]) == (
+        "NOT_SCALED_BACK",
+        "expected GP_Gen5_2 again, found GP_Gen5_8 after half an hour.",
+    )
+    assert closed["postgres"]["state"] == "Stopping"
