@@ -67,6 +67,14 @@ def _by_us(run: Run) -> bool:
     return not _by_runtime(run)
 
 
+def _straight(run: Run) -> bool:
+    return run.request.options.target_mode == "postgres"
+
+
+def _over_temporary(run: Run) -> bool:
+    return not _straight(run)
+
+
 def _dropped(run: Run) -> bool:
     return run.request.target_not_empty == "drop"
 
@@ -85,14 +93,15 @@ BEFOREHAND = Phase(
 IN_THE_WINDOW = Phase(
     "In the window",
     (
-        StepText("Wake the environment", MXFERRY, "The temporary PostgreSQL is started.", "The stage is done.", "Nothing to undo.", stages=("scheduled", "environment")),
+        StepText("Wake the environment", MXFERRY, "The temporary PostgreSQL is started where the run needs one.", "The stage is done.", "Nothing to undo.", stages=("scheduled", "environment")),
         StepText("Preflight", MXFERRY, "Rights, connections, room, versions, an empty target: everything that can be known before.", "No finding without a remedy.", "Nothing to undo.", stages=("preflight",)),
         StepText("Stop the target app", APPLICATION, "No session may be open on the target database.", "The app does not answer.", "Start it again.", stages=("app-stop",), minutes=2),
         StepText("Stop the source app", APPLICATION, "From here on the users are out. Show a maintenance page.", "The environment says Stopped.", "Start the source app: nothing has changed in it.", minutes=5, when=_by_hand),
         StepText("Stop the source app and take the snapshot", MXFERRY, "By the Deploy API and the Backups API. From here on the users are out.", "The environment says Stopped, the snapshot completed.", "Start the source app: nothing has changed in it.", stages=("snapshot",), when=_stops_app),
         StepText("Take the snapshot to staging", MXFERRY, "The archive is copied by the storage service and indexed.", "Its length and MD5 are in the report.", "Nothing to undo.", stages=("snapshot",), when=_by_hand),
-        StepText("Restore to the temporary database", MXFERRY, "The dump is loaded into a PostgreSQL database of this run alone.", "The stage says how many rows.", "Nothing to undo.", stages=("restore",)),
-        StepText("Plan and inspect", MXFERRY, "The target schema is planned; every rule of the target is tried on the data.", "No finding without a remedy.", "Nothing to undo.", stages=("plan", "inspect", "prepare")),
+        StepText("Restore to the temporary database", MXFERRY, "The dump is loaded into a PostgreSQL database of this run alone.", "The stage says how many rows.", "Nothing to undo.", stages=("restore",), when=_over_temporary),
+        StepText("Plan and inspect", MXFERRY, "The target schema is planned; every rule of the target is tried on the data.", "No finding without a remedy.", "Nothing to undo.", stages=("plan", "inspect", "prepare"), when=_over_temporary),
+        StepText("Plan", MXFERRY, "What will be made on the target is read from the dump; versions, extensions and masks are checked. The script is in the report.", "No finding without a remedy.", "Nothing to undo.", stages=("plan",), when=_straight),
         StepText("Go or no-go", LEAD, "Read the findings and the expected end. Approve on the page.", "The gate is in the report, with name and time.", "Abort: source and target are as they were.", stages=("approval", "late"), minutes=5, when=_asked),
         StepText("Drop what the target holds", MXFERRY, "As the request confirmed: tables and blobs of the target are dropped.", "The stage is done.", "None: restore the target's own backup.", stages=("empty",), point_of_no_return=True, when=_dropped),
         StepText("Move the rows", MXFERRY, "Schema, rows, keys and indexes; then every row is verified.", "Every check passed.", "Abort, start the source app again, drop the target.", stages=("scale", "schema", "copy", "finish", "verify"), point_of_no_return=True, when=_by_us),
