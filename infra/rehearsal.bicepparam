@@ -37,3 +37,9 @@ param sources = empty(readEnvironmentVariable('MENDIX_PROJECT_ID', ''))
         }
       }
     ]
+// Give the key for this one command, `MENDIX_API_KEY=… az deployment …`, or put it into the vault before the first run.
+param secrets = empty(readEnvironmentVariable('MENDIX_API_KEY', ''))
+  ? {}
+  : {
+      'source-mendix-api-key': readEnvironmentVariable('MENDIX_API_KEY', '')
+    }
