@@ -143,7 +143,8 @@ def _prove(book: Book, run: Run, outcome: Outcome) -> Steps:
 def _close(book: Book, run: Run, outcome: Outcome) -> Steps:
     """Report what is known, clean up, and complete the report with what the clean-up did."""
     outcome.judge()
-    yield from sourceapp.at_the_end(book, run, outcome)
+    if not sourceapp.handed_over(book):
+        yield from sourceapp.at_the_end(book, run, outcome)
     work = {"run": run.model_dump(mode="json")}
     if outcome.target_written and outcome.verdict != "verified":
         yield from _taken(outcome, "stock", stage(book, "stock", call(book.ctx, "take_stock", work)))
@@ -154,6 +155,8 @@ def _close(book: Book, run: Run, outcome: Outcome) -> Steps:
     )
     for name, steps in closing:
         yield from _taken(outcome, name, steps)
+        if name == "clean-up" and sourceapp.handed_over(book):
+            yield from sourceapp.at_the_end(book, run, outcome)
     try:
         yield from call(book.ctx, "write_report", outcome.report(book))
     except (StageRefused, task.TaskFailedError) as error:

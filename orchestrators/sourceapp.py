@@ -18,8 +18,8 @@ from shared.request import MendixCloudSource, StartAgain
 PATIENCE = timedelta(minutes=30)
 LOOK_EVERY = timedelta(seconds=15)
 STAGE = "source-start"
-TARGET_STARTS = ("app-start", "runtime-start")
-"""Stages in which this run starts the target app."""
+HAND_OVER = "hand-over"
+"""The stage of target mode `runtime` in which the target app runs to copy its source."""
 
 
 def start_source(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
@@ -56,6 +56,11 @@ def at_the_end(book: Book, run: Run, outcome: Outcome) -> Steps:
     yield from _started(book, run, outcome)
 
 
+def handed_over(book: Book) -> bool:
+    """Tell whether the target app was started to copy its source: the clean-up stops it, where it has an adapter."""
+    return _seen(book, HAND_OVER)
+
+
 def runs_again(book: Book) -> bool:
     """Tell whether this run has started the source app."""
     return _seen(book, STAGE)
@@ -84,15 +89,14 @@ def _target_is_live(book: Book, run: Run, outcome: Outcome) -> Steps:
     """Tell whether the target app is up on what this run has written."""
     if not outcome.target_written or run.request.options.purpose == "rehearsal":
         return False
-    if any(_seen(book, name) for name in TARGET_STARTS):
-        return True
-    if any(one.name in ("start-app", "started") and one.decision == "approved" for one in book.gates):
+    if _seen(book, "app-start") or any(one.name == "start-app" and one.decision == "approved" for one in book.gates):
         return True
     try:
         answer = yield from call(book.ctx, "look_at_app", {"run": run.model_dump(mode="json")})
     except (StageRefused, task.TaskFailedError):
-        return False  # nobody started it here; that it cannot be asked must not keep the users out of the source
-    return answer["state"] in ("running", "changing")
+        # Nobody started it here; that it cannot be asked must not keep the users out of the source.
+        return handed_over(book)
+    return answer["state"] in ("running", "changing") or (answer["manual"] and handed_over(book))
 
 
 def _seen(book: Book, name: str) -> bool:

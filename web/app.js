@@ -2,6 +2,7 @@
 
 import { Problem, key } from "./api.js";
 import { h } from "./dom.js";
+import { zone } from "./format.js";
 import { rehearsals } from "./rehearsals.js";
 import { run } from "./run.js";
 import { runs } from "./runs.js";
@@ -73,5 +74,6 @@ async function offerEntra(form) {
 }
 
 document.getElementById("sign-out").addEventListener("click", () => { key.forget(); location.hash = "#/"; show(true); });
+document.getElementById("zone").textContent = zone() === "UTC" ? "All times are UTC." : `Times on this page are those of ${zone()}; reports and runbooks say UTC.`;
 window.addEventListener("hashchange", () => show(true));
 show(false);

@@ -37,6 +37,16 @@ export const STAGES = {
   "stand-down": "Stand the environment down",
 };
 
+export const GATES = {
+  "start": "The window has to open.",
+  "snapshot": "The agreed snapshot time has to come.",
+  "late": "It will be late. Go on?",
+  "write": "Write the target?",
+  "stop-app": "Is the target app stopped?",
+  "started": "Has the app copied the source, and started?",
+  "start-app": "Start the target app?",
+};
+
 export const OVER = new Set(["verified", "failed", "refused", "aborted", "planned"]);
 
 export const stageWords = (name) => STAGES[name] ?? name;
@@ -63,8 +73,13 @@ export function duration(seconds) {
 const day = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 const hour = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 
+const second = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+
+export const precise = (iso) => (iso ? second.format(new Date(iso)) : "–");
 export const moment = (iso) => (iso ? day.format(new Date(iso)) : "–");
 export const clock = (iso) => (iso ? hour.format(new Date(iso)) : "–");
+
+export const zone = () => Intl.DateTimeFormat().resolvedOptions().timeZone;
 
 export function ago(iso) {
   const seconds = (Date.now() - new Date(iso)) / 1000;

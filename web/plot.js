@@ -1,6 +1,7 @@
 // Rates over time, from the samples that the polls gave while the page was open.
 
 import { h, s } from "./dom.js";
+import { precise } from "./format.js";
 
 const MINUTES = 10;
 const samples = new Map(); // run id → [{ at, rows, bytes }], cumulative over all stages
@@ -30,9 +31,13 @@ export function plot(id, name, title, words) {
   const y = (rate) => 110 - (rate / top) * 100;
   const line = points.map((one) => `${x(one.at).toFixed(1)},${y(one.rate).toFixed(1)}`).join(" L");
   const now = points.at(-1).rate;
+  const time = (at) => precise(new Date(at).toISOString());
   return h("figure", { class: "plot" },
     h("figcaption", {}, title, " ", h("strong", {}, `${words(now)}/s`), h("span", { class: "soft" }, ` highest ${words(top)}/s`)),
-    s("svg", { viewBox: "0 0 600 114", preserveAspectRatio: "none", role: "img", "aria-label": `${title}: now ${words(now)} a second, highest ${words(top)}` },
-      s("line", { x1: 0, x2: 600, y1: 110, y2: 110, class: "axis" }), s("line", { x1: 0, x2: 600, y1: 60, y2: 60, class: "axis" }),
-      s("path", { d: `M0,110 L${line} L600,110 Z`, class: "area" }), s("path", { d: `M${line}`, class: "line" })));
+    h("div", { class: "frame" },
+      h("div", { class: "scale", "aria-hidden": "true" }, [top, top / 2, 0].map((rate) => h("span", {}, rate ? `${words(rate)}/s` : "0"))),
+      s("svg", { viewBox: "0 0 600 114", preserveAspectRatio: "none", role: "img", "aria-label": `${title}: now ${words(now)} a second, highest ${words(top)}` },
+        [10, 60, 110].map((at) => s("line", { x1: 0, x2: 600, y1: at, y2: at, class: "axis" })),
+        s("path", { d: `M0,110 L${line} L600,110 Z`, class: "area" }), s("path", { d: `M${line}`, class: "line" })),
+      h("div", { class: "ends", "aria-hidden": "true" }, h("span", {}, time(first)), h("span", {}, time(last)))));
 }

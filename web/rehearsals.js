@@ -24,7 +24,7 @@ function one(target) {
     h("div", { class: `verdict tone-${target.ready ? "verified" : "waiting"}` },
       h("strong", {}, target.ready ? "Ready for the cut-over" : "Not ready yet"),
       target.open.length ? h("ul", {}, target.open.map((text) => h("li", {}, text))) : h("p", {}, "The last rehearsal was verified, and nothing got worse.")),
-    target.regressions.length ? [h("h3", {}, "Worse than the time before"), h("ul", {}, target.regressions.map((text) => h("li", {}, text)))] : null,
+    target.regressions.length ? [h("h3", {}, "Got worse, or at risk"), h("ul", {}, target.regressions.map((text) => h("li", {}, text)))] : null,
     h("div", { class: "scroll" }, table(target.rehearsals)),
     target.rehearsals[0]?.findings.length ? h("details", {}, h("summary", {}, `Findings of the last one (${target.rehearsals[0].findings.length})`), target.rehearsals[0].findings.map(finding)) : null);
 }
@@ -32,14 +32,17 @@ function one(target) {
 function table(list) {
   const names = [...new Set(list.flatMap((one) => Object.keys(one.stages)))];
   const longest = Math.max(1, ...list.flatMap((one) => Object.values(one.stages)));
-  const cell = (seconds) => h("td", { class: "n" }, seconds === undefined ? "–" : [duration(seconds), h("span", { class: "lane small", "aria-hidden": "true" }, h("i", { "left%": 0, "width%": Math.max(1, (seconds / longest) * 100) }))]);
+  const slower = (seconds, before) => seconds > before * 1.3 && seconds - before >= 5;
+  const cell = (one, name, before) => number(one.stages[name], slower(one.stages[name], before?.stages[name]));
+  const number = (seconds, worse) => h("td", { class: "n" }, seconds === undefined || seconds === null ? "–" : [worse ? h("span", { class: "slower" }, "▲ ", h("span", { class: "unseen" }, "slower: "), duration(seconds)) : duration(seconds), h("span", { class: "lane small", "aria-hidden": "true" }, h("i", { "left%": 0, "width%": Math.max(1, (seconds / longest) * 100) }))]);
   return h("table", {},
     h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Stage"), list.map((one) => h("th", { scope: "col", class: "n" }, h("a", { href: `#/runs/${one.id}` }, moment(one.created_at)))))),
     h("tbody", {},
       h("tr", {}, h("th", { scope: "row" }, "Verdict"), list.map((one) => h("td", { class: "n" }, badge(one.verdict)))),
       h("tr", {}, h("th", { scope: "row" }, "In all"), list.map((one) => h("td", { class: "n" }, h("strong", {}, duration(one.seconds))))),
+      h("tr", {}, h("th", { scope: "row" }, "Everything proved after"), list.map((one) => h("td", { class: "n" }, duration(one.proved_after)))),
       h("tr", {}, h("th", { scope: "row" }, "Rows"), list.map((one) => h("td", { class: "n" }, count(one.rows)))),
       h("tr", {}, h("th", { scope: "row" }, "Files"), list.map((one) => h("td", { class: "n" }, count(one.files)))),
       h("tr", {}, h("th", { scope: "row" }, "Findings"), list.map((one) => h("td", { class: "n" }, count(one.findings.length)))),
-      names.map((name) => h("tr", {}, h("th", { scope: "row" }, stageWords(name)), list.map((one) => cell(one.stages[name]))))));
+      names.map((name) => h("tr", {}, h("th", { scope: "row" }, stageWords(name)), list.map((one, n) => cell(one, name, list[n + 1]))))));
 }

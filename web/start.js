@@ -16,11 +16,14 @@ export async function start(place, signal) {
     group("From", radio("kind", "blob", "A snapshot in a blob container", "", true), radio("kind", "url", "A snapshot at a URL"), radio("kind", "mendix-cloud", "Mendix Cloud"),
       only("blob", field("container", "Container", { required: true, placeholder: "uploads" }), field("blob", "Blob", { required: true, placeholder: "snapshot.tar.gz" }), choice("blobProfile", "Source profile", ["", ...profiles.sources.filter((one) => one.blob).map((one) => one.name)], "the staging account")),
       only("url", field("url", "https URL of the snapshot", { type: "url", required: true })),
-      only("mendix-cloud", choice("cloudProfile", "Source profile", profiles.sources.filter((one) => one.mendix_cloud).map((one) => one.name)), field("snapshot", "Snapshot: new, latest, or an id", { value: "new" }), tick("stopApp", "Stop the source app first; it is not started again"))),
+      only("mendix-cloud", choice("cloudProfile", "Source profile", profiles.sources.filter((one) => one.mendix_cloud).map((one) => one.name)), field("snapshot", "Snapshot: new, latest, or an id", { value: "new" }), tick("stopApp", "Stop the source app before the snapshot is taken"),
+        only("stopApp", choice("startAgain", "Start the source app again", [["", "as usual: a rehearsal at once, a cut-over if it does not end verified"], ["unless-verified", "if it does not end verified"], ["always", "as soon as the snapshot is taken"], ["never", "never; people do it"]])))),
     group("To", choice("target", "Target profile", profiles.targets.map((one) => one.name)),
-      only("cutover", tick("drop", "Drop what the target holds"), field("confirm", "If so, the profile's name again", {})),
+      only("cutover", tick("drop", "Drop what the target holds"), only("drop", field("confirm", "The profile's name again, to confirm", { required: true }))),
       field("model", "Expected model version (optional)", {})),
-    only("cutover", group("When", field("start", "Window opens (empty: now)", { type: "datetime-local" }), field("end", "Window closes", { type: "datetime-local" }), choice("late", "If it will be late", ["warn", "ask", "stop"]),
+    group("The app on the target", tick("stopTarget", "Stop it before the target is written"), choice("startTarget", "Start it when everything is verified", [["no", "no"], ["ask", "yes, after I have said so"], ["yes", "yes"]])),
+    only("rehearsal", group("When", field("windowMinutes", "Agreed window of the cut-over, in minutes (optional)", { type: "number", min: 1, max: 10080 }))),
+    only("cutover", group("When", field("start", "Window opens (empty: now)", { type: "datetime-local" }), field("snapshotAt", "Agreed snapshot time (empty: as soon as possible)", { type: "datetime-local" }), field("end", "Window closes (empty: no window)", { type: "datetime-local" }), choice("late", "If it will be late", [["warn", "warn, and go on"], ["ask", "ask whether to go on"], ["stop", "stop before the target is written"]]),
       tick("approval", "Wait for an approval before the target is written", true), tick("dryRun", "Dry run: stop before the target is written"))),
     group("Smoke test (optional)", field("smokeUrl", "URL of the app", { type: "url" }), field("smokeText", "Text the page must contain", {})),
     h("details", {}, h("summary", {}, "The request as JSON"), json),
@@ -35,10 +38,12 @@ export async function start(place, signal) {
 // Shows the fields that belong to what is chosen; hidden ones are disabled, so that they are neither sent nor validated.
 function fit(form, profiles) {
   const purpose = form.querySelector("[name=purpose]:checked").value, kind = form.querySelector("[name=kind]:checked").value;
-  for (const part of form.querySelectorAll("[data-only]")) {
-    part.hidden = ![purpose, kind].includes(part.dataset.only);
-    part.querySelectorAll("input, select").forEach((input) => { input.disabled = part.hidden; });
-  }
+  const chosen = new Set([purpose, kind, ...["stopApp", "drop"].filter((name) => form.elements[name].checked)]);
+  for (const part of form.querySelectorAll("[data-only]")) part.hidden = !chosen.has(part.dataset.only);
+  for (const input of form.querySelectorAll("[data-only] input, [data-only] select")) input.disabled = input.closest("[data-only][hidden]") !== null;
+  const cloud = form.elements.cloudProfile;
+  form.elements.end.setCustomValidity(form.elements.start.value && !form.elements.end.value ? "A window needs its end too." : "");
+  cloud.setCustomValidity(cloud.options.length ? "" : "No source profile in the settings has a Mendix Cloud environment.");
   const select = form.elements.target;
   const throwAway = new Map(profiles.targets.map((one) => [one.name, one.throw_away]));
   const fits = (name) => throwAway.get(name) === (purpose === "rehearsal");
@@ -87,5 +92,5 @@ function field(name, words, attributes) {
 }
 
 function choice(name, words, values, empty = "") {
-  return h("p", { class: "field" }, h("label", { for: `f-${name}` }, words), h("select", { id: `f-${name}`, name }, values.map((value) => h("option", { value }, value || empty))));
+  return h("p", { class: "field" }, h("label", { for: `f-${name}` }, words), h("select", { id: `f-${name}`, name }, values.map((one) => (Array.isArray(one) ? one : [one, one || empty])).map(([value, text]) => h("option", { value }, text))));
 }

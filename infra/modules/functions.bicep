@@ -206,6 +206,8 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
           '/api/ui/app.js'
           '/api/ui/dom.js'
           '/api/ui/format.js'
+          '/api/ui/gate.js'
+          '/api/ui/handover.js'
           '/api/ui/icon.svg'
           '/api/ui/index.html'
           '/api/ui/plot.js'

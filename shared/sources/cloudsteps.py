@@ -10,13 +10,14 @@ from shared.contracts import Run
 from shared.errors import Refusal
 from shared.request import MendixCloudSource
 from shared.settings import MendixCloud, settings
-from shared.snapshot.places import staged
+from shared.snapshot.places import reported, staged
 from shared.sources.mendixcloud import Busy, CloudSnapshot, MendixCloudApi
 from shared.sources.url import stow_source_url
 
 State = Literal["done", "wait"]
 
-STOPPED, STARTING = "source/stopped.json", "source/starting.json"
+STOPPED, STARTING = "source-stopped.json", "source-starting.json"
+"""Beside the report, not in staging: the clean-up may come before the start."""
 SETTLING = 60.0
 """Seconds in which an app that was asked to stop may still say that it runs."""
 
@@ -73,7 +74,7 @@ def stop_app(run: Run, source: MendixCloudSource) -> Step:
         if api.environment().Status in ("Stopped", "Empty"):
             return Step(state="done", note="the source app has stopped")
         # Noted before it is done: an app that was stopped without a note would never be started again.
-        documents.write_once(staged(run.id, STOPPED), _Stopped(asked_at=datetime.now(UTC)))
+        documents.write_once(reported(run.id, STOPPED), _Stopped(asked_at=datetime.now(UTC)))
         api.stop()
     except Busy as busy:
         return _waiting(busy)
@@ -82,11 +83,11 @@ def stop_app(run: Run, source: MendixCloudSource) -> Step:
 
 def start_app(run: Run, source: MendixCloudSource) -> Step:
     """Start the source app again and wait until it runs; nothing is done to an app that this run has not stopped."""
-    stopped = documents.read(staged(run.id, STOPPED), _Stopped)
+    stopped = documents.read(reported(run.id, STOPPED), _Stopped)
     if stopped is None:
         return Step(state="done", note="this run has not stopped the source app")
     api = MendixCloudApi(profile_of(source))
-    starting = documents.read(staged(run.id, STARTING), _Starting)
+    starting = documents.read(reported(run.id, STARTING), _Starting)
     try:
         if starting is None:
             return _begun(run, api, stopped)
@@ -102,7 +103,7 @@ def _begun(run: Run, api: MendixCloudApi, stopped: _Stopped) -> Step:
     if settling and api.environment().Status == "Running":
         # The stop was asked for a moment ago and has not come yet; it must not come after the start.
         return Step(state="wait", seconds=5, note="the source app is still stopping")
-    documents.write_once(staged(run.id, STARTING), _Starting(job=api.start()))
+    documents.write_once(reported(run.id, STARTING), _Starting(job=api.start()))
     return Step(state="wait", seconds=5, note="the source app is starting")
 
 

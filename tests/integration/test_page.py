@@ -13,7 +13,7 @@ from shared.blobs import clients
 from shared.contracts import Counts, Gate, Progress, Run, StageState
 from shared.databaseplan import DatabasePlan, PlannedTable, blob_name
 from shared.reporting.html import page
-from shared.reporting.wording import STAGE_WORDS
+from shared.reporting.wording import GATE_WORDS, STAGE_WORDS
 from shared.request import MigrationRequest
 from tests.fixtures import reports
 from tests.fixtures.apiserver import ApiServer
@@ -243,7 +243,7 @@ def test_the_page_may_load_only_itself(api: ApiServer) -> None:
 
 def test_the_page_names_the_stages_as_the_report_does(api: ApiServer) -> None:
     script = httpx.get(f"{api.url}/api/ui/format.js").text
-    for name, words in STAGE_WORDS.items():
+    for name, words in (STAGE_WORDS | GATE_WORDS).items():
         assert f'"{name}": "{words}"' in script
 
 
