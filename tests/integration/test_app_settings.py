@@ -35,6 +35,7 @@ class Cluster:
     def __init__(self) -> None:
         self.container: dict[str, Any] = {"name": "mendix", "env": [OWN]}
         self.secrets: dict[str, dict[str, str]] = {}
+        self.replicas = 0
         self.runtime: dict[str, Any] = {"customConfiguration": '{"ApplicationRootUrl": "https://x"}'}
 
     def reply(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Answer:
@@ -47,10 +48,14 @@ class Cluster:
                 assert kind == "merge-patch+json"
                 self.runtime |= given["spec"]["runtime"]
             return 200, json.dumps({"spec": {"runtime": self.runtime}}).encode()
-        if method == "PATCH":
+        if where.endswith("/scale"):
+            self.replicas = given["spec"]["replicas"]
+        elif method == "PATCH":
             assert kind == "strategic-merge-patch+json"
             self._merge(given["spec"]["template"]["spec"]["containers"])
-        return 200, json.dumps({"spec": {"template": {"spec": {"containers": [self.container]}}}}).encode()
+        status = {"replicas": self.replicas, "readyReplicas": self.replicas}
+        template = {"spec": {"containers": [self.container]}}
+        return 200, json.dumps({"spec": {"template": template}, "status": status}).encode()
 
     def _secret(self, method: str, name: str, kind: str, given: dict[str, Any]) -> Answer:
         if method == "DELETE":

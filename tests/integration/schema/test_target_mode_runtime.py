@@ -24,6 +24,8 @@ from shared.settings import settings
 from shared.sqlserver import catalogue
 from tests.fixtures.runtimedouble import OTHER_TABLE, RuntimeDouble
 from tests.integration.schema.conftest import Answer, Stand, at_once, new_run
+from tests.integration.test_app_settings import Cluster
+from tests.integration.test_applications import serving
 
 SPOILT = (
     "UPDATE [dbo].[customers$party] SET [displayname] = [displayname] + N' ' "
@@ -204,6 +206,40 @@ def test_preflight_says_whether_a_hand_over_is_possible(stand: Stand, target: py
     codes = {one["code"] for one in found if one["severity"] == "error"}
     assert {"APP_NOT_CONFIGURABLE", "HAND_OVER_NEEDS_STOP"} <= codes
     assert "RUNTIME_LOGIN_IMPOSSIBLE" not in codes
+
+
+def test_an_adapter_gets_the_settings_once_and_loses_them_when_the_run_fails(
+    stand: Stand, target: pyodbc.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = Cluster()
+    run_id = stand.database.removeprefix("run_").replace("_", "-")
+    options = WITHOUT_COLLATION | {"hand_over": "adapter"}
+    stand.run = new_run(options=options, stop_target_app=True).model_copy(update={"id": run_id})
+    with serving(cluster.reply) as url:
+        for name, value in {
+            "KIND": "kubernetes",
+            "SERVER": url,
+            "NAMESPACE": "mx",
+            "NAME": "shop",
+            "TOKEN": "t",
+        }.items():
+            monkeypatch.setenv(f"TARGET__TEST__APP__{name}", value)
+        settings.cache_clear()
+        assert handover.check_hand_over(stand.run.request) == []
+        stand.call(schema.plan_database)
+        stand.call(handover.plan_settling)
+        until = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+        assert stand.call(handover.hand_over_settings, until=until) == {"app": "stopped"}
+        given = cluster.seen_by_the_container()
+        stand.call(handover.hand_over_settings, until=until)
+        assert cluster.seen_by_the_container() == given, "a second delivery makes no new password"
+        with RuntimeDouble(given, "").source() as connection:
+            assert connection.execute("SELECT current_database()").fetchone() == (stand.database,)
+        cluster.replicas = 1
+        done = cleanup.clean_up(None, {"run": stand.run.model_dump(mode="json"), "verdict": "failed"})["done"]
+    assert "Stopped the app and took its SourceDatabase settings away." in done
+    assert (cluster.replicas, cluster.secrets) == (0, {})
+    assert list(cluster.seen_by_the_container()) == ["M2EE_ADMIN_PASS"]
 
 
 def test_the_login_ends_with_the_run_also_when_everything_else_is_kept(stand: Stand, target: pyodbc.Connection) -> None:
