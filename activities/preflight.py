@@ -20,7 +20,10 @@ NOT_EMPTY = {"TARGET_NOT_EMPTY", "CONTAINER_NOT_EMPTY"}
 
 @activity
 def preflight(work: RunWork) -> Findings:
-    """Check source, staging, temporary PostgreSQL (if it is used) and target; writes nothing but a probe in staging."""
+    """Check source, staging, temporary PostgreSQL (if it is used) and target.
+
+    Writes nothing but a probe in staging and, in target mode `runtime`, a login without rights that is dropped at once.
+    """
     events.run_started(work.run)
     request = work.run.request
     profile = settings().target_profile(request.target)
