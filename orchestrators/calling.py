@@ -13,11 +13,15 @@ from durabletask import task
 
 from shared.errors import Finding
 
+# An Azure SQL database that fails over, scales or wakes up is away for seconds to some minutes, a PostgreSQL server as
+# long: https://learn.microsoft.com/azure/azure-sql/database/scale-resources#impact,
+# https://learn.microsoft.com/azure/reliability/reliability-azure-database-postgresql. The pauses are 2, 4, 8, 16, 32 s
+# and then a minute each, 12 minutes together; after them it is no failover any more. A refusal is never repeated.
 RETRY = task.RetryPolicy(
     first_retry_interval=timedelta(seconds=2),
-    max_number_of_attempts=6,
+    max_number_of_attempts=17,
     backoff_coefficient=2.0,
-    max_retry_interval=timedelta(minutes=2),
+    max_retry_interval=timedelta(minutes=1),
 )
 
 Payload = dict[str, Any]
@@ -83,6 +87,7 @@ def fan_out(
     payloads: Iterable[Payload],
     window: int,
     on_result: Callable[[Payload], None],
+    retry: task.RetryPolicy = RETRY,
 ) -> Steps:
     """Call an activity once a payload, at most `window` at a time; `on_result` sees every result as it comes.
 
@@ -99,7 +104,7 @@ def fan_out(
             if payload is None:
                 exhausted = True
                 break
-            running.append(ctx.call_activity(activity, input=payload, retry_policy=RETRY))
+            running.append(ctx.call_activity(activity, input=payload, retry_policy=retry))
         if not running:
             break
         yield task.when_any(running)

@@ -1,15 +1,18 @@
 """copy_rows and verify_rows on the durable engine; the activities are doubles that answer what the test says."""
 
 import threading
+import time
 from collections import Counter, defaultdict
 from datetime import timedelta
 
 import pytest
 
-from orchestrators import copy
+from local.engine import alarms, events, store
+from orchestrators import calling, copy
 from orchestrators.copy import copy_group, copy_rows
 from orchestrators.verify import verify_group, verify_rows
 from shared.contracts import RestoredWork, RestoreRef
+from shared.errors import TransientError
 from tests.fixtures.engine import EngineBench
 from tests.integration.rows.conftest import new_run
 
@@ -24,6 +27,7 @@ class Activities:
         self.answers = defaultdict(list)
         self.calls = Counter()
         self.finish = None
+        self.away = lambda: False
         self.running = self.most = 0
         self.lock = threading.Lock()
 
@@ -68,6 +72,8 @@ class Activities:
             key = (payload["blob"], payload["job"])
             self.calls[key] += 1
             answer = self.answers[key].pop(0) if self.answers[key] else done
+            if self.away():
+                answer = TransientError("SQL_TRANSIENT", "sql/db", "SQL Server error 40613: not currently available")
         with self.lock:
             self.running -= 1
         if isinstance(answer, Exception):
@@ -76,14 +82,19 @@ class Activities:
 
 
 def run(bench: EngineBench, activities, orchestrator="copy_rows"):
+    state = ended(bench, activities, orchestrator)
+    assert state.runtime_status.name == "COMPLETED", state.failure_details
+    return state.get_output()
+
+
+def ended(bench: EngineBench, activities, orchestrator="copy_rows"):
     bench.worker(copy_rows, copy_group, verify_rows, verify_group, *activities.functions())
     client = bench.client()
     work = RestoredWork(run=new_run(), restore=RESTORE).model_dump(mode="json")
     instance = client.schedule_new_orchestration(orchestrator, input=work)
     state = client.wait_for_orchestration_completion(instance, timeout=60)
     assert state is not None
-    assert state.runtime_status.name == "COMPLETED", state.failure_details
-    return state.get_output()
+    return state
 
 
 def test_every_job_of_every_group_is_called_once_and_the_sums_reach_the_finish(bench):
@@ -93,6 +104,38 @@ def test_every_job_of_every_group_is_called_once_and_the_sums_reach_the_finish(b
     assert activities.finish["chunks"] == 8
     assert result["rounded"] == 16
     assert activities.most <= 4
+
+
+@pytest.fixture
+def fast(monkeypatch):
+    """The engine's clock runs 100 times as fast, its timers with it; returns what reads it, in seconds."""
+    began = time.time_ns() // 1000
+
+    def now() -> int:
+        return began + (time.time_ns() // 1000 - began) * 100
+
+    for module in (events, alarms, store):
+        monkeypatch.setattr(module, "now", now)
+    monkeypatch.setattr(alarms, "LONGEST_SLEEP", 0.01)
+    return lambda: (now() - began) / 1_000_000
+
+
+def test_a_target_that_is_away_for_three_minutes_is_outlived(fast, bench):
+    activities = Activities([3])
+    activities.away = lambda: fast() < 180
+    assert run(bench, activities)["rounded"] == 6
+    assert fast() >= 180
+    assert max(activities.calls.values()) <= 8, "called again after 2, 4, 8, 16, 32, 60 and 60 s"
+
+
+def test_a_target_that_never_comes_back_fails_the_run_after_ten_minutes_and_not_much_later(fast, bench):
+    activities = Activities([1])
+    activities.away = lambda: True
+    state = ended(bench, activities)
+    assert state.runtime_status.name == "FAILED"
+    assert "SQL_TRANSIENT" in state.failure_details.message
+    assert activities.calls["g0", 0] == calling.RETRY.max_number_of_attempts
+    assert 600 < fast() < 1500
 
 
 def test_a_throttled_job_is_called_again_after_a_pause(bench, monkeypatch):
