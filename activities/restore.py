@@ -1,37 +1,52 @@
 """Stage restore: the dump's tables into the temporary database, without pg_restore and without a disk."""
 
 import time
-from collections.abc import Iterator
-from typing import BinaryIO, cast
 
 import psycopg
 
 from activities.boundary import activity
 from shared.blobs import documents
 from shared.blobs.clients import staging
-from shared.blobs.ranges import BlobFile, read_ahead
-from shared.contracts import DumpRef, RestoreRef, SnapshotWork
+from shared.contracts import RestoredWork, RestoreRef, SnapshotWork
 from shared.errors import Refusal
+from shared.postgres import postdata
 from shared.postgres.connection import connect, database_name
 from shared.postgres.loading import load_table
 from shared.postgres.sequences import set_sequences
 from shared.postgres.temporary import prepare, summary
 from shared.settings import settings
 from shared.snapshot import places
-from shared.snapshot.dump import Dump, read_dump
-from shared.snapshot.dumpdata import copy_text
+from shared.snapshot.dumpsource import open_dump, table_text
 from shared.snapshot.locating import advance
-from shared.snapshot.restoring import Contents, RestorePlan, TableData, contents_of, plan_of, skipped_of
+from shared.snapshot.restoring import Contents, RestorePlan, contents_of, plan_of, skipped_of
 from shared.snapshot.work import LoadBatch, Loaded, Located, Prepared
+from shared.strict import Strict
 
 BUDGET_SECONDS = 180  # of one `locate_tables`
-READ = 4 * 1024 * 1024  # bytes of one ranged read of table data
+
+
+class PostData(Strict):
+    """Output of `plan_post_data`: groups of statements that may be made side by side, wave after wave."""
+
+    waves: list[list[postdata.Group]]
+
+
+class PostDataWork(RestoredWork):
+    """Input of `make_post_data`."""
+
+    group: postdata.Group
+
+
+class PostDataMade(Strict):
+    """Output of `make_post_data`."""
+
+    statements: int
 
 
 @activity
 def read_contents(work: SnapshotWork) -> Located:
     """Read the dump's table of contents; refuse, before data flows, what a migration cannot carry over."""
-    contents = contents_of(_dump(work.snapshot.dump))
+    contents = contents_of(open_dump(work.snapshot.dump))
     documents.write(places.staged(work.run.id, places.LOCATED), contents)
     return Located(finished=contents.located)
 
@@ -54,7 +69,7 @@ def locate_tables(work: SnapshotWork) -> Located:
 @activity
 def prepare_database(work: SnapshotWork) -> Prepared:
     """Make the temporary database with the dump's tables and sequences, empty, and plan their loading."""
-    dump = _dump(work.snapshot.dump)
+    dump = open_dump(work.snapshot.dump)
     prepare(settings().postgres, database_name(work.run.id), dump)
     contents = documents.read(places.staged(work.run.id, places.LOCATED), Contents)
     if contents is None or not contents.located:
@@ -72,7 +87,7 @@ def load_tables(work: LoadBatch) -> Loaded:
     batch = plan.batches[work.batch]
     rows = 0
     for table in batch:
-        text = _text(work.snapshot.dump, table)
+        text = table_text(work.snapshot.dump, table)
         rows += load_table(settings().postgres, database_name(work.run.id), table, plan.encoding, text)
     return Loaded(tables=len(batch), rows=rows, bytes=sum(table.size for table in batch))
 
@@ -83,9 +98,21 @@ def finish_restore(work: SnapshotWork) -> RestoreRef:
     plan = _plan(work.run.id)
     database = database_name(work.run.id)
     with connect(settings().postgres, database, application_name="mxferry restore") as connection:
-        set_sequences(connection, _dump(work.snapshot.dump))
+        set_sequences(connection, open_dump(work.snapshot.dump))
         connection.commit()
         return _finished(connection, database, plan)
+
+
+@activity
+def plan_post_data(work: RestoredWork) -> PostData:
+    """Say in which order the temporary database's keys, indexes and foreign keys are made."""
+    return PostData(waves=postdata.waves(settings().postgres, work.restore.database))
+
+
+@activity
+def make_post_data(work: PostDataWork) -> PostDataMade:
+    """Make one group of them; what an earlier delivery made is left alone."""
+    return PostDataMade(statements=postdata.make(settings().postgres, work.restore.database, work.group))
 
 
 def _finished(connection: psycopg.Connection, database: str, plan: RestorePlan) -> RestoreRef:
@@ -110,11 +137,6 @@ def _finished(connection: psycopg.Connection, database: str, plan: RestorePlan) 
     )
 
 
-def _dump(ref: DumpRef) -> Dump:
-    file = BlobFile(staging().get_blob_client(ref.blob), ref.size, ref.offset)
-    return read_dump(cast("BinaryIO", file))
-
-
 def _plan(run: str) -> RestorePlan:
     plan = documents.read(places.staged(run, places.RESTORE_PLAN), RestorePlan)
     if plan is None:
@@ -122,10 +144,12 @@ def _plan(run: str) -> RestorePlan:
     return plan
 
 
-def _text(dump: DumpRef, table: TableData) -> Iterator[bytes]:
-    start = dump.offset + (table.offset or 0)
-    pieces = read_ahead(staging().get_blob_client(dump.blob), start, start + table.size, size=READ)
-    return copy_text(pieces, dump.compression, table.entry)
-
-
-ACTIVITIES = [read_contents, locate_tables, prepare_database, load_tables, finish_restore]
+ACTIVITIES = [
+    read_contents,
+    locate_tables,
+    prepare_database,
+    load_tables,
+    finish_restore,
+    plan_post_data,
+    make_post_data,
+]

@@ -7,6 +7,7 @@ from psycopg import sql
 
 from shared.errors import Refusal, TransientError
 from shared.postgres.connection import connect
+from shared.postgres.room import FULL, when_full
 from shared.postgres.temporary import LOCK, LOCK_WAIT
 from shared.settings import Postgres
 from shared.snapshot.restoring import COPY, TableData
@@ -16,7 +17,7 @@ def load_table(server: Postgres, database: str, table: TableData, encoding: str,
     """Load COPY text into the table and return its rows; where that has been done, return what was counted then.
 
     Safe to be called twice at once: the second waits for the first and finds its mark. Raises `Refusal`
-    DUMP_ROW_REFUSED when PostgreSQL does not take the rows.
+    DUMP_ROW_REFUSED when PostgreSQL does not take the rows, SERVER_FULL when it has no room for them.
     """
     with connect(server, database, application_name="mxferry restore") as connection:
         connection.execute(sql.SQL("SET lock_timeout = {}").format(LOCK_WAIT))
@@ -52,6 +53,8 @@ def _copy(connection: psycopg.Connection, table: TableData, text: Iterable[bytes
             with cursor.copy(statement.encode()) as copy:
                 for piece in text:
                     copy.write(piece)
+        except FULL as error:
+            raise when_full(table.label, error) from None
         except (psycopg.DataError, psycopg.IntegrityError, psycopg.ProgrammingError) as error:
             where = f" ({error.diag.context.splitlines()[0][:60]})" if error.diag.context else ""
             raise Refusal(

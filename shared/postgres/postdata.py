@@ -1,53 +1,228 @@
-"""Keys, indexes and foreign keys of a dump: for a PostgreSQL that is the target, made after the rows, in parallel."""
+"""Keys, indexes, checks and foreign keys of a dump: for a database that is used as a whole, made after its rows.
 
+`make_tables` has kept their statements in `mxferry.post_data`. `waves` says in which order they are made, `make` makes
+some of them. A statement is made in one transaction with its mark in `mxferry.made`, under an advisory lock: a second
+delivery waits for the first and finds the mark, a dead one leaves neither. Foreign keys are made in two steps, `NOT VALID`
+in the catalogue first and validated after that, because `VALIDATE CONSTRAINT` locks neither of the two tables against
+another one's validation (https://www.postgresql.org/docs/current/sql-altertable.html, Notes), as `ADD FOREIGN KEY` does.
+"""
+
+import re
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, Literal, NamedTuple
 
 import psycopg
+from psycopg import sql
+from pydantic import BaseModel, ConfigDict
 
-from shared.errors import Refusal
+from shared.errors import Refusal, TransientError
 from shared.postgres.connection import connect
+from shared.postgres.room import FULL, when_full
+from shared.postgres.temporary import LOCK, LOCK_WAIT
 from shared.settings import Postgres
 
-KEPT = "SELECT ordinal, kind, name, statement FROM mxferry.post_data ORDER BY ordinal"
-MEMORY = "SET maintenance_work_mem = '256MB'"
+OUR_LOCK = LOCK + 1  # class of advisory locks; those of LOCK are numbered by the dump's entries
+LARGE = 256 * 1024 * 1024  # bytes of a table whose indexes are worth a session each
+A_GROUP = 512 * 1024 * 1024  # bytes of tables whose keys and indexes are made by one activity
+INDEX_GROUPS = 4  # of one large table: more would read it at the same time than there are cores
+STATEMENTS_OF_GROUP = 200
+MOST_GROUPS = 60  # of a wave
+
+RELATIONS = ("FK CONSTRAINT", "CHECK CONSTRAINT")
+Action = Literal["make", "relate", "validate"]
+UNPROVEN = re.compile(r"NOT (VALID|ENFORCED)\s*\Z")
+
+STATEMENTS = """
+    SELECT p.ordinal, p.kind, p.schema_name, p.table_name, p.name, p.statement,
+           ARRAY (SELECT m.action FROM mxferry.made m WHERE m.ordinal = p.ordinal) AS made
+    FROM mxferry.post_data p
+"""
+SIZES = """
+    SELECT n.nspname, c.relname, pg_relation_size(c.oid)
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind = 'r' AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'mxferry')
+"""
 
 
-def make_keys_and_indexes(server: Postgres, database: str, at_once: int = 2) -> int:
-    """Execute the post-data that `prepare` kept in the database: keys and indexes first, foreign keys last.
+class Group(BaseModel):
+    """Some statements of `mxferry.post_data`, by their ordinals, and what is done with them; made one after another."""
 
-    Returns how many statements. Raises `Refusal` DUMP_ENTRY_FAILED with the entry's name, for example for rows that
-    break a unique key.
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    action: Action
+    ordinals: tuple[int, ...]
+    parallel: bool = False
+    """Whether the server may put several processes to one index."""
+
+
+class _Statement(NamedTuple):
+    ordinal: int
+    kind: str
+    schema_name: str
+    table_name: str
+    name: str
+    statement: str
+    made: list[str]
+
+    @property
+    def table(self) -> tuple[str, str]:
+        """Schema and name of its table."""
+        return self.schema_name, self.table_name
+
+    @property
+    def constraint(self) -> str:
+        """The constraint's own name: the dump calls it `table constraint`."""
+        return self.name.removeprefix(f"{self.table_name} ")
+
+    @property
+    def to_validate(self) -> bool:
+        """Whether it is a foreign key that is still to be validated."""
+        return self.kind == "FK CONSTRAINT" and not self.unproven and "validate" not in self.made
+
+    @property
+    def unproven(self) -> bool:
+        """Whether the source itself has not validated it, or does not enforce it."""
+        return bool(UNPROVEN.search(self.statement.rstrip().rstrip(";").rstrip()))
+
+
+def waves(server: Postgres, database: str) -> list[list[Group]]:
+    """Return what is still to be made. Groups of a wave may run side by side, wave after wave.
+
+    First keys and unique constraints, with the indexes of all but large tables; then the indexes of large tables, some
+    sessions each; then foreign keys and checks in the catalogue; then a group a table whose foreign keys are validated.
+    Call it when the rows are in: sizes decide.
+    """
+    with connect(server, database, read_only=True, application_name="mxferry post-data") as connection:
+        kept = [_Statement(*row) for row in connection.execute(STATEMENTS + "ORDER BY p.ordinal")]
+        sizes = {(str(schema), str(name)): int(size) for schema, name, size in connection.execute(SIZES)}
+    relations = [one for one in kept if one.kind in RELATIONS]
+    keys = [one for one in kept if one.kind not in RELATIONS and "make" not in one.made]
+    later = [one for one in keys if one.kind == "INDEX" and sizes.get(one.table, 0) > LARGE]
+    first = [one for one in keys if one not in later]
+    unrelated = [one.ordinal for one in relations if "relate" not in one.made]
+    found = [
+        _groups("make", first, sizes),
+        _parts(later, sizes),
+        [Group(action="relate", ordinals=tuple(unrelated))] if unrelated else [],
+        _groups("validate", [one for one in relations if one.to_validate], sizes),
+    ]
+    return [wave for wave in found if wave]
+
+
+def make(server: Postgres, database: str, group: Group) -> int:
+    """Make the group's statements; return how many. What an earlier delivery made is left alone.
+
+    Raises `Refusal` DUMP_ENTRY_FAILED with the entry's name (for rows that break a key, say) and SERVER_FULL, and
+    `TransientError` POST_DATA_BUSY when another delivery or a session of somebody else holds the table.
     """
     with connect(server, database, application_name="mxferry post-data") as connection:
-        kept = connection.execute(KEPT).fetchall()
-    foreign = [(str(name), str(text)) for _, kind, name, text in kept if kind == "FK CONSTRAINT"]
-    others = [(str(name), str(text)) for _, kind, name, text in kept if kind != "FK CONSTRAINT"]
-    for statements in (others, foreign):
-        _execute(server, database, statements, at_once)
-    return len(kept)
+        connection.execute(sql.SQL("SET lock_timeout = {}").format(LOCK_WAIT))
+        connection.execute("SET maintenance_work_mem = '128MB'")
+        if not group.parallel:
+            connection.execute("SET max_parallel_maintenance_workers = 0")
+        query = STATEMENTS + "WHERE p.ordinal = ANY (%s) ORDER BY p.ordinal"
+        wanted = [_Statement(*row) for row in connection.execute(query, (list(group.ordinals),))]
+        connection.commit()
+        for one in wanted:
+            _make(connection, group.action, one)
+    return len(wanted)
 
 
-def _execute(server: Postgres, database: str, statements: Iterable[tuple[str, str]], at_once: int) -> None:
-    def one(entry: tuple[str, str]) -> None:
-        name, text = entry
-        with connect(server, database, autocommit=True, application_name="mxferry post-data") as connection:
-            connection.execute(MEMORY)
-            try:
-                connection.execute(text.encode())
-            except (
-                psycopg.errors.DuplicateTable,
-                psycopg.errors.DuplicateObject,
-                psycopg.errors.InvalidTableDefinition,
-            ):
-                return  # an earlier delivery has made it
-            except (psycopg.IntegrityError, psycopg.ProgrammingError, psycopg.DataError) as error:
-                raise Refusal(
-                    "DUMP_ENTRY_FAILED",
-                    name,
-                    f"expected PostgreSQL to make it, found: {error.diag.message_primary}",
-                    "Look at this object in the source database.",
-                ) from None
-
+def make_keys_and_indexes(server: Postgres, database: str, at_once: int = 4) -> int:
+    """Make everything `waves` says, some groups at a time; return how many statements. Raises what `make` raises."""
     with ThreadPoolExecutor(at_once, thread_name_prefix="post-data") as pool:
-        list(pool.map(one, statements))
+        done = [list(pool.map(partial(make, server, database), wave)) for wave in waves(server, database)]
+    return sum(map(sum, done))
+
+
+def forget(connection: psycopg.Connection[Any]) -> None:
+    """Drop our schema from a database that is kept; the caller commits."""
+    connection.execute("DROP SCHEMA IF EXISTS mxferry CASCADE")
+
+
+def _make(connection: psycopg.Connection[Any], action: Action, one: _Statement) -> None:
+    with connection.transaction():
+        try:
+            connection.execute("SELECT pg_advisory_xact_lock(%s, %s)", (OUR_LOCK, one.ordinal))
+            mark = (one.ordinal, action)
+            if connection.execute("SELECT FROM mxferry.made WHERE ordinal = %s AND action = %s", mark).rowcount:
+                return
+            connection.execute(_statement(action, one))
+            connection.execute("INSERT INTO mxferry.made VALUES (%s, %s)", mark)
+        except psycopg.errors.LockNotAvailable:
+            raise TransientError(
+                "POST_DATA_BUSY",
+                one.name,
+                f"expected to be alone, found another session at this table for {LOCK_WAIT}.",
+            ) from None
+        except FULL as error:
+            raise when_full(one.name, error) from None
+        except (
+            psycopg.IntegrityError,
+            psycopg.ProgrammingError,
+            psycopg.DataError,
+            psycopg.NotSupportedError,
+        ) as error:
+            raise Refusal(
+                "DUMP_ENTRY_FAILED",
+                one.name,
+                f"expected PostgreSQL to make it, found: {error.diag.message_primary}",
+                "Look at this object in the source database.",
+            ) from None
+
+
+def _statement(action: Action, one: _Statement) -> bytes | sql.Composed:
+    if action == "validate":
+        table, constraint = sql.Identifier(one.schema_name, one.table_name), sql.Identifier(one.constraint)
+        return sql.SQL("ALTER TABLE {} VALIDATE CONSTRAINT {}").format(table, constraint)
+    if action == "relate" and one.kind == "FK CONSTRAINT" and not one.unproven:
+        return f"{one.statement.rstrip().rstrip(';')} NOT VALID".encode()
+    return one.statement.encode()
+
+
+def _groups(action: Action, statements: Iterable[_Statement], sizes: dict[tuple[str, str], int]) -> list[Group]:
+    """Put small tables together, largest first; one table is never in two groups, for its locks would meet."""
+    tables: dict[tuple[str, str], list[int]] = {}
+    for one in statements:
+        tables.setdefault(one.table, []).append(one.ordinal)
+    full = max(A_GROUP, sum(sizes.get(table, 0) for table in tables) // MOST_GROUPS)
+    most = max(STATEMENTS_OF_GROUP, sum(map(len, tables.values())) // MOST_GROUPS)
+    groups: list[list[int]] = []
+    parallel: list[bool] = []
+    room = 0
+    for table in sorted(tables, key=lambda table: sizes.get(table, 0), reverse=True):
+        size = sizes.get(table, 0)
+        if not groups or size > room or len(groups[-1]) + len(tables[table]) > most:
+            groups.append([])
+            parallel.append(_most_of_it(size, sizes))
+            room = full
+        groups[-1] += tables[table]
+        room -= size
+    return [
+        Group(action=action, ordinals=tuple(sorted(group)), parallel=many)
+        for group, many in zip(groups, parallel, strict=True)
+    ]
+
+
+def _parts(statements: Iterable[_Statement], sizes: dict[tuple[str, str], int]) -> list[Group]:
+    """Deal the indexes of each large table out to a few sessions: CREATE INDEX does not keep another one out."""
+    tables: dict[tuple[str, str], list[int]] = {}
+    for one in statements:
+        tables.setdefault(one.table, []).append(one.ordinal)
+    found = []
+    for table, ordinals in sorted(tables.items(), key=lambda item: sizes.get(item[0], 0), reverse=True):
+        parallel = len(ordinals) == 1 and _most_of_it(sizes[table], sizes)
+        parts = [tuple(ordinals[start::INDEX_GROUPS]) for start in range(min(INDEX_GROUPS, len(ordinals)))]
+        found += [Group(action="make", ordinals=part, parallel=parallel) for part in parts]
+    return found
+
+
+def _most_of_it(size: int, sizes: dict[tuple[str, str], int]) -> bool:
+    """Whether a table is most of the database, so that its keys are made when nothing else is left to do.
+
+    Parallel workers make an index sooner where cores would stand idle, and take half as much CPU again (measured: 15
+    indexes of 500,000 rows each, 2.6 CPU seconds without, 3.9 with).
+    """
+    return 2 * size > sum(sizes.values())

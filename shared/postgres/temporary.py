@@ -1,11 +1,12 @@
 """The temporary database of a run: made from the dump's pre-data, empty, and dropped at the end.
 
 Beside the app's tables it holds a schema `mxferry`: `loaded` (a row for each table whose rows are in), `post_data` (the
-statements of keys and indexes, which are not executed here) and `prepared` (one row, once everything is there).
+statements of keys, indexes and checks, which only `shared.postgres.postdata` executes), `made` (which of them it has
+executed) and `prepared` (one row, once everything is there).
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import psycopg
 from psycopg import sql
@@ -14,7 +15,7 @@ from shared.errors import Refusal, TransientError
 from shared.postgres.connection import connect
 from shared.settings import Postgres
 from shared.snapshot.dump import Dump, Entry
-from shared.snapshot.restoring import POST_DATA, PRE_DATA
+from shared.snapshot.restoring import PRE_DATA, post_data_of
 
 LOCK = 0x6D786665  # "mxfe": our class of advisory locks
 LOCK_WAIT = "150s"
@@ -24,7 +25,11 @@ OUR_TABLES = """
     CREATE TABLE mxferry.loaded (
         entry int PRIMARY KEY, schema_name text NOT NULL, table_name text NOT NULL, rows bigint NOT NULL
     );
-    CREATE TABLE mxferry.post_data (ordinal int PRIMARY KEY, kind text NOT NULL, name text NOT NULL, statement text NOT NULL);
+    CREATE TABLE mxferry.post_data (
+        ordinal int PRIMARY KEY, kind text NOT NULL, schema_name text NOT NULL, table_name text NOT NULL,
+        name text NOT NULL, statement text NOT NULL
+    );
+    CREATE TABLE mxferry.made (ordinal int, action text, PRIMARY KEY (ordinal, action));
     CREATE TABLE mxferry.prepared (at timestamptz NOT NULL DEFAULT now());
 """
 
@@ -42,7 +47,31 @@ def prepare(server: Postgres, database: str, dump: Dump) -> None:
             return
         _create(maintenance, database)
         with connect(server, database, application_name="mxferry restore") as connection:
-            _pre_data(connection, dump.entries)
+            make_tables(connection, dump)
+            connection.commit()
+
+
+def make_tables(connection: psycopg.Connection[Any], dump: Dump) -> None:
+    """Make our schema and the dump's tables and sequences, empty, in the connection's transaction; the caller commits.
+
+    Raises `Refusal` DUMP_ENTRY_FAILED.
+    """
+    connection.execute("SET search_path = ''; SET check_function_bodies = false; SET standard_conforming_strings = on")
+    connection.execute(OUR_TABLES)
+    for entry in dump.entries:
+        if entry.desc == "SCHEMA":
+            connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(entry.tag)))
+        elif entry.desc in PRE_DATA:
+            _execute(connection, entry)
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO mxferry.post_data VALUES (%s, %s, %s, %s, %s, %s)",
+            [
+                (number, entry.desc, table.namespace, table.tag, entry.tag, entry.definition)
+                for number, (entry, table) in enumerate(post_data_of(dump))
+            ],
+        )
+    connection.execute("INSERT INTO mxferry.prepared DEFAULT VALUES")
 
 
 def drop(server: Postgres, database: str) -> list[str]:
@@ -138,6 +167,8 @@ def _create(maintenance: psycopg.Connection, database: str) -> None:
     try:
         maintenance.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
         maintenance.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'" + locale).format(name))
+        # A login that may read another run's database has no business in this one.
+        maintenance.execute(sql.SQL("REVOKE CONNECT, TEMPORARY ON DATABASE {} FROM PUBLIC").format(name))
     except psycopg.errors.InsufficientPrivilege as error:
         raise Refusal(
             "TEMP_SERVER_RIGHTS",
@@ -156,26 +187,6 @@ def _refuse_older(maintenance: psycopg.Connection, dump: Dump) -> None:
             f"expected version {dump.server_major} or newer, as the backup was written by, found {major}.",
             "Upgrade the temporary PostgreSQL server.",
         )
-
-
-def _pre_data(connection: psycopg.Connection, entries: Iterable[Entry]) -> None:
-    """Make tables and sequences, all in one transaction; pg_dump has put them in the order they need."""
-    connection.execute("SET search_path = ''; SET check_function_bodies = false; SET standard_conforming_strings = on")
-    connection.execute(OUR_TABLES)
-    statements = [entry for entry in entries if entry.desc in PRE_DATA]
-    for entry in statements:
-        if entry.desc == "SCHEMA":
-            connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(entry.tag)))
-        else:
-            _execute(connection, entry)
-    kept = [entry for entry in entries if entry.desc in POST_DATA]
-    with connection.cursor() as cursor:
-        cursor.executemany(
-            "INSERT INTO mxferry.post_data VALUES (%s, %s, %s, %s)",
-            [(number, entry.desc, entry.tag, entry.definition) for number, entry in enumerate(kept)],
-        )
-    connection.execute("INSERT INTO mxferry.prepared DEFAULT VALUES")
-    connection.commit()
 
 
 def _execute(connection: psycopg.Connection, entry: Entry) -> None:

@@ -1,7 +1,7 @@
 """What of a dump is restored, what is left aside, and what stops the run before any data flows.
 
-A migration reads tables and sequences. Keys, indexes and foreign keys are not built in the temporary database (nothing
-reads by them); their statements are handed on, for the plan of the target. Owners, privileges and extensions do not
+A migration reads tables and sequences. Keys, indexes and foreign keys are not built while rows are loaded, and in the
+temporary database only where somebody reads by them; their statements are kept, for the plan of the target too. Owners, privileges and extensions do not
 matter to a database that lives for one run. Whatever is not named here is refused by its name.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pydantic import BaseModel, ConfigDict, Field
 
 from shared.errors import Refusal
-from shared.snapshot.dump import Dump, Entry
+from shared.snapshot.dump import Dump, Entry, unreadable
 from shared.snapshot.dumpdata import large_objects
 
 SETTINGS = {"ENCODING", "STDSTRINGS", "SEARCHPATH"}
@@ -114,6 +114,28 @@ def contents_of(dump: Dump) -> Contents:
 def skipped_of(dump: Dump) -> list[str]:
     """Return what the dump holds beside tables and sequences, and the temporary database does not get."""
     return [entry.label for entry in dump.entries if entry.desc in LEFT_ASIDE]
+
+
+def post_data_of(dump: Dump) -> list[tuple[Entry, Entry]]:
+    """Return the keys, indexes and checks of the dump's tables, each with its table; those of a view are left aside with it.
+
+    Raises `Refusal` DUMP_UNREADABLE when an entry does not say which table it belongs to.
+    """
+    tables = {entry.id: entry for entry in dump.entries if entry.desc == "TABLE"}
+    aside = {entry.id for entry in dump.entries if entry.desc in LEFT_ASIDE}
+    return [
+        (entry, _table_of(entry, [tables[one] for one in entry.dependencies if one in tables]))
+        for entry in dump.entries
+        if entry.desc in POST_DATA and (entry.desc != "INDEX" or aside.isdisjoint(entry.dependencies))
+    ]
+
+
+def _table_of(entry: Entry, candidates: list[Entry]) -> Entry:
+    """Return the table of a post-data entry; a constraint's tag begins with it, a foreign key depends on two tables."""
+    named = [one for one in candidates if entry.desc == "INDEX" or entry.tag.startswith(f"{one.tag} ")]
+    if not named:
+        raise unreadable(f"no table of {entry.label}")
+    return max(named, key=lambda one: len(one.tag))
 
 
 def plan_of(contents: Contents, dump_size: int, skipped: list[str]) -> RestorePlan:
