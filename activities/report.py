@@ -1,19 +1,28 @@
 """Keeps findings while a run goes on, and writes its report at the end."""
 
 import json
+import logging
 from datetime import datetime
 from typing import Any
 
+from azure.core.exceptions import AzureError
 from pydantic import Field
 
 from activities.boundary import closing_activity
 from shared import events, rehearsals, runs
 from shared.blobs import clients
-from shared.contracts import Check, Gate, RestoreRef, RunWork, SnapshotRef, StageState, TableRows, Verdict
-from shared.errors import Finding
+from shared.contracts import Check, Gate, RestoreRef, Run, RunWork, SnapshotRef, StageState, TableRows, Verdict
+from shared.errors import Finding, MxferryError
 from shared.reporting.build import Known, build
 from shared.reporting.html import page
+from shared.settings import settings
+from shared.sqlserver import catalogue, connection
 from shared.strict import Strict
+
+log = logging.getLogger("mxferry.report")
+
+TIMEOUT = 5
+"""Seconds in which the target may say its version."""
 
 
 class RecordWork(RunWork):
@@ -61,6 +70,7 @@ def write_report(work: ReportWork) -> Recorded:
         run=work.run, verdict=work.verdict or "failed", reason=work.reason, stages=work.stages, gates=work.gates,
         target_written_at=work.target_written_at, snapshot=work.snapshot, restore=work.restore, answers=work.answers,
         checks=work.checks, findings=work.findings, reported_at=work.reported_at, tables=tables,
+        target_version=_target_version(work.run),
     )  # fmt: skip
     report = rehearsals.compared(build(known))
     rehearsals.remember(report)
@@ -69,6 +79,19 @@ def write_report(work: ReportWork) -> Recorded:
     if any(stage.name == "stand-down" for stage in work.stages):  # the last of the two calls
         events.emit("run-ended", work.run.id, outcome=known.verdict, reason=work.reason[:300] or None)
     return Recorded(blob=name)
+
+
+def _target_version(run: Run) -> str | None:
+    """Ask the target which server it is; None where it does not say, or not now. Never in the report's way."""
+    profile = settings().target_profile(run.request.target)
+    if profile.sql is None:
+        return None
+    try:
+        with connection.session(profile.sql, timeout=TIMEOUT, login_timeout=TIMEOUT) as target:
+            return f"SQL Server {catalogue.engine(target).version}"
+    except (MxferryError, AzureError) as error:
+        log.warning("the version of the target is not known: %s", error)
+        return None
 
 
 def _tables(work: ReportWork) -> list[TableRows]:

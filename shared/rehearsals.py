@@ -25,8 +25,6 @@ LEAST_SECONDS = 5.0
 SAME_SIZE = 0.1
 PEOPLE = ("scheduled", "snapshot-time", "approval", "late", "start-gate")
 """Stages that wait for people or for the clock; how long they took says nothing about the machines."""
-CLOSING = ("source-start", "stock", "report", "clean-up", "stand-down")
-"""Stages after the proof."""
 WINDOW_SHARE = 0.8
 """A rehearsal that needs more of the window than this leaves too little for what people do in it."""
 STALE = timedelta(days=14)
@@ -107,11 +105,10 @@ def recorded(report: Report) -> Rehearsal:
 
 def _proved_after(report: Report) -> float | None:
     """Seconds from the start to the end of the last stage that proves something, the waits left out."""
-    ended = [one.ended_at for one in report.stages if one.ended_at and one.name not in CLOSING]
-    if report.verdict != "verified" or not ended:
+    if report.proved_at is None:
         return None
     waited = sum(one.seconds for one in report.stages if one.name in PEOPLE)
-    return round((max(ended) - report.stages[0].started_at).total_seconds() - waited, 3)
+    return round((report.proved_at - report.stages[0].started_at).total_seconds() - waited, 3)
 
 
 def remember(report: Report) -> None:

@@ -3,12 +3,14 @@
 import platform
 from dataclasses import dataclass
 from datetime import datetime
+from importlib import metadata
 from typing import Any
 
 from shared.contracts import Check, Gate, Reconciliation, RestoreRef, Run, SnapshotRef, StageState, TableRows, Verdict
 from shared.errors import Finding
 from shared.reporting.applications import sentences
-from shared.reporting.model import FilesReport, Report, StockReport, stage_report
+from shared.reporting.model import CLOSING, OUTSIDE, FilesReport, Report, StockReport, stage_report
+from shared.reporting.wording import bytes_of, plural, source_words
 from shared.request import MigrationRequest
 from shared.version import VERSION
 
@@ -30,6 +32,7 @@ class Known:
     findings: list[Finding]
     reported_at: datetime
     tables: list[TableRows]
+    target_version: str | None = None
 
 
 def build(known: Known) -> Report:
@@ -41,11 +44,11 @@ def build(known: Known) -> Report:
     stock = known.answers.get("stock")
     return Report(
         id=known.run.id, verdict=known.verdict, reason=known.reason, purpose=request.options.purpose,
-        source=_source(known.run), target=request.target, created_at=known.run.created_at,
+        source=source_words(known.run), target=request.target, created_at=known.run.created_at,
         asked_by=known.run.asked_by,
         reported_at=known.reported_at, target_written_at=known.target_written_at,
         seconds=round((max(ended) - min(started)).total_seconds(), 3) if started and ended else 0.0,
-        window_seconds=_window(request),
+        window=request.window, window_seconds=_window(request), proved_at=_proved_at(known),
         model_version=_recorded(known, "model_version"), runtime_version=_recorded(known, "runtime_version"),
         snapshot=_snapshot(known.snapshot), stages=[stage_report(stage) for stage in known.stages],
         tables=known.tables, rows=sum(one.rows_copied for one in known.tables), files=_files(known),
@@ -55,6 +58,7 @@ def build(known: Known) -> Report:
         smoke=[one for one in known.checks if one.name.startswith("smoke")],
         cleanup=known.answers.get("clean-up", {}).get("done", []),
         applications=sentences(known.run, known.stages, known.answers),
+        outside=list(OUTSIDE),
         ddl=known.answers.get("plan", {}).get("ddl_blob"), versions=_versions(known),
     )  # fmt: skip
 
@@ -72,6 +76,12 @@ def _window(request: MigrationRequest) -> float | None:
     return request.options.window_minutes * 60.0 if request.options.window_minutes else None
 
 
+def _proved_at(known: Known) -> datetime | None:
+    """The moment when everything was proved: the end of the last stage before the closing ones."""
+    ended = [one.ended_at for one in known.stages if one.ended_at and one.name not in CLOSING]
+    return max(ended) if ended and known.verdict == "verified" else None
+
+
 def _files(known: Known) -> FilesReport:
     copied = known.answers.get("files", {})
     return FilesReport(
@@ -81,33 +91,31 @@ def _files(known: Known) -> FilesReport:
     )  # fmt: skip
 
 
-def _source(run: Run) -> str:
-    source = run.request.source
-    if source.kind == "blob":
-        return f"blob {source.container}/{source.blob}"
-    if source.kind == "mendix-cloud":
-        return f"Mendix Cloud profile {source.profile}, snapshot {source.snapshot}"
-    return "url"
-
-
 def _snapshot(snapshot: SnapshotRef | None) -> dict[str, str]:
     if snapshot is None:
         return {}
     return {
         "kind": snapshot.kind,
-        "archive bytes": str(snapshot.archive_bytes),
+        "archive": bytes_of(snapshot.archive_bytes),
         "archive MD5": snapshot.archive_md5 or "not known",
-        "dump": f"format {snapshot.dump.format}, {snapshot.dump.compression}, {snapshot.dump.size} bytes",
+        "dump": f"format {snapshot.dump.format}, {snapshot.dump.compression}, {bytes_of(snapshot.dump.size)}",
         "dump written by": f"pg_dump {snapshot.dump.dump_version} from PostgreSQL {snapshot.dump.server_version}",
-        "files": f"{snapshot.files} files, {snapshot.file_bytes} bytes",
+        "files": f"{plural(snapshot.files, 'file')}, {bytes_of(snapshot.file_bytes)}",
         "ignored names": str(snapshot.ignored_count),
     } | {f"metadata {name}": value for name, value in snapshot.metadata.items()}
+
+
+PARTS = (
+    "azure-functions-durable", "durabletask", "azure-storage-blob", "adbc-driver-postgresql", "pyarrow",
+    "mssql-python", "mssql-python-odbc", "pyodbc", "psycopg",
+)  # fmt: skip
+"""Packages whose version may matter to somebody who looks at the report in a year."""
 
 
 def _versions(known: Known) -> dict[str, str]:
     found = {"mxferry": VERSION, "Python": platform.python_version()}
     if known.restore:
         found["temporary PostgreSQL"] = str(known.restore.server_version)
-    if version := known.answers.get("plan", {}).get("target_version"):
-        found["target PostgreSQL"] = str(version)
-    return found
+    if version := known.target_version or known.answers.get("plan", {}).get("target_version"):
+        found["target database"] = str(version)
+    return found | {name: metadata.version(name) for name in PARTS}

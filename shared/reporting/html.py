@@ -33,7 +33,7 @@ def environment() -> Environment:
     )
     made.filters |= {
         "count": wording.count, "size": wording.size, "duration": wording.duration, "moment": wording.moment,
-        "clock": wording.clock, "plural": wording.plural, "stage": wording.stage_words, "gate": wording.gate_words, "sentence": wording.sentence, "ticks": _ticks,
+        "clock": wording.clock, "plural": wording.plural, "stage": wording.stage_words, "gate": wording.gate_words, "source": wording.source_words, "sentence": wording.sentence, "ticks": _ticks,
     }  # fmt: skip
     return made
 
@@ -70,6 +70,7 @@ def _context(report: Report) -> dict[str, Any]:
         "verdict": wording.VERDICT_WORDS[report.verdict],
         "sentence": _sentence(report),
         "target_state": _target_state(report),
+        "window_kept": _window_kept(report),
         "figures": _figures(report),
         "timeline": timeline(report.stages, report.reported_at, report.target_written_at),
         "tables": sorted(report.tables, key=_table_order),
@@ -90,6 +91,14 @@ def _sentence(report: Report) -> str:
     if report.verdict == "verified":
         return checks
     return f"{report.reason} {checks}" if report.checks else report.reason
+
+
+def _window_kept(report: Report) -> str:
+    """Say how the proof lies to the window's end; nothing where nothing was proved."""
+    if report.window is None or report.proved_at is None:
+        return ""
+    spare = (wording.utc(report.window.end) - wording.utc(report.proved_at)).total_seconds()
+    return f"; proved {wording.duration(abs(spare))} {'before' if spare >= 0 else 'after'} its end"
 
 
 def _target_state(report: Report) -> str:

@@ -9,6 +9,19 @@ from pydantic import BaseModel, Field
 
 from shared.contracts import Check, Gate, Reconciliation, RunId, StageState, TableRows, Verdict
 from shared.errors import Finding
+from shared.request import Window
+
+CLOSING = ("source-start", "stock", "report", "clean-up", "stand-down")
+"""Stages after the proof."""
+
+OUTSIDE = (
+    "Whether the app works for its users: pages, microflows, integrations, scheduled events, beyond the smoke tests above.",
+    "That constants and custom settings are those of the source, among them the Encryption module's key, without which "
+    "encrypted values cannot be read.",
+    "The runtime's licence, certificates and DNS, and how fast the app is in its new place.",
+    "What was changed at the source after the snapshot was taken.",
+)
+"""What no check of a run looks at; said in every report, so that nobody takes its silence for a yes."""
 
 
 class StageReport(BaseModel):
@@ -64,6 +77,8 @@ class Report(BaseModel):
     reported_at: datetime
     target_written_at: datetime | None = None
     seconds: float = Field(description="From the first stage's start to the last one's end.")
+    window: Window | None = None
+    proved_at: datetime | None = Field(default=None, description="When everything was proved, if it was.")
     window_seconds: float | None = Field(default=None, description="Length of the agreed migration window.")
     model_version: str | None = None
     runtime_version: str | None = None
@@ -78,6 +93,7 @@ class Report(BaseModel):
     reconciliation: Reconciliation | None = None
     stock: StockReport | None = Field(default=None, description="Counted only if the run did not end verified.")
     smoke: list[Check] = Field(default_factory=list)
+    outside: list[str] = Field(default_factory=list, description="What no check of a run looks at.")
     applications: list[str] = Field(default_factory=list, description="How source and target app were left.")
     cleanup: list[str] = Field(default_factory=list, description="What was deleted, what was kept, and why.")
     ddl: str | None = Field(default=None, description="Blob of the DDL script in the reports container.")

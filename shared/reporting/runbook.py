@@ -12,11 +12,11 @@ from pydantic import BaseModel, Field
 from shared.communication.texts import Message, messages
 from shared.contracts import Run
 from shared.errors import Finding
-from shared.forecast import AFTER, BEFORE, DATABASE, FILES
+from shared.forecast import AFTER, BEFORE, DATABASE, FILES, PEOPLE
 from shared.progress import View
 from shared.reporting import wording
 from shared.reporting.html import environment
-from shared.reporting.steps import AFTERWARDS, BEFOREHAND, IN_THE_WINDOW, ROLL_BACK, Phase, StepText
+from shared.reporting.steps import AFTERWARDS, BEFOREHAND, IN_THE_WINDOW, Phase, StepText, roll_back
 
 MARKDOWN = str.maketrans({one: f"\\{one}" for one in "\\`*_[]<>|#~"})
 
@@ -68,11 +68,12 @@ def runbook(
     rehearsed: str | None,
 ) -> Runbook:
     """Return the runbook of a run as it stands now; `measured` has seconds by stage of the last rehearsal."""
+    measured = {name: seconds for name, seconds in measured.items() if name not in PEOPLE}
     expected = _expected(measured)
     counter = iter(range(1, 1000))
     parts = [_part(phase, run, seen, measured, counter) for phase in (BEFOREHAND, IN_THE_WINDOW, AFTERWARDS)]
     return Runbook(
-        run=run, made_at=now, parts=parts, roll_back=list(ROLL_BACK), expected=expected, rehearsed=rehearsed,
+        run=run, made_at=now, parts=parts, roll_back=roll_back(run), expected=expected, rehearsed=rehearsed,
         written_at=seen.target_written_at, findings=[one for one in findings if one.severity != "info"],
         messages=messages(run, expected),
     )  # fmt: skip
@@ -105,6 +106,8 @@ def _part(phase: Phase, run: Run, seen: View, measured: Mapping[str, float], cou
             beside = bool(set(text.stages) & set(FILES)) and not text.point_of_no_return
             step.planned_at = (steps[-1].planned_at if beside and steps else None) or clock
             clock += timedelta(seconds=_advance(text, measured))
+            if "snapshot-time" in text.stages:
+                clock = max(clock, run.request.snapshot_at or clock)
         steps.append(step)
     return Part(title=phase.title, steps=steps)
 

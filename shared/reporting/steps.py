@@ -47,6 +47,24 @@ def _stops_app(run: Run) -> bool:
     return run.request.source.kind == "mendix-cloud" and run.request.source.stop_app
 
 
+def _starts_again(run: Run) -> bool:
+    source = run.request.source
+    return source.kind == "mendix-cloud" and source.stop_app and source.start_app_again != "never"
+
+
+def _starts_at_once(run: Run) -> bool:
+    source = run.request.source
+    return (
+        _starts_again(run)
+        and run.request.options.purpose == "rehearsal"
+        and getattr(source, "start_app_again", None) != "unless-verified"
+    )
+
+
+def _agreed(run: Run) -> bool:
+    return run.request.snapshot_at is not None
+
+
 def _by_hand(run: Run) -> bool:
     return not _stops_app(run)
 
@@ -96,9 +114,11 @@ IN_THE_WINDOW = Phase(
         StepText("Wake the environment", MXFERRY, "The temporary PostgreSQL is started where the run needs one.", "The stage is done.", "Nothing to undo.", stages=("scheduled", "environment")),
         StepText("Preflight", MXFERRY, "Rights, connections, room, versions, an empty target: everything that can be known before.", "No finding without a remedy.", "Nothing to undo.", stages=("preflight",)),
         StepText("Stop the target app", APPLICATION, "No session may be open on the target database.", "The app does not answer.", "Start it again.", stages=("app-stop",), minutes=2),
+        StepText("Wait for the agreed snapshot time", MXFERRY, "Everything is ready; the users finish their work.", "The stage waits.", "Abort: nothing was stopped, nothing was written.", stages=("snapshot-time",), when=_agreed),
         StepText("Stop the source app", APPLICATION, "From here on the users are out. Show a maintenance page.", "The environment says Stopped.", "Start the source app: nothing has changed in it.", minutes=5, when=_by_hand),
         StepText("Stop the source app and take the snapshot", MXFERRY, "By the Deploy API and the Backups API. From here on the users are out.", "The environment says Stopped, the snapshot completed.", "Start the source app: nothing has changed in it.", stages=("snapshot",), when=_stops_app),
         StepText("Take the snapshot to staging", MXFERRY, "The archive is copied by the storage service and indexed.", "Its length and MD5 are in the report.", "Nothing to undo.", stages=("snapshot",), when=_by_hand),
+        StepText("Start the source app again", MXFERRY, "The rehearsal has its snapshot; the users go on working at the source.", "The environment says Running.", "Stop it in the Mendix portal.", stages=("source-start",), when=_starts_at_once),
         StepText("Restore to the temporary database", MXFERRY, "The dump is loaded into a PostgreSQL database of this run alone.", "The stage says how many rows.", "Nothing to undo.", stages=("restore",), when=_over_temporary),
         StepText("Plan and inspect", MXFERRY, "The target schema is planned; every rule of the target is tried on the data.", "No finding without a remedy.", "Nothing to undo.", stages=("plan", "inspect", "prepare"), when=_over_temporary),
         StepText("Plan", MXFERRY, "What will be made on the target is read from the dump; versions, extensions and masks are checked. The script is in the report.", "No finding without a remedy.", "Nothing to undo.", stages=("plan",), when=_straight),
@@ -129,8 +149,23 @@ AFTERWARDS = Phase(
     ),
 )  # fmt: skip
 
-ROLL_BACK = (
-    StepText("Before the point of no return", LEAD, "Abort on the page. The source was only read, the target was not written. Start the source app; take the maintenance page away.", "The users are in, at the source.", ""),
-    StepText("After it, before the DNS switch", LEAD, "Abort on the page; the target is incomplete, do not start the app on it. Start the source app; take the maintenance page away. The next try drops the target first.", "The users are in, at the source.", ""),
-    StepText("After the DNS switch", LEAD, "Stop the target app at once. What was written on the target since the switch exists nowhere else: export it, or decide to lose it, and write down who decided. Switch DNS back, start the source app.", "The users are in, at the source; the loss is known.", ""),
-)  # fmt: skip
+BEFORE_WRITING = "Abort on the page. The source was only read, the target was not written."
+BEFORE_DNS = (
+    "Abort on the page; the target is incomplete, do not start the app on it. The next try drops the target first."
+)
+BY_HAND = "Start the source app; take the maintenance page away."
+BY_ITSELF = (
+    "The run starts the source app again by itself, unless the target app was started; watch the stage, and start it in "
+    "the Mendix portal if it fails. Take the maintenance page away."
+)
+
+
+def roll_back(run: Run) -> list[StepText]:
+    """Return the ways back, from each part of the night."""
+    start = BY_ITSELF if _starts_again(run) else BY_HAND
+    back = "The users are in, at the source."
+    return [
+        StepText("Before the point of no return", LEAD, f"{BEFORE_WRITING} {start}", back, ""),
+        StepText("After it, before the DNS switch", LEAD, f"{BEFORE_DNS} {start}", back, ""),
+        StepText("After the DNS switch", LEAD, "Stop the target app at once. What was written on the target since the switch exists nowhere else: export it, or decide to lose it, and write down who decided. Switch DNS back, start the source app by hand: the run does not, once the target app was started.", f"{back[:-1]}; the loss is known.", ""),
+    ]  # fmt: skip

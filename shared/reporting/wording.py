@@ -3,7 +3,7 @@
 import re
 from datetime import UTC, datetime
 
-from shared.contracts import Gate, Verdict
+from shared.contracts import Gate, Run, Verdict
 
 FIRST_WORD = re.compile(r"[a-z]+[ ,.:]")
 UNITS = ("B", "kB", "MB", "GB", "TB")
@@ -91,6 +91,24 @@ def size(value: float | None) -> str:
         amount /= 1000
     digits = 0 if unit == "B" or abs(amount) >= 99.95 else 1 if abs(amount) >= 9.995 else 2
     return f"{amount:.{digits}f} {unit}"
+
+
+def bytes_of(value: int) -> str:
+    """Return bytes in words and exactly: `412 MB (412,003,911 bytes)`."""
+    return size(value) if value < 1000 else f"{size(value)} ({value:,} bytes)"
+
+
+def source_words(run: Run) -> str:
+    """Return where the snapshot comes from, never a URL."""
+    source = run.request.source
+    if source.kind == "blob":
+        return f"blob {source.container}/{source.blob}"
+    if source.kind == "mendix-cloud":
+        which = {"new": "a new snapshot", "latest": "the latest snapshot"}.get(
+            source.snapshot, f"snapshot {source.snapshot}"
+        )
+        return f"Mendix Cloud, profile {source.profile}, {which}"
+    return "an archive at a URL"
 
 
 def duration(seconds: float | None) -> str:

@@ -69,6 +69,23 @@ def test_it_names_ttl_roll_back_and_messages_for_each_audience() -> None:
         assert f"To {audience}" in text
 
 
+def test_the_way_back_says_who_starts_the_source_app_again() -> None:
+    cloud = {"kind": "mendix-cloud", "profile": "live", "stop_app": True}
+    assert "starts the source app again by itself" in runbook.markdown(book(source=cloud))
+    for source in (BLOB, cloud | {"start_app_again": "never"}):
+        text = runbook.markdown(book(source=source))
+        assert "by itself" not in text
+        assert "Start the source app; take the maintenance page away." in text
+
+
+def test_what_comes_after_the_agreed_snapshot_time_is_planned_after_it() -> None:
+    agreed = START + timedelta(minutes=30)
+    found = steps(book(snapshot_at=agreed.isoformat()))
+    assert found["Wait for the agreed snapshot time"].planned_at == START + timedelta(minutes=2)
+    assert found["Stop the source app"].planned_at == agreed
+    assert "Agreed snapshot time: 2026-11-28 20:30:00 UTC" in runbook.markdown(book(snapshot_at=agreed.isoformat()))
+
+
 def test_hostile_names_stay_text_in_both_forms() -> None:
     finding = Finding(code="X", severity="error", object=HOSTILE, message=HOSTILE)
     made = book([finding], contacts=[{"role": HOSTILE, "name": HOSTILE}])

@@ -255,6 +255,45 @@ def test_only_a_waiting_migration_can_be_approved(engine):
     assert engine.events == [(body["id"], "approve-write", {"by": "kim", "comment": ""})]
 
 
+GATE = {"name": "write", "asked_at": "2026-11-28T20:00:00Z", "answers_by": "2026-11-29T20:00:00Z"}
+SIGNED_IN = {"x-ms-client-principal-name": "ada@example.org"}
+
+
+def test_an_answer_that_is_for_another_gate_is_refused(engine):
+    _, body, _ = ask(engine, "POST", "migrations", BODY)
+    engine.set(body["id"], "RUNNING", custom={"stages": [], "gates": [GATE]})
+    path = f"migrations/{body['id']}/approve"
+    status, refused, _ = ask(engine, "POST", path, {"by": "kim", "gate": "late"})
+    assert (status, refused["code"]) == (409, "OTHER_GATE")
+    assert engine.events == []
+    assert ask(engine, "POST", path, {"by": "kim", "gate": "write"})[0] == 202
+
+
+def test_the_gate_of_a_side_is_answered_where_it_is_held(engine):
+    _, body, _ = ask(engine, "POST", "migrations", BODY)
+    side = f"{body['id']}:database"
+    stage = {"name": "database", "started_at": "2026-11-28T20:00:00Z", "instance": side}
+    engine.set(body["id"], "RUNNING", custom={"stages": [stage]})
+    engine.set(side, "RUNNING", custom={"stages": [], "gates": [GATE | {"name": "started"}]})
+    assert ask(engine, "POST", f"migrations/{body['id']}/approve", {"by": "kim"})[0] == 202
+    assert engine.events == [(side, "approve-started", {"by": "kim", "comment": ""})]
+    assert ask(engine, "POST", f"migrations/{body['id']}/abort", {"by": "kim"})[0] == 202
+    assert {one[:2] for one in engine.events[1:]} == {(body["id"], "abort"), (side, "abort")}
+
+
+@pytest.mark.parametrize(("enabled", "who"), [("true", "ada@example.org"), ("", "somebody else")])
+def test_a_signed_in_name_stands_in_the_place_of_the_given_one(engine, monkeypatch, enabled, who):
+    monkeypatch.setenv("WEBSITE_AUTH_ENABLED", enabled)
+    _, body, _ = ask(engine, "POST", "migrations", BODY, SIGNED_IN)
+    assert runs.load(body["id"]).asked_by == ("ada@example.org" if enabled else None)
+    engine.set(body["id"], "RUNNING", custom={"stages": [], "gates": [GATE]})
+    ask(engine, "POST", f"migrations/{body['id']}/approve", {"by": "somebody else"}, SIGNED_IN)
+    assert engine.events[0][2]["by"] == who
+    assert ask(engine, "GET", "profiles", headers=SIGNED_IN)[1]["signed_in_as"] == (
+        "ada@example.org" if enabled else None
+    )
+
+
 def test_an_abort_stops_activities_and_wakes_gates(engine):
     _, body, _ = ask(engine, "POST", "migrations", BODY)
     assert ask(engine, "POST", f"migrations/{body['id']}/abort", {"by": "kim", "comment": "no"})[0] == 202

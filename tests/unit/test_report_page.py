@@ -1,14 +1,17 @@
 """The HTML report: verdict first, every value escaped, nothing loaded from outside."""
 
 import re
+from datetime import timedelta
 from html.parser import HTMLParser
 
 import pytest
 
-from shared.contracts import Check, TableRows
+from shared.contracts import Check, Gate, TableRows
 from shared.errors import Finding
 from shared.reporting import wording
 from shared.reporting.html import page
+from shared.reporting.model import Report
+from shared.request import Window
 from tests.fixtures import reports
 
 HOSTILE = """</td><script>alert(1)</script><img src=x onerror="alert(2)">&'"""
@@ -51,6 +54,36 @@ def test_a_refused_run_says_that_the_target_is_untouched() -> None:
     assert "The target was not written in this run" in text
     assert "No table was copied." in text
     assert "were not reconciled" in text
+
+
+def words(report: Report) -> str:
+    """The text of the page, blanks evened out."""
+    return " ".join(" ".join(Seen(page(report)).text).split())
+
+
+def test_every_gate_is_told_with_question_times_answer_who_and_why() -> None:
+    late = Gate(name="late", asked_at=reports.START, answers_by=reports.START + timedelta(minutes=5), decision="expired", decided_at=reports.START + timedelta(minutes=5))  # fmt: skip
+    text = words(reports.verified().model_copy(update={"gates": [late, *reports.verified().gates]}))
+    assert "Decisions 2" in text
+    assert (
+        "It will be late. Go on? 2026-11-22 20:30:00 UTC 2026-11-22 20:35:00 UTC expired the clock 2026-11-22 20:35:00 UTC –"
+        in text
+    )
+    assert "Write the target? 2026-11-22 20:31:11 UTC 2026-11-23 00:30:00 UTC approved Ada Fischer" in text
+    assert "The run waited for nobody" in words(reports.refused())
+
+
+def test_what_no_check_looks_at_is_said_beside_what_was_not_checked() -> None:
+    text = words(reports.verified())
+    assert text.index("Not checked") < text.index("sample of cells") < text.index("Encryption module")
+
+
+@pytest.mark.parametrize(
+    ("minutes", "kept"), [(10, "proved 7 min 14 s before its end"), (2, "proved 46.0 s after its end")]
+)
+def test_the_window_is_told_with_what_was_left_of_it(minutes: int, kept: str) -> None:
+    window = Window(start=reports.START, end=reports.START + timedelta(minutes=minutes))
+    assert kept in words(reports.verified().model_copy(update={"window": window}))
 
 
 @pytest.mark.parametrize("place", ["table", "finding", "check", "source", "snapshot", "gate", "cleanup"])
