@@ -25,7 +25,9 @@ from shared.copying.source import Source
 from shared.copying.watchdog import Heartbeat
 from shared.databaseplan import PlannedTable
 from shared.settings import SqlServer
+from shared.sqlserver import marker
 from shared.sqlserver.bulk import BulkSession
+from shared.sqlserver.connection import session as connected
 
 CHUNKS = 8
 
@@ -37,7 +39,10 @@ def main() -> None:
     table = tables[0]
     password = os.environ["BENCH_PASSWORD"]
     target = SqlServer(server=server, database="bench", user="sa", password=password, encrypt="no")
-    works = [ChunkWork(f"bench-{mode}-{os.getpid()}", one, True, Conversion(one.columns)) for one in tables]
+    run = f"bench-{mode}-{os.getpid()}"
+    with connected(target) as connection:
+        marker.set_created(connection, run)
+    works = [ChunkWork(run, one, True, Conversion(one.columns)) for one in tables]
     if mode == "read":
         source = Source(uri)
         measured(lambda: read(source, table))

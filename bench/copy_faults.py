@@ -16,6 +16,7 @@ from shared.copying.model import Chunk
 from shared.copying.source import Source
 from shared.copying.watchdog import Heartbeat
 from shared.errors import TransientError
+from shared.sqlserver import marker
 from shared.sqlserver.bulk import CORE_ERRORS, BulkSession
 from shared.sqlserver.connection import connection_string
 
@@ -53,6 +54,8 @@ def _round(stand: CopyStand, seed: int) -> int:
     """Load the table once, under faults; return how many deliveries had to be repeated."""
     chance = random.Random(seed)
     work = ChunkWork(f"seed-{seed}", NARROW, True, Conversion(NARROW.columns))
+    with pyodbc.connect(connection_string(stand.target), autocommit=True) as connection:
+        marker.set_created(connection, work.run)
     pages = stand.pages["narrow"]
     bounds = [pages * part // CHUNKS for part in range(CHUNKS)] + [None]
     chunks = [

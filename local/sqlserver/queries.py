@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from sqlglot import exp
 
@@ -14,10 +15,12 @@ from local.sqlserver.scope import Column, Scope, Source, Table
 from local.sqlserver.sqltypes import INT, NULL, SqlType
 from local.sqlserver.store import quoted
 
-# Hints that change nothing in a result here. UPDLOCK and XLOCK take row locks; ranges are not locked.
-_HINTS_LISTED = "NOLOCK READUNCOMMITTED READCOMMITTED READCOMMITTEDLOCK ROWLOCK PAGLOCK HOLDLOCK SERIALIZABLE TABLOCK"
-_HINTS = frozenset(_HINTS_LISTED.split())
+# Hints that change nothing in a result here. UPDLOCK and XLOCK take row locks, HOLDLOCK shared ones; ranges are not
+# locked.
+_HINTS = frozenset(["NOLOCK", "READUNCOMMITTED", "READCOMMITTED", "READCOMMITTEDLOCK", "ROWLOCK", "PAGLOCK", "TABLOCK"])
+_HOLDING = frozenset({"HOLDLOCK", "SERIALIZABLE", "REPEATABLEREAD"})
 _LOCKING = frozenset({"UPDLOCK", "XLOCK"})
+Lock = Literal["UPDATE", "SHARE"]
 _OPTIONS = frozenset({"RECOMPILE", "MAXDOP"})
 
 
@@ -142,7 +145,7 @@ class _Select:
              "with_", "options", "kind")  # fmt: skip
         self.queries, self.node, self.targets = queries, node, targets
         self.head, self.scope = queries.ctes(node, parent)
-        self.locked: list[str] = []
+        self.locked: list[tuple[str, Lock]] = []
         self.tables = _From(queries, self.scope, self.locked)
         self.columns: list[Output] = []
         self.assigned: list[str] = []
@@ -159,10 +162,7 @@ class _Select:
         distinct = "DISTINCT " if self._distinct() else ""
         listed = ", ".join(f"{text} AS c{place}" for place, text in enumerate(items, 1))
         sql = f"{self.head}SELECT {distinct}{listed}{source}{where}{group}{having}{self._order()}{self._limit()}"
-        if self.locked and not (group or distinct):
-            sql += f" FOR UPDATE OF {', '.join(self.locked)}"
-        elif self.locked:
-            raise NotUnderstoodError("UPDLOCK or XLOCK in a query that groups")
+        sql += self._locks(grouped=bool(group or distinct))
         if self.assigned and len(self.assigned) != len(self.columns):
             raise SqlError(
                 141,
@@ -172,6 +172,19 @@ class _Select:
         if node.args.get("joins"):  # an outer join makes NULLs of columns that are NOT NULL
             self.columns = [replace(column, nullable=True) for column in self.columns]
         return Query(sql, self.columns, self.assigned)
+
+    def _locks(self, *, grouped: bool) -> str:
+        """The row locks that table hints ask for. A query that groups holds no shared ones: PostgreSQL refuses it."""
+        updated, shared = ([name for name, lock in self.locked if lock == wanted] for wanted in ("UPDATE", "SHARE"))
+        if updated and grouped:
+            raise NotUnderstoodError("UPDLOCK or XLOCK in a query that groups")
+        plain = not (grouped or self.node.args.get("joins") or self._aggregates())
+        return (f" FOR UPDATE OF {', '.join(updated)}" if updated else "") + (
+            f" FOR SHARE OF {', '.join(shared)}" if shared and plain else ""
+        )
+
+    def _aggregates(self) -> bool:
+        return any(item.find(exp.AggFunc) for item in self.node.expressions)
 
     def _distinct(self) -> bool:
         distinct = self.node.args.get("distinct")
@@ -312,7 +325,7 @@ def _check_options(node: exp.Expression) -> None:
 class _From:
     """The FROM clause: fills the scope with its sources."""
 
-    def __init__(self, queries: Queries, scope: Scope, locked: list[str]) -> None:
+    def __init__(self, queries: Queries, scope: Scope, locked: list[tuple[str, Lock]]) -> None:
         self.queries, self.scope, self.locked = queries, scope, locked
 
     def clause(self, node: exp.Expression) -> str:
@@ -391,8 +404,9 @@ class _From:
             return f"{quoted(name.lower())} AS {quoted(alias)}"
         table = find_table(self.queries.context, node)
         self.scope.add(Source(alias, quoted(alias), list(table.columns)))
-        if locks(node.args.get("hints") or []):
-            self.locked.append(quoted(alias))
+        lock = locks(node.args.get("hints") or [])
+        if lock is not None:
+            self.locked.append((quoted(alias), lock))
         return f"{table.sql} AS {quoted(alias)}"
 
 
@@ -405,17 +419,15 @@ def find_table(context: Context, node: exp.Expression) -> Table:
     return context.catalogue.table(node.text("db"), node.name, shown)
 
 
-def locks(hints: list[exp.Expression]) -> bool:
-    """Whether table hints ask for row locks.
+def locks(hints: list[exp.Expression]) -> Lock | None:
+    """Which row locks table hints ask for.
 
     Raises:
         NotUnderstoodError: A hint that is not known.
     """
-    found = False
-    for hint in hints:
-        for item in hint.expressions:
-            name = item.name.upper()
-            if not isinstance(item, exp.Var) or (name not in _HINTS and name not in _LOCKING):
-                raise NotUnderstoodError(f"table hint {item.sql(dialect='tsql')}")
-            found = found or name in _LOCKING
-    return found
+    names = set()
+    for item in (item for hint in hints for item in hint.expressions):
+        if not isinstance(item, exp.Var) or item.name.upper() not in _HINTS | _LOCKING | _HOLDING:
+            raise NotUnderstoodError(f"table hint {item.sql(dialect='tsql')}")
+        names.add(item.name.upper())
+    return "UPDATE" if names & _LOCKING else "SHARE" if names & _HOLDING else None

@@ -19,8 +19,16 @@ from shared.copying.watchdog import Heartbeat
 from shared.databaseplan import PlannedTable
 from shared.errors import MxferryError, Refusal, TransientError
 from shared.sqlserver.bulk import CORE_ERRORS, BulkSession
-from shared.sqlserver.errors import DUPLICATE_KEY, LOCK_TIMEOUT, classified, is_transient, number_of, text_of
-from shared.sqlserver.ledger import chunk_statement, claim_statement, settle_statement
+from shared.sqlserver.errors import (
+    DUPLICATE_KEY,
+    LOCK_TIMEOUT,
+    NO_SUCH_TABLE,
+    classified,
+    is_transient,
+    number_of,
+    text_of,
+)
+from shared.sqlserver.ledger import NOT_TAKING, chunk_statement, claim_statement, settle_statement
 
 # Azure SQL says so when the database or its pool has had enough: fewer at a time helps, not only waiting.
 # https://learn.microsoft.com/azure/azure-sql/database/troubleshoot-common-errors-issues#resource-governance-errors
@@ -56,7 +64,7 @@ def load_chunk(
     """Load a chunk unless the ledger has it; rows whose ctid is in `without` stay out.
 
     Raises `RowRefused` with nothing loaded; TransientError SQL_THROTTLED, CHUNK_BUSY (another delivery is loading it),
-    MEMORY_BUSY, SQL_TRANSIENT, SOURCE_FAILED, ROWS_DIFFER_IN_FLIGHT; Refusal DUPLICATE_ROW and what the server will not mend.
+    MEMORY_BUSY, SQL_TRANSIENT, SOURCE_FAILED, ROWS_DIFFER_IN_FLIGHT; Refusal RUN_OVER, DUPLICATE_ROW and what the server will not mend.
     """
     try:
         with opened(source, work.table, work.where(chunk, without), heartbeat, chunk.about) as rows:
@@ -86,16 +94,41 @@ def _transaction(session: BulkSession, rows: Rows, work: ChunkWork, chunk: Chunk
 
 
 def _claim(session: BulkSession, work: ChunkWork, chunk: Chunk) -> Loaded | None:
-    """Write the ledger row; return what the ledger says when the chunk is there already."""
+    """Write the ledger row; return what the ledger says when the chunk is there already.
+
+    Raises Refusal RUN_OVER when the target does not take rows of this run any more, and has none of this chunk.
+    """
     try:
         session.execute(claim_statement(work.run, chunk.table, chunk.number, chunk.rows))
     except CORE_ERRORS as error:
-        if number_of(error) not in DUPLICATE_KEY:
+        if number_of(error) not in (*DUPLICATE_KEY, NOT_TAKING, NO_SUCH_TABLE):
             raise
         session.rollback()
-        rows = session.query(chunk_statement(work.run, chunk.table, chunk.number))
-        return Loaded(rows=int(rows[0][0]), bytes=int(rows[0][1]), repeated=True)
+        done = _in_ledger(session, work, chunk)
+        if done is None:
+            raise _run_over(chunk) from None
+        return done
     return None
+
+
+def _in_ledger(session: BulkSession, work: ChunkWork, chunk: Chunk) -> Loaded | None:
+    try:
+        rows = session.query(chunk_statement(work.run, chunk.table, chunk.number))
+    except CORE_ERRORS as error:
+        if number_of(error) != NO_SUCH_TABLE:
+            raise
+        return None
+    return Loaded(rows=int(rows[0][0]), bytes=int(rows[0][1]), repeated=True) if rows else None
+
+
+def _run_over(chunk: Chunk) -> Refusal:
+    return Refusal(
+        "RUN_OVER",
+        chunk.about,
+        "expected the target to wait for rows of this run, found that its schema is finished, that the run was cleaned "
+        "up, or that another run has begun on it; nothing was loaded.",
+        "Nothing is to be done if the run has ended. Else somebody else works on the target: start the migration again.",
+    )
 
 
 def _fill(session: BulkSession, rows: Rows, work: ChunkWork, chunk: Chunk, heartbeat: Heartbeat) -> Loaded:

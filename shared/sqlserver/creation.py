@@ -51,6 +51,7 @@ def make_room(connection: pyodbc.Connection, *, drop: bool) -> dict[str, int]:
 
 
 def dropped_finding(dropped: dict[str, int]) -> Finding:
+    """Say what was dropped: table → rows."""
     return Finding(
         code="TARGET_DROPPED",
         severity="info",

@@ -3,6 +3,10 @@
 Durable activities are delivered at least once, sometimes twice at the same time. The ledger's primary key decides: a
 second delivery waits for the first one's lock (error 1222 when that takes too long) or is told that the chunk is there
 (error 2627). A COMMIT whose answer was lost is found out the same way by the retry.
+
+The run's marker is the fence: only while it says `created` are rows taken, and the load holds a shared lock on it until
+its COMMIT. A delivery so late that the schema was finished, the run cleaned up, or another run has begun on the same
+target, finds no such marker (error 50010); who changes the marker waits for the loads that found it.
 """
 
 from dataclasses import dataclass
@@ -10,9 +14,13 @@ from dataclasses import dataclass
 import pyodbc
 
 from shared.sqlserver.connection import literal
-from shared.sqlserver.ledger_table import LEDGER_TABLE
+from shared.sqlserver.ledger_table import LEDGER_TABLE, MARKER_TABLE
+
+NOT_TAKING = 50010
+"""Error number of ours: the target does not take rows of this run (any more)."""
 
 _TABLE = f"[dbo].[{LEDGER_TABLE}]"
+_MARKER = f"[dbo].[{MARKER_TABLE}]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +34,16 @@ class LedgerRow:
 
 
 def claim_statement(run: str, table: str, chunk: int, rows: int) -> str:
-    """Return the INSERT that claims a chunk. Literals, because the loading session takes no parameters."""
+    """Return the batch that claims a chunk of a run that may load. Literals, as the loading session takes no parameters.
+
+    HOLDLOCK keeps the shared lock on the marker until COMMIT, also under READ_COMMITTED_SNAPSHOT, where a plain SELECT
+    locks nothing: https://learn.microsoft.com/sql/t-sql/queries/hints-transact-sql-table
+    """
     return (
-        f"INSERT INTO {_TABLE} ([run_id], [table_name], [chunk], [rows_loaded], [bytes], [loaded_at]) "  # noqa: S608
+        f"IF NOT EXISTS (SELECT 1 FROM {_MARKER} WITH (HOLDLOCK) "  # noqa: S608
+        f"WHERE [run_id] = {literal(run)} AND [state] = N'created') "
+        f"BEGIN THROW {NOT_TAKING}, N'the target takes no rows of this run', 1; END; "
+        f"INSERT INTO {_TABLE} ([run_id], [table_name], [chunk], [rows_loaded], [bytes], [loaded_at]) "
         f"VALUES ({literal(run)}, {literal(table)}, {chunk:d}, {rows:d}, 0, SYSUTCDATETIME())"
     )
 

@@ -16,6 +16,7 @@ State = Literal["created", "finished"]
 
 READ = f"SELECT [state] FROM [dbo].[{MARKER_TABLE}] WHERE [run_id] = ?"  # noqa: S608
 UPDATE = f"UPDATE [dbo].[{MARKER_TABLE}] SET [state] = ?, [changed_at] = SYSUTCDATETIME() WHERE [run_id] = ?"  # noqa: S608
+FORGET_OTHERS = f"DELETE FROM [dbo].[{MARKER_TABLE}] WHERE [run_id] <> ?"  # noqa: S608
 INSERT = f"INSERT INTO [dbo].[{MARKER_TABLE}] ([run_id], [state], [changed_at]) VALUES (?, ?, SYSUTCDATETIME())"  # noqa: S608
 
 
@@ -28,9 +29,14 @@ def state_of(connection: pyodbc.Connection, run: str) -> State | None:
 
 
 def set_created(connection: pyodbc.Connection, run: str) -> None:
-    """Write the marker; the table is made if it is missing. Call it under the lock of the schema."""
+    """Write the marker; the table is made if it is missing. Call it in the transaction that holds the schema's lock.
+
+    Markers of other runs go: no late delivery of theirs may load rows into what belongs to this run now. A load of
+    theirs that is under way holds its marker, and is waited for.
+    """
     if not table_exists(connection, MARKER_TABLE):
         connection.execute(CREATE_MARKER)
+    connection.execute(FORGET_OTHERS, run)
     connection.execute(INSERT, run, "created")
 
 

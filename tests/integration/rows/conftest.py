@@ -17,6 +17,7 @@ from shared.copying.stage import read_lines, rejects_of
 from shared.databaseplan import DatabasePlan, PlannedTable, blob_name
 from shared.errors import Finding
 from shared.settings import SqlServer, settings
+from shared.sqlserver import marker
 from shared.sqlserver.connection import connection_string
 from shared.sqlserver.ddl import create_table
 from shared.sqlserver.ledger_table import CREATE_LEDGER
@@ -60,6 +61,7 @@ class Stand:
         for table in self.plan.tables:
             self.target.execute(create_table(table, with_key=with_keys))
         self.target.execute(CREATE_LEDGER)
+        marker.set_created(self.target, self.run.id)
 
     def jobs(self) -> tuple[Answer, list[Answer]]:
         """Plan the copy; return the plan and the input of every `copy_chunks`."""
