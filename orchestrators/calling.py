@@ -87,7 +87,6 @@ def fan_out(
     payloads: Iterable[Payload],
     window: int,
     on_result: Callable[[Payload], None],
-    retry: task.RetryPolicy = RETRY,
 ) -> Steps:
     """Call an activity once a payload, at most `window` at a time; `on_result` sees every result as it comes.
 
@@ -104,7 +103,7 @@ def fan_out(
             if payload is None:
                 exhausted = True
                 break
-            running.append(ctx.call_activity(activity, input=payload, retry_policy=retry))
+            running.append(ctx.call_activity(activity, input=payload, retry_policy=RETRY))
         if not running:
             break
         yield task.when_any(running)

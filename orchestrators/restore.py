@@ -1,21 +1,11 @@
 """Stage restore: the dump into the temporary database, table by table, largest first."""
 
-from datetime import timedelta
-
 from durabletask import task
 
 from orchestrators.calling import Payload, Steps, call, fan_out
 from shared.contracts import Counts, StageProgress
 
 LOADS_AT_ONCE = 4  # COPY streams; a small Flexible Server has 2 to 4 cores
-# A flexible server that fails over, or restarts for maintenance, is away for one to two minutes
-# (https://learn.microsoft.com/azure/reliability/reliability-azure-database-postgresql); nine attempts take six.
-AFTER_FAILOVER = task.RetryPolicy(
-    first_retry_interval=timedelta(seconds=2),
-    max_number_of_attempts=9,
-    backoff_coefficient=2.0,
-    max_retry_interval=timedelta(minutes=2),
-)
 MOST_PASSES = 150  # of `locate_tables`, three minutes each
 
 
@@ -45,7 +35,7 @@ def restore_database(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
         _tell(ctx, progress, "loading tables")
 
     batches = [{**work, "batch": number} for number in range(prepared["batches"])]
-    yield from fan_out(ctx, "load_tables", batches, LOADS_AT_ONCE, count, AFTER_FAILOVER)
+    yield from fan_out(ctx, "load_tables", batches, LOADS_AT_ONCE, count)
     restored = yield from call(ctx, "finish_restore", work)
     _tell(ctx, progress, "done")
     return restored
@@ -62,7 +52,7 @@ def whole_database(ctx: task.OrchestrationContext, work: Payload) -> Steps:
 
     for wave in planned["waves"]:
         groups = [{"run": work["run"], "restore": work["restore"], "group": group} for group in wave]
-        yield from fan_out(ctx, "make_post_data", groups, LOADS_AT_ONCE, count, AFTER_FAILOVER)
+        yield from fan_out(ctx, "make_post_data", groups, LOADS_AT_ONCE, count)
     return made
 
 

@@ -52,7 +52,8 @@ def _copy(connection: psycopg.Connection, table: TableData, text: Iterable[bytes
         try:
             with cursor.copy(statement.encode()) as copy:
                 for piece in text:
-                    copy.write(piece)
+                    # psycopg cuts it into 128 KiB: parts of a view are not copied.
+                    copy.write(memoryview(piece))
         except FULL as error:
             raise when_full(table.label, error) from None
         except (psycopg.DataError, psycopg.IntegrityError, psycopg.ProgrammingError) as error:

@@ -25,7 +25,7 @@ from shared.settings import Postgres
 
 OUR_LOCK = LOCK + 1  # class of advisory locks; those of LOCK are numbered by the dump's entries
 LARGE = 256 * 1024 * 1024  # bytes of a table whose indexes are worth a session each
-A_GROUP = 512 * 1024 * 1024  # bytes of tables whose keys and indexes are made by one activity
+A_GROUP = 64 * 1024 * 1024  # bytes of tables whose keys and indexes are made by one activity
 INDEX_GROUPS = 4  # of one large table: more would read it at the same time than there are cores
 STATEMENTS_OF_GROUP = 200
 MOST_GROUPS = 60  # of a wave

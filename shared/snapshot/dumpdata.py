@@ -36,14 +36,18 @@ def copy_text(pieces: Iterable[bytes], compression: Compression, entry: int) -> 
     `pieces` are the dump's bytes from the entry's offset on; no more of them are taken than the table needs. Raises
     `Refusal` DUMP_UNREADABLE for another entry's block, bad data, or a missing end.
     """
-    tail = b""
+    last = b""  # handed on when the next piece is there, so that no piece is copied to look at its end
     for text in _decompressed(_payload(pieces, entry), compression):
-        text = tail + text
-        tail = text[-len(END_OF_DATA) :]
-        if len(text) > len(tail):
-            yield text[: -len(tail)]
-    if tail != END_OF_DATA:
+        if len(text) < len(END_OF_DATA):
+            last += text
+            continue
+        if last:
+            yield last
+        last = text
+    if not last.endswith(END_OF_DATA):
         raise unreadable(f"no end-of-data mark after the rows of entry {entry}")
+    if len(last) > len(END_OF_DATA):
+        yield last[: -len(END_OF_DATA)]
 
 
 def _payload(pieces: Iterable[bytes], entry: int) -> Iterator[bytes]:
