@@ -81,7 +81,7 @@ def test_the_way_back_says_who_starts_the_source_app_again() -> None:
 def test_what_comes_after_the_agreed_snapshot_time_is_planned_after_it() -> None:
     agreed = START + timedelta(minutes=30)
     found = steps(book(snapshot_at=agreed.isoformat()))
-    assert found["Wait for the agreed snapshot time"].planned_at == START + timedelta(minutes=2)
+    assert found["Wait for the agreed snapshot time"].planned_at == START
     assert found["Stop the source app"].planned_at == agreed
     assert "Agreed snapshot time: 2026-11-28 20:30:00 UTC" in runbook.markdown(book(snapshot_at=agreed.isoformat()))
 
