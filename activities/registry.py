@@ -13,6 +13,9 @@ from activities import (
     forecast,
     handover,
     inspect,
+    postgresplan,
+    postgrestarget,
+    postgresverify,
     preflight,
     reconcile,
     report,
@@ -27,7 +30,8 @@ from activities import (
 from activities.boundary import Boundary
 
 MODULES: tuple[ModuleType, ...] = (
-    preflight, environment, source, snapshot, restore, schema, inspect, forecast, copy, finish, handover, adoption, verify, files, reconcile, application, smoke, stock, report, cleanup,
+    preflight, environment, source, snapshot, restore, schema, inspect, forecast, copy, finish, handover, adoption, verify,
+    postgresplan, postgrestarget, postgresverify, files, reconcile, application, smoke, stock, report, cleanup,
 )  # fmt: skip
 
 

@@ -1,7 +1,8 @@
 """`GET /api/migrations/{id}/tables`: the tables of a run with their rows, planned and on the target, while it runs too.
 
 While rows are copied they are counted by SQL Server's own row counts (`sys.dm_db_partition_stats`): no locks, and rows
-of chunks under way are in it. The numbers that are proof are those of the report.
+of chunks under way are in it. A PostgreSQL target is asked for its ledger, which has a table's rows as soon as all of
+them are in. The numbers that are proof are those of the report.
 """
 
 import asyncio
@@ -9,16 +10,21 @@ import json
 import time
 from datetime import UTC, datetime
 
+import psycopg
+from azure.core.exceptions import AzureError
 from pydantic import BaseModel, Field
 
 from api import migrations
 from api.http import Answer, Call, answer, refusal, with_etag
 from shared import runs
-from shared.blobs import clients
+from shared.blobs import clients, documents
 from shared.contracts import Run
 from shared.copying.stage import database_plan
 from shared.errors import MxferryError, Refusal
-from shared.settings import settings
+from shared.postgres import targetschema
+from shared.postgres.connection import connect
+from shared.postgres.targetplan import PLAN, TargetPlan, name_of
+from shared.settings import TargetProfile, settings
 from shared.sqlserver import catalogue, connection
 
 FRESH_SECONDS = 5.0
@@ -29,10 +35,10 @@ _counted: dict[str, tuple[float, dict[str, int]]] = {}
 
 
 class TableView(BaseModel):
-    """One table: rows to copy, and rows on the target now (null: not counted)."""
+    """One table: rows to copy (null: known when they are loaded), and rows on the target now (null: not counted)."""
 
     name: str
-    rows: int
+    rows: int | None
     rows_target: int | None = None
     bytes: int = 0
     empty: bool = Field(default=False, description="Made on the target, left empty on purpose.")
@@ -76,6 +82,8 @@ def _reported(run_id: str) -> TablesView:
 
 
 def _planned(run: Run, written: bool) -> TablesView:
+    if run.request.options.target_mode == "postgres":
+        return _restoring(run, written)
     try:
         plan = database_plan(clients.staging(), run.id)
     except Refusal:
@@ -94,22 +102,48 @@ def _planned(run: Run, written: bool) -> TablesView:
     return TablesView(tables=_sorted(tables), counted_at=datetime.now(UTC) if held is not None else None)
 
 
+def _restoring(run: Run, written: bool) -> TablesView:
+    """The tables that are restored straight into a PostgreSQL target; those that are in have their rows."""
+    plan = documents.read(clients.staging().get_blob_client(f"runs/{run.id}/{PLAN}"), TargetPlan)
+    if plan is None:
+        return TablesView()
+    held = _held(run) if written else None
+    tables = [
+        TableView(
+            name=name_of(one.data), rows=None, bytes=one.data.size,
+            rows_target=None if held is None else held.get(name_of(one.data)),
+        )
+        for one in plan.tables
+    ]  # fmt: skip
+    tables += [TableView(name=name_of(one.data), rows=0, empty=True) for one in plan.empty]
+    by_size = sorted(tables, key=lambda one: (-one.bytes, one.name))
+    return TablesView(tables=by_size, counted_at=datetime.now(UTC) if held is not None else None)
+
+
 def _held(run: Run) -> dict[str, int] | None:
     """Return the rows by table on the target; None when it cannot say just now."""
     before = _counted.get(run.request.target)
     if before is not None and time.monotonic() - before[0] < FRESH_SECONDS:
         return before[1]
     profile = settings().target_profile(run.request.target)
-    if profile.sql is None:
-        return None
     try:
-        with connection.session(profile.sql, timeout=TIMEOUT, login_timeout=TIMEOUT) as target:
-            held = catalogue.table_rows(target)
-    except MxferryError:
+        held = _counted_on(profile)
+    except (MxferryError, AzureError, psycopg.Error):
         return None
     _counted[run.request.target] = (time.monotonic(), held)
     return held
 
 
+def _counted_on(profile: TargetProfile) -> dict[str, int]:
+    if profile.kind == "postgres" and profile.postgres is not None:
+        name = "mxferry tables"
+        with connect(profile.postgres, autocommit=True, application_name=name, connect_timeout=TIMEOUT) as target:
+            return targetschema.loaded_by_name(target)
+    if profile.sql is None:
+        return {}
+    with connection.session(profile.sql, timeout=TIMEOUT, login_timeout=TIMEOUT) as server:
+        return catalogue.table_rows(server)
+
+
 def _sorted(tables: list[TableView]) -> list[TableView]:
-    return sorted(tables, key=lambda one: (-one.rows, one.name))
+    return sorted(tables, key=lambda one: (-(one.rows or 0), one.name))

@@ -9,6 +9,7 @@ from orchestrators.finish import finish_schema
 from orchestrators.handover import prepare_source
 from orchestrators.inspect import inspect_data
 from orchestrators.migration import migrate
+from orchestrators.postgrestarget import finish_postgres, load_postgres, plan_postgres, verify_postgres
 from orchestrators.restore import restore_database
 from orchestrators.sides import migrate_database, migrate_files
 from orchestrators.snapshot import take_snapshot
@@ -35,6 +36,10 @@ ORCHESTRATORS = (
             finish_schema,
             verify_rows,
             verify_group,
+            plan_postgres,
+            load_postgres,
+            finish_postgres,
+            verify_postgres,
             migrate_files,
             copy_files,
             copy_file_batches,

@@ -31,8 +31,17 @@ class TargetTable(BaseModel):
     changes: RowChanges = Field(default_factory=RowChanges)
 
 
+class EmptyTable(BaseModel):
+    """A table that is made and not filled."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    data: TableData
+    reason: str
+
+
 class TargetPlan(BaseModel):
-    """The plan of one run: batches of tables, largest first, and the tables that stay empty with the reason."""
+    """The plan of one run: batches of tables, largest first, and the tables that stay empty."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -40,7 +49,7 @@ class TargetPlan(BaseModel):
     encoding: str
     server_major: int = Field(description="Major version of the server that the dump was taken from.")
     batches: list[list[TargetTable]]
-    empty: dict[str, str] = Field(default_factory=dict)
+    empty: list[EmptyTable] = Field(default_factory=list)
     extensions: list[str] = Field(default_factory=list, description="Extensions that are made on the target.")
 
     @property
@@ -57,11 +66,16 @@ class TargetPlan(BaseModel):
 def plan_target(
     run: str, dump: Dump, restore: RestorePlan, changes: Mapping[str, Change], extensions: Sequence[str]
 ) -> TargetPlan:
-    """Return the plan; `changes` are by table of schema public, `extensions` those that can be made."""
-    empty = {name: change.empty for name, change in changes.items() if change.empty}
+    """Return the plan; `changes` are by table of schema public, `extensions` those that are to be made."""
+    reasons = {name: change.empty for name, change in changes.items() if change.empty}
     batches = [
-        [_table(table, changes) for table in batch if not (table.schema_name == "public" and table.table in empty)]
+        [_table(table, changes) for table in batch if name_of(table) not in reasons] for batch in restore.batches
+    ]
+    empty = [
+        EmptyTable(data=table, reason=reasons[name_of(table)])
         for batch in restore.batches
+        for table in batch
+        if name_of(table) in reasons
     ]
     return TargetPlan(
         run=run,
@@ -71,6 +85,19 @@ def plan_target(
         empty=empty,
         extensions=list(extensions),
     )
+
+
+def name_of(table: TableData) -> str:
+    """Return a table's name as reports have it: without its schema where that is public."""
+    return table.table if table.schema_name == "public" else table.label
+
+
+def told(changes: RowChanges) -> str:
+    """Say what of a table's rows arrives changed; empty when nothing does."""
+    words = [f"rows with {column} {', '.join(values)} left out" for column, values in changes.left_out.items()]
+    words += [f"{column} emptied: it {why}" for column, why in changes.emptied.items()]
+    words += [f"{one.column} masked ({one.how})" for one in changes.masked]
+    return "; ".join(words)
 
 
 def extensions_of(dump: Dump) -> dict[str, list[str]]:
@@ -126,9 +153,9 @@ def script(plan: TargetPlan, dump: Dump, *, drops: Sequence[str] = ()) -> Iterat
     yield from _statements(dump.entries, PRE_DATA)
     yield "\n-- Rows, each table in one transaction, several tables at a time\n"
     for table in sorted(plan.tables, key=lambda one: one.data.label):
-        yield f"{table.data.copy_statement.strip()}{_told(table.changes)}\n"
-    for name, reason in sorted(plan.empty.items()):
-        yield f"-- {name} stays empty: {reason}\n"
+        yield f"{table.data.copy_statement.strip()}{f' -- {words}' if (words := told(table.changes)) else ''}\n"
+    for one in sorted(plan.empty, key=lambda one: one.data.label):
+        yield f"-- {one.data.label} stays empty: {one.reason}\n"
     yield "\n-- Sequences\n"
     yield from (f"{entry.definition.strip()}\n" for entry in dump.entries if entry.desc == "SEQUENCE SET")
     yield "\n-- Keys and indexes, then foreign keys and checks, several at a time\n"
@@ -138,20 +165,12 @@ def script(plan: TargetPlan, dump: Dump, *, drops: Sequence[str] = ()) -> Iterat
 
 
 def _table(table: TableData, changes: Mapping[str, Change]) -> TargetTable:
-    change = changes.get(table.table) if table.schema_name == "public" else None
-    return TargetTable(
-        data=table, columns=columns_of(table.copy_statement), changes=change.rows if change else RowChanges()
-    )
+    change = changes.get(name_of(table))
+    rows = change.rows if change else RowChanges()
+    return TargetTable(data=table, columns=columns_of(table.copy_statement), changes=rows)
 
 
 def _statements(entries: Iterable[Entry], kinds: set[str]) -> Iterator[str]:
     for entry in entries:
         if entry.desc in kinds and not re.fullmatch(r"\s*", entry.definition):
             yield f"\n{entry.definition.strip()}\n"
-
-
-def _told(changes: RowChanges) -> str:
-    told = [f"rows with {column} in {values} left out" for column, values in changes.left_out.items()]
-    told += [f"{column} is NULL ({why})" for column, why in changes.emptied.items()]
-    told += [f"{one.column} is masked ({one.how})" for one in changes.masked]
-    return f" -- {'; '.join(told)}" if told else ""

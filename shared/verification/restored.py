@@ -13,6 +13,7 @@ import psycopg
 from psycopg import sql
 
 from shared.errors import Refusal
+from shared.postgres import targetcatalogue
 from shared.snapshot.rowtext import NULL, Rewrite, rewritten
 from shared.verification.copytext import TextSides
 
@@ -55,11 +56,7 @@ def sides_of(
     types = {str(column): str(kind) for column, kind, _ in found}
     missing = [column for column in columns if column not in types]
     if not found or missing:
-        raise Refusal(
-            "TABLE_MISSING", ".".join(table),
-            f"expected the table with its columns on the target, found {', '.join(missing) or 'no such table'}.",
-            "Do not cut over: start the migration again into an empty target.",
-        )  # fmt: skip
+        raise table_missing(table, f"no column {', '.join(missing)}" if found else "no such table")
     key = sorted((place, str(column)) for column, _, place in found if place >= 0)
     inside = bool(key) and all(column in columns for _, column in key)
     rewrites = _normal_forms([types[column] for column in columns], source_major)
@@ -70,6 +67,22 @@ def sides_of(
         columns=columns,
         key=[columns.index(column) for _, column in key] if inside else (),
     )
+
+
+def counted(connection: psycopg.Connection[Any], schema: str, table: str) -> int:
+    """Count a table's rows on the target; `Refusal` TABLE_MISSING."""
+    try:
+        return targetcatalogue.rows_of(connection, table, schema)
+    except psycopg.errors.UndefinedTable:
+        raise table_missing((schema, table), "no such table") from None
+
+
+def table_missing(table: tuple[str, str], found: str) -> Refusal:
+    """Return the refusal to verify a table that is not there as it was made."""
+    return Refusal(
+        "TABLE_MISSING", ".".join(table), f"expected the table with its columns on the target, found {found}.",
+        "Do not cut over: start the migration again into an empty target.",
+    )  # fmt: skip
 
 
 def _copied_out(connection: psycopg.Connection[Any], statement: sql.Composed) -> Iterator[bytes]:

@@ -20,7 +20,7 @@ from local.api import Api
 from local.appsettings import FILES, PROFILE, REPORTS, STAGING
 from local.sample.build import Request
 from local.sqlserver.control import Control
-from local.stack import BACKUPS, DATABASE, SQL_LOGIN, Stack
+from local.stack import BACKUPS, DATABASE, SQL_LOGIN, Stack, Target
 from shared.reporting.model import Report
 from tests.e2e import comparison
 from tests.fixtures.sample import cached_sample
@@ -168,10 +168,10 @@ class Stand:
 
 
 @contextmanager
-def stand(*host_options: str) -> Iterator[Stand]:
+def stand(*host_options: str, target: Target | None = None) -> Iterator[Stand]:
     """Start a stack with the sample; stop it and delete its folder at the end."""
     snapshot = cached_sample(SAMPLE)
-    stack = Stack(f"e2e-{token_hex(4)}", snapshot, host_options=host_options)
+    stack = Stack(f"e2e-{token_hex(4)}", snapshot, target, host_options=host_options)
     try:
         with stack:
             stack.upload(BACKUPS, snapshot)

@@ -1,0 +1,153 @@
+"""Target mode `postgres`: the dump's tables, rows, keys and indexes straight into the target."""
+
+from psycopg import sql
+from pydantic import Field
+
+from activities.boundary import activity
+from activities.postgresplan import target_plan, target_server
+from shared.blobs import clients
+from shared.contracts import Copied, DumpRef, Findings, RunWork, SnapshotWork, TableRows
+from shared.copying.stage import write_lines
+from shared.errors import Refusal
+from shared.postgres import postdata, targetschema
+from shared.postgres.connection import connect
+from shared.postgres.loading import load_table
+from shared.postgres.sequences import set_sequences
+from shared.postgres.targetplan import EmptyTable, TargetTable, name_of, told
+from shared.settings import settings
+from shared.snapshot.dumpsource import open_dump, table_text
+from shared.snapshot.rowtext import rewrites_of, rewritten
+from shared.snapshot.work import LoadBatch, Loaded
+from shared.strict import Strict
+
+COPIED = "copy/tables.ndjson"
+
+
+class Batches(Strict):
+    """Output of `postgres_batches`: how the tables are handed out."""
+
+    batches: int
+    window: int = Field(description="Batches at a time.")
+    tables: int
+    bytes: int
+
+
+class Waves(Strict):
+    """Output of `plan_postgres_keys`: groups that may run side by side, wave after wave."""
+
+    waves: list[list[postdata.Group]]
+    window: int
+
+
+class KeysWork(RunWork):
+    """Input of `make_postgres_keys`."""
+
+    group: postdata.Group
+
+
+class KeysMade(Strict):
+    """Output of `make_postgres_keys`."""
+
+    statements: int
+
+
+@activity
+def create_postgres_schema(work: SnapshotWork) -> Findings:
+    """Make the dump's tables and sequences on the target, empty; drops first only what the request confirmed, once."""
+    run = work.run
+    drop = run.request.target_not_empty == "drop"
+    extensions = target_plan(run).extensions
+    findings = targetschema.create(target_server(run), run.id, open_dump(work.snapshot.dump), extensions, drop=drop)
+    return Findings(findings=findings)
+
+
+@activity
+def postgres_batches(work: RunWork) -> Batches:
+    """Say how many batches of tables there are, and how many may be worked on at a time."""
+    plan = target_plan(work.run)
+    window = settings().target_profile(work.run.request.target).max_parallel_chunks
+    return Batches(batches=len(plan.batches), window=window, tables=len(list(plan.tables)), bytes=plan.bytes)
+
+
+@activity
+def load_postgres_tables(work: LoadBatch) -> Loaded:
+    """Load one batch of tables into the target, each in one transaction under its entry in the ledger.
+
+    What a run changes (rows left out, columns emptied or masked) is changed before it is sent: the server never sees
+    the values that were there.
+    """
+    plan, server = target_plan(work.run), target_server(work.run)
+    batch = plan.batches[work.batch]
+    rows = 0
+    for table in batch:
+        rewrites = rewrites_of(table.changes, table.columns, work.run.id)
+        text = rewritten(table_text(work.snapshot.dump, table.data), rewrites)
+        rows += load_table(server, server.database, table.data, plan.encoding, text)
+    return Loaded(tables=len(batch), rows=rows, bytes=sum(table.data.size for table in batch))
+
+
+@activity
+def finish_postgres_load(work: SnapshotWork) -> Copied:
+    """Check the ledger against the plan and write the rows of each table to staging; `Refusal` ROWS_NOT_COPIED."""
+    plan, server = target_plan(work.run), target_server(work.run)
+    with connect(server, autocommit=True, application_name="mxferry copy") as connection:
+        ledger = targetschema.loaded(connection)
+    missing = [table.data.label for table in plan.tables if table.data.entry not in ledger]
+    if missing:
+        raise Refusal(
+            "ROWS_NOT_COPIED", missing[0], f"expected every table in the ledger, found {len(missing)} missing.",
+            "Start the migration again; what was loaded is dropped with the target's tables.",
+        )  # fmt: skip
+    tables: list[TableRows] = [_rows(table, ledger[table.data.entry]) for table in plan.tables]
+    tables += [_left_empty(work.snapshot.dump, table) for table in plan.empty]
+    name = f"runs/{work.run.id}/{COPIED}"
+    tables.sort(key=lambda one: one.name)
+    write_lines(clients.staging(), name, tables)
+    return Copied(
+        tables=len(ledger), chunks=len(ledger), rows=sum(one.rows_copied for one in tables), bytes=plan.bytes,
+        tables_blob=name,
+    )  # fmt: skip
+
+
+@activity
+def plan_postgres_keys(work: SnapshotWork) -> Waves:
+    """Set the sequences, and say in which order keys, indexes and foreign keys are made."""
+    server = target_server(work.run)
+    with connect(server, application_name="mxferry finish") as connection:
+        set_sequences(connection, open_dump(work.snapshot.dump))
+        connection.commit()
+    window = settings().target_profile(work.run.request.target).max_parallel_chunks
+    return Waves(waves=postdata.waves(server, server.database), window=window)
+
+
+@activity
+def make_postgres_keys(work: KeysWork) -> KeysMade:
+    """Make one group of keys, indexes, foreign keys or checks; what an earlier delivery made is left alone."""
+    server = target_server(work.run)
+    return KeysMade(statements=postdata.make(server, server.database, work.group))
+
+
+@activity
+def analyze_postgres_tables(work: LoadBatch) -> Loaded:
+    """Gather the planner's statistics of one batch of tables, which a restored database has not."""
+    server = target_server(work.run)
+    batch = target_plan(work.run).batches[work.batch]
+    with connect(server, autocommit=True, application_name="mxferry finish") as connection:
+        for table in batch:
+            name = sql.Identifier(table.data.schema_name, table.data.table)
+            connection.execute(sql.SQL("ANALYZE {}").format(name))
+    return Loaded(tables=len(batch), rows=0, bytes=0)
+
+
+def _rows(table: TargetTable, rows: int) -> TableRows:
+    return TableRows(
+        name=name_of(table.data), rows_source=rows, rows_copied=rows, bytes=table.data.size,
+        reason=told(table.changes) or None,
+    )  # fmt: skip
+
+
+def _left_empty(dump: DumpRef, table: EmptyTable) -> TableRows:
+    rows = sum(piece.count(b"\n") for piece in table_text(dump, table.data))
+    return TableRows(
+        name=name_of(table.data), rows_source=rows, rows_copied=0, content="empty", reason=table.reason
+    )  # fmt: skip
