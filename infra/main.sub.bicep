@@ -137,6 +137,9 @@ output SERVICE_API_URI string = app.outputs.SERVICE_API_URI
 @description('Key Vault, for `az keyvault secret set`.')
 output AZURE_KEY_VAULT_NAME string = app.outputs.AZURE_KEY_VAULT_NAME
 
+@description('Name of the app\'s identity, which is its login in every database.')
+output IDENTITY_NAME string = app.outputs.IDENTITY_NAME
+
 @description('To be run once in a new target database by its Entra administrator, unless the app may do it itself (POST /api/setup).')
 output SQL_CREATE_USER string = app.outputs.SQL_CREATE_USER
 

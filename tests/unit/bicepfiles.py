@@ -210,16 +210,17 @@ def all_files() -> list[BicepFile]:
 
 def parameter_file(path: Path) -> tuple[Path, dict[str, Node]]:
     """The template a .bicepparam file uses, and the values it gives; `param` is read as `var`, which the grammar has."""
-    lines = path.read_text().splitlines()
-    using = next(line for line in lines if line.startswith("using "))
-    kept = [line for line in lines if line != using]
-    body = "\n".join(("var " + line[6:]) if line.startswith("param ") else line for line in kept) + "\n"
-    root = PARSER.parse(body.encode()).root_node
-    assert not errors(root), (path.name, errors(root))
-    values = {
-        text(node.children[1]): node.children[-1] for node in root.children if node.type == "variable_declaration"
-    }
-    return path.parent / using.split("'")[1], values
+    text_of_file = path.read_text()
+    using = next(line for line in text_of_file.splitlines() if line.startswith("using "))
+    return path.parent / using.split("'")[1], parameters_of(text_of_file.replace(using, ""))
+
+
+def parameters_of(source: str) -> dict[str, Node]:
+    """The values that the `param` statements of a parameter file give."""
+    lines = [("var " + line[6:]) if line.startswith("param ") else line for line in source.splitlines()]
+    root = PARSER.parse(("\n".join(lines) + "\n").encode()).root_node
+    assert not errors(root), errors(root)
+    return {text(node.children[1]): node.children[-1] for node in root.children if node.type == "variable_declaration"}
 
 
 def _declarations(file: BicepFile, nodes: list[Node]) -> None:

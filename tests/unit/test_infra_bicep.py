@@ -20,6 +20,7 @@ from tests.unit.bicepfiles import (
     local_names,
     member,
     parameter_file,
+    parameters_of,
     read,
     text,
     walk,
@@ -179,6 +180,15 @@ def test_a_typed_value_has_every_property_of_its_type_and_no_other(file: BicepFi
 def test_a_typed_value_of_a_parameter_file_fits_its_type(path: Path) -> None:
     template, values = parameter_file(path)
     file = read(template)
+    for name, value in values.items():
+        assert misfits(value, file.parameters[name].type, file) == [], name
+
+
+def test_the_example_of_the_deployment_page_fits_its_types() -> None:
+    (example,) = re.findall(r"```bicep\n(.*?)```", (INFRA.parent / "docs" / "deploy.md").read_text(), re.DOTALL)
+    values = parameters_of(example)
+    file = read(INFRA / "main.bicep")
+    assert set(values) == {"targets", "channels"}
     for name, value in values.items():
         assert misfits(value, file.parameters[name].type, file) == [], name
 
