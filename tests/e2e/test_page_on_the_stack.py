@@ -69,6 +69,38 @@ def test_a_person_starts_watches_approves_and_reads_the_report(
     assert person.complaints() == []
 
 
+def source_app(stack: Stack) -> str:
+    """What the source app does, as the Mendix Cloud stand-in tells."""
+    cloud = stack.facts["mendixcloud"]
+    headers = {"Mendix-Username": cloud["username"], "Mendix-ApiKey": stack.state.secrets.mendix_api_key}
+    address = f"{cloud['deploy_url']}/apps/{cloud['app_id']}/environments/Production"
+    return str(httpx.get(address, headers=headers).json()["Status"])
+
+
+@pytest.mark.slow
+def test_a_no_at_the_gate_brings_the_source_app_back(stack: Stack, person: Browser) -> None:
+    person.find("[name=purpose][value=cutover]").click()
+    person.find("[name=kind][value=mendix-cloud]").click()
+    person.find("[name=stopApp]").click()
+    person.find("[name=drop]").click()
+    person.fill("[name=confirm]", "demo")
+    person.click("Start")
+    person.until(lambda: "Write the target?" in person.text("main") or None, "the gate", patience=PATIENCE)
+    assert source_app(stack) == "Stopped"
+    person.fill("#by", "Ada Fischer")
+    person.fill("#comment", "Not tonight.")
+    person.click("Abort")
+    in_the_end(person, "Aborted")
+    assert source_app(stack) == "Running"
+    person.reads("Start the source app again", ".stages")
+    person.reads("Not tonight.", ".decisions")
+    person.shot("stack-aborted")
+    person.click("Read the report")
+    root = person.find(".paper").shadow_root
+    person.until(lambda: "it runs again since" in root.find_element("css selector", "main").text or None)
+    assert "Not tonight." in root.find_element("css selector", "main").text
+
+
 @pytest.mark.slow
 def test_a_rehearsal_of_a_backup_that_is_none_fails_before_anyones_eyes(stack: Stack, person: Browser) -> None:
     with BlobServiceClient.from_connection_string(stack.azurite.connection_string) as service:
