@@ -68,6 +68,8 @@ def _keys() -> Iterator[Problem]:
     tag, party, product = "tickets$tag", "customers$party", "orders$product"
     yield Problem("unique values that differ in case only", tag, (_set(tag, 3, "name = 'TAG-001'"),))
     yield Problem("unique values that differ in trailing blanks only", tag, (_set(tag, 4, "name = 'tag-003  '"),))
+    kana = (_set(tag, 5, "name = 'タグ'"), _set(tag, 6, "name = 'たぐ'"))
+    yield Problem("unique values that differ in katakana and hiragana only", tag, kana)
     yield Problem("unique values that differ in width only", product, (_set(product, 5, "sku = 'ＳＫＵ-000003'"),))
     yield Problem(
         "several NULLs in a unique column",

@@ -3,7 +3,7 @@
 import pytest
 
 from activities import verify
-from shared.verification import naming, sample
+from shared.verification import naming, sample, slices
 
 
 @pytest.fixture
@@ -93,6 +93,17 @@ def test_aggregates_alone_notice_the_columns(copied):
     checks, findings, _ = copied.verify()
     examples = errors(findings)["AGGREGATES_DIFFER", "shop$order"].examples
     assert {example.split(":")[0] for example in examples} == {"code", "amount", "paid", "ordered", "payload"}
+    assert outcomes(checks)["column aggregates"] == "failed"
+
+
+def test_aggregates_of_more_columns_than_one_statement_takes_are_compared(copied, monkeypatch):
+    monkeypatch.setattr(slices, "EXPRESSIONS_A_SELECT", 7)
+    expected = {damage(copied, what).rsplit(" ", 1)[1] for what in ("one digit", "one byte")}
+    copied.option(verify=["aggregates"])
+    checks, findings, _ = copied.verify()
+    examples = errors(findings)["AGGREGATES_DIFFER", "shop$order"].examples
+    assert {example.split(":")[0] for example in examples} == expected
+    assert set(errors(findings)) == {("AGGREGATES_DIFFER", "shop$order")}
     assert outcomes(checks)["column aggregates"] == "failed"
 
 

@@ -112,6 +112,17 @@ def test_every_problem_is_found_where_it_is_and_nowhere_else(postgres_server: Po
         assert len(finding.examples) <= 10
 
 
+def test_case_trailing_blanks_and_kana_collide_each_by_itself(postgres_server: PostgresServer, faulty: str) -> None:
+    shown = Inspected(postgres_server, faulty, show_values=True).the("UNIQUE_COLLISION", "tickets$tag.name")
+    groups_seen = {frozenset(example.partition(": ")[2].split(" = ")) for example in shown.examples}
+    assert shown.count == 6
+    assert groups_seen == {
+        frozenset({"'TAG-001'", "'tag-001'"}),
+        frozenset({"'tag-003  '", "'tag-003'"}),
+        frozenset({"'タグ'", "'たぐ'"}),
+    }
+
+
 def test_examples_show_no_values_unless_asked_for(postgres_server: PostgresServer, faulty: str) -> None:
     masked = Inspected(postgres_server, faulty)
     assert "TAG-001" not in str(masked.findings)
@@ -198,6 +209,8 @@ def test_a_collation_that_keeps_case_mends_case_and_not_trailing_blanks(
 def test_the_requests_collation_decides_what_collides(postgres_server: PostgresServer, faulty: str) -> None:
     inspected = Inspected(postgres_server, faulty, collation="Latin1_General_100_CS_AS_WS")
     assert ("UNIQUE_COLLISION", "orders$product.sku") not in inspected.names()
+    assert inspected.the("UNIQUE_COLLISION", "tickets$tag.name").count == 4, "trailing blanks, and kana"
+    inspected = Inspected(postgres_server, faulty, collation="Latin1_General_100_CS_AS_KS_WS")
     assert inspected.the("UNIQUE_COLLISION", "tickets$tag.name").count == 2
 
 
