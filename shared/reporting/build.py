@@ -112,10 +112,17 @@ PARTS = (
 """Packages whose version may matter to somebody who looks at the report in a year."""
 
 
+def _release(number: int) -> str:
+    """Return PostgreSQL's server_version_num as people say it: 170010 is 17.10."""
+    return f"{number // 10_000}.{number % 10_000}"
+
+
 def _versions(known: Known) -> dict[str, str]:
     found = {"mxferry": VERSION, "Python": platform.python_version()}
     if known.restore:
-        found["temporary PostgreSQL"] = str(known.restore.server_version)
-    if version := known.target_version or known.answers.get("plan", {}).get("target_version"):
-        found["target database"] = str(version)
+        found["temporary PostgreSQL"] = _release(known.restore.server_version)
+    if known.target_version:
+        found["target database"] = known.target_version
+    elif number := known.answers.get("plan", {}).get("target_version"):
+        found["target database"] = f"PostgreSQL {_release(number)}"
     return found | {name: metadata.version(name) for name in PARTS}
