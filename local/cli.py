@@ -25,6 +25,8 @@ from rich.table import Table
 from api.migrations import MigrationView
 from local.api import Api, ApiError
 from local.progressview import view
+from shared.contracts import Gate
+from shared.reporting.wording import gate_words, moment
 
 GOOD = {"verified", "planned"}
 EXIT_OK, EXIT_NOT_VERIFIED, EXIT_REFUSED, EXIT_UNREACHABLE = 0, 1, 3, 4
@@ -180,8 +182,21 @@ def _show(seen: MigrationView) -> None:
 
 def _end(seen: MigrationView) -> None:
     print(f"{seen.id}: {seen.status}{'. ' + seen.reason if seen.reason else ''}")
+    for gate in seen.progress.gates:
+        print(f"  {_gate(gate)}")
+    if seen.forecast is not None:
+        print(f"  expected end: {moment(seen.forecast.ends_at)} (reckoned from {seen.forecast.basis})")
     for finding in seen.findings:
         print(f"  {finding.severity}: [{finding.code}] {finding.object}: {finding.message} {finding.remedy}".rstrip())
+
+
+def _gate(gate: Gate) -> str:
+    """Say what a gate asked, and what became of it."""
+    if gate.decision is None:
+        return f"{gate_words(gate)} It waits until {moment(gate.answers_by)}."
+    who = f" by {gate.decided_by}" if gate.decided_by else ""
+    why = f": {gate.comment}" if gate.comment else ""
+    return f"{gate_words(gate)} {gate.decision}{who}, {moment(gate.decided_at)}{why}"
 
 
 def _decide(api: Api, given: argparse.Namespace) -> int:

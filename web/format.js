@@ -37,6 +37,14 @@ export const STAGES = {
   "stand-down": "Stand the environment down",
 };
 
+// A run's reason is `stage: [CODE] object: message`; anything else stays one sentence.
+export function reasonParts(reason) {
+  const found = /^([\w-]+): \[([A-Z_]+)\] (.*?): ([^]*)$/.exec(reason);
+  if (!found) return { words: reason, code: "" };
+  const [, stage, code, object, message] = found;
+  return { words: `${stageWords(stage)}${object && object !== stage ? `, ${object}` : ""}: ${message}`, code };
+}
+
 export const GATES = {
   "start": "The window has to open.",
   "snapshot": "The agreed snapshot time has to come.",

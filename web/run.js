@@ -2,7 +2,7 @@
 
 import { get, poll } from "./api.js";
 import { announce, draw, h } from "./dom.js";
-import { OVER, clock, count, moment, sentence, size, stageWords } from "./format.js";
+import { OVER, clock, count, moment, reasonParts, sentence, size, stageWords } from "./format.js";
 import { abortPanel, decisions, gatePanel } from "./gate.js";
 import { plot, sample } from "./plot.js";
 import { badge } from "./runs.js";
@@ -35,7 +35,7 @@ function show(parts, seen, path, signedIn) {
   draw(parts.gate, over ? null : seen.progress.gate, (gate) => (gate && !gate.decision ? gatePanel(gate, path, signedIn, seen) : []));
   draw(parts.decisions, seen.progress.gates, decisions);
   draw(parts.window, [seen.window, seen.forecast, Math.floor(at / 10_000)], () => (over ? [] : windowBar(seen, at)));
-  draw(parts.findings, seen.findings, findings);
+  draw(parts.findings, [seen.findings, over], () => findings(seen.findings, over));
   draw(parts.stages, over ? stages : [stages, at], () => [h("h2", {}, "Stages"), ...timeline(stages, at, over ? {} : seen.forecast?.stages ?? {})]);
   draw(parts.plots, over ? null : at, () => (over ? [] : [h("h2", {}, "Rates"), h("div", { class: "plots" },
     plot(seen.id, "rows", "Rows a second", count), plot(seen.id, "bytes", "Bytes a second", size))]));
@@ -50,12 +50,18 @@ function head(seen) {
   return [
     h("h1", {}, `${what} to ${seen.target}`),
     h("div", { class: `verdict tone-${seen.status}` }, h("strong", {}, over ? sentence(seen.status) : now(seen)),
-      over ? null : badge(seen.status), seen.reason ? h("p", {}, seen.reason) : null, h("p", {}, pointOfNoReturn(seen, over))),
+      over ? null : badge(seen.status), why(seen.reason), h("p", {}, pointOfNoReturn(seen, over))),
     h("p", { class: "bar-of-actions" },
       over ? h("a", { href: `#/runs/${seen.id}/report`, class: "button primary" }, "Read the report") : null,
       h("a", { href: `#/runs/${seen.id}/runbook`, class: "button" }, "Runbook"),
       h("span", { class: "soft" }, `Asked for ${moment(seen.created_at)}${seen.asked_by ? ` by ${seen.asked_by}` : ""} · `, h("span", { class: "id" }, seen.id))),
   ];
+}
+
+function why(reason) {
+  if (!reason) return null;
+  const { words, code } = reasonParts(reason);
+  return h("p", {}, words, code ? [" ", h("code", { class: "soft" }, code)] : null);
 }
 
 function now(seen) {
@@ -70,13 +76,13 @@ function pointOfNoReturn(seen, over) {
   return `The target has been written since ${clock(since)}. If the run does not end verified, do not start the app on it; the runbook has the way back.`;
 }
 
-function findings(list) {
+function findings(list, over) {
   if (!list.length) return [];
   const open = list.filter((one) => !one.chosen && one.severity !== "info");
   const rest = list.filter((one) => !open.includes(one));
   const errors = open.filter((one) => one.severity === "error");
   const sorted = [...errors, ...open.filter((one) => one.severity !== "error")];
-  return [h("h2", {}, "Findings ", h("small", {}, errors.length ? `${errors.length} of ${list.length} stand in the way` : String(list.length))), ...sorted.map(finding),
+  return [h("h2", {}, "Findings ", h("small", {}, errors.length ? `${errors.length} of ${list.length} ${over ? "stood" : errors.length === 1 ? "stands" : "stand"} in the way` : String(list.length))), ...sorted.map(finding),
     rest.length ? h("details", {}, h("summary", {}, `${rest.length} remedied or for information`), rest.map(finding)) : null];
 }
 

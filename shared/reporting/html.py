@@ -90,7 +90,8 @@ def _sentence(report: Report) -> str:
     checks = f"{wording.plural(passed, 'check')} passed, {failed:,} failed, {skipped:,} not done."
     if report.verdict == "verified":
         return checks
-    return f"{report.reason} {checks}" if report.checks else report.reason
+    reason = wording.reason_words(report.reason)
+    return f"{reason} {checks}" if report.checks else reason
 
 
 def _window_kept(report: Report) -> str:

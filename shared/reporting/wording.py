@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from shared.contracts import Gate, Run, Verdict
 
 FIRST_WORD = re.compile(r"[a-z]+[ ,.:]")
+REASON = re.compile(r"^([\w-]+): \[([A-Z_]+)\] (.*?): (.*)$", re.DOTALL)
 UNITS = ("B", "kB", "MB", "GB", "TB")
 
 VERDICT_WORDS: dict[Verdict, str] = {
@@ -73,6 +74,16 @@ def gate_words(gate: Gate) -> str:
 def stage_words(name: str) -> str:
     """Return a stage's name for people; an unknown stage keeps its own name."""
     return STAGE_WORDS.get(name, name)
+
+
+def reason_words(reason: str) -> str:
+    """Return a run's reason, `stage: [CODE] object: message`, with the stage in words and the code at the end."""
+    found = REASON.match(reason)
+    if found is None:
+        return reason
+    stage, code, about, message = found.groups()
+    where = stage_words(stage) if about in ("", stage) else f"{stage_words(stage)}, {about}"
+    return f"{where}: {message} ({code})"
 
 
 def count(value: float | None) -> str:

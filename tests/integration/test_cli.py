@@ -10,6 +10,7 @@ import pytest
 
 from shared import runs
 from shared.contracts import Gate, Progress, Run, StageState
+from shared.reporting.wording import moment
 from shared.request import MigrationRequest
 from tests.fixtures import reports
 from tests.fixtures.apiserver import ApiServer
@@ -89,13 +90,21 @@ def test_status_lists_stages_and_list_lists_runs(api: ApiServer) -> None:
     assert ID in cli(api, "list").stdout
 
 
+def test_status_tells_every_gate_and_what_became_of_it(api: ApiServer) -> None:
+    late = Gate(name="late", asked_at=NOW, answers_by=NOW, decision="approved", decided_by="Ada", decided_at=NOW, comment="Go on.")  # fmt: skip
+    put(api, Progress(stages=reports.stages("inspect"), gates=[late, Gate(name="write", asked_at=NOW, answers_by=NOW)]))
+    said = cli(api, "status", ID).stdout
+    assert f"It will be late. Go on? approved by Ada, {moment(NOW)}: Go on." in said
+    assert f"Write the target? It waits until {moment(NOW)}." in said
+
+
 def test_approve_and_abort_say_who(api: ApiServer) -> None:
     gate = Gate(name="write", asked_at=NOW, answers_by=NOW)
     put(api, Progress(stages=[StageState(name="approval", state="waiting", started_at=NOW)], gates=[gate]))
     assert cli(api, "approve", ID, "--by", "Ada", "--comment", "Go.").returncode == 0
     assert cli(api, "abort", ID, "--by", "Bob").returncode == 0
     said = {"by": "Ada", "comment": "Go."}
-    assert api.engine.events == [(ID, "approve", said), (ID, "abort", {"by": "Bob", "comment": ""})]
+    assert api.engine.events == [(ID, "approve-write", said), (ID, "abort", {"by": "Bob", "comment": ""})]
 
 
 def test_the_report_goes_to_a_file_or_to_standard_output(api: ApiServer, tmp_path) -> None:

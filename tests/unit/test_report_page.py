@@ -134,6 +134,13 @@ def test_a_running_stage_reaches_to_the_time_of_the_report() -> None:
     assert '<rect class="bar running" x="0.0%" width="100.0%"' in text
 
 
+def test_the_reason_is_told_in_words_with_its_code_at_the_end() -> None:
+    assert "Copy rows, orders$order: expected unique keys" in words(reports.failed())
+    said = wording.reason_words("approval: [ABORTED] approval: aborted by Ada before the target was written.")
+    assert said == "Approval: aborted by Ada before the target was written. (ABORTED)"
+    assert wording.reason_words("2 checks failed, first row hash: a: b") == "2 checks failed, first row hash: a: b"
+
+
 @pytest.mark.parametrize(
     ("value", "words"),
     [(0, "0 B"), (999, "999 B"), (1000, "1.00 kB"), (12_345, "12.3 kB"), (999_499, "999 kB"), (999_600, "1.00 MB"), (5e15, "5000 TB")],
