@@ -91,7 +91,7 @@ def _is_ours(pid: int, folder: Path) -> bool:
 def _print(stack: Stack) -> None:
     table = Table(title="The parts are running; `make down` stops them", show_header=False)
     table.add_row("API", f"{stack.url}/api/migrations")
-    table.add_row("page", f"{stack.url}/api/dashboard")
+    table.add_row("page", f"{stack.url}/api/ui")
     table.add_row("function key", str(stack.facts["host"]["function_key_file"]))
     table.add_row("Azurite", stack.azurite.account_url)
     table.add_row("PostgreSQL", f"{stack.postgres.host}:{stack.postgres.port}")

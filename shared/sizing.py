@@ -11,8 +11,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from shared.reporting.wording import size
+
 MB = 1_000_000
-GB = 1_000_000_000
 
 # Megabytes a second that Azure SQL lets a database write to its log, by tier and vCores (resource limits of vCore single
 # databases, https://learn.microsoft.com/azure/azure-sql/database/resource-limits-vcore-single-databases).
@@ -133,10 +134,10 @@ def said(load: Load, means: Means) -> str:
     pace = f"{rate:.0f} MB/s ({bound_by} of {means.objective})" if means.objective else f"{rate:.0f} MB/s ({bound_by})"
     pace = pace.replace("of the target of", "of")
     if load.archive_bytes:
-        size = load.archive_bytes / GB
-        return f"an archive of {size:.2f} GB, either side taken to be as large until it is unpacked, rows at {pace}"
-    rows = f"{load.row_bytes / GB:.2f} GB of rows at {pace}"
-    return f"{rows}, {load.files:,} files of {load.file_bytes / GB:.2f} GB; no rehearsal has measured it yet"
+        archive = size(load.archive_bytes)
+        return f"an archive of {archive}, either side taken to be as large until it is unpacked, rows at {pace}"
+    rows = f"{size(load.row_bytes)} of rows at {pace}"
+    return f"{rows}, {load.files:,} files of {size(load.file_bytes)}; no rehearsal has measured it yet"
 
 
 def file_seconds(load: Load, means: Means) -> float:

@@ -86,7 +86,7 @@ def test_without_a_rehearsal_the_formula_of_the_sizing_page_is_what_is_left():
     assert found is not None
     assert found.seconds_left == pytest.approx(max(formula.rows + formula.verify, formula.files), abs=0.2)
     assert found.basis == (
-        "33.00 GB of rows at 18 MB/s (log rate of GP_Gen5_8), 300,000 files of 60.00 GB; no rehearsal has measured it yet"
+        "33.0 GB of rows at 18 MB/s (log rate of GP_Gen5_8), 300,000 files of 60.0 GB; no rehearsal has measured it yet"
     )
 
 
