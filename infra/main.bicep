@@ -352,6 +352,8 @@ var tags = {
 var newPostgres = postgresMode == 'new'
 var managedPostgres = newPostgres || !empty(existingPostgresId)
 var withScheduler = durableBackend == 'DurableTaskScheduler'
+var identityName = '${name}-app-id'
+var vaultName = '${prefix}-kv-${suffix}'
 var filesAccountName = '${prefix}files${suffix}'
 var postgresName = '${prefix}-pg-${suffix}'
 var sqlServerName = '${prefix}-sql-${suffix}'
@@ -408,7 +410,7 @@ module identity 'modules/identity.bicep' = {
   name: 'identity'
   params: {
     location: location
-    name: '${name}-app-id'
+    name: identityName
     tags: tags
   }
 }
@@ -540,7 +542,7 @@ module keyVault 'modules/keyvault.bicep' = {
   name: 'keyvault'
   params: {
     location: location
-    name: '${prefix}-kv-${suffix}'
+    name: vaultName
     secrets: secrets
     privateDnsZoneId: vaultZoneId
     endpointsSubnetId: endpointsSubnetId
@@ -802,6 +804,16 @@ var ownSettings = {
   REHEARSAL__REQUEST: rehearsalRequest
 }
 
+// All of it is known before anything is made, so that no lambda below waits for a resource.
+var made = {
+  vaultUri: 'https://${vaultName}${environment().suffixes.keyvaultDns}/'
+  identityName: identityName
+  sqlServerId: sqlServerId
+  filesEndpoint: 'https://${filesAccountName}.blob.${environment().suffixes.storage}/'
+  storageSuffix: environment().suffixes.storage
+  sqlSuffix: environment().suffixes.sqlServerHostname
+}
+
 var postgresPowerSettings = managedPostgres
   ? {
       POSTGRES__RESOURCE_ID: postgresId
@@ -810,18 +822,9 @@ var postgresPowerSettings = managedPostgres
 
 var postgresPasswordSettings = !newPostgres && existingPostgresUsesPassword
   ? {
-      POSTGRES__PASSWORD: '@Microsoft.KeyVault(SecretUri=${keyVault.outputs.uri}secrets/postgres-password/)'
+      POSTGRES__PASSWORD: '@Microsoft.KeyVault(SecretUri=${made.vaultUri}secrets/postgres-password/)'
     }
   : {}
-
-var made = {
-  vaultUri: keyVault.outputs.uri
-  identityName: identity.outputs.name
-  sqlServerId: sqlServerId
-  filesEndpoint: newFiles ? files!.outputs.blobEndpoint : ''
-  storageSuffix: environment().suffixes.storage
-  sqlSuffix: environment().suffixes.sqlServerHostname
-}
 
 var profileSettings = reduce(
   concat(

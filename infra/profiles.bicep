@@ -225,7 +225,7 @@ type surroundings = {
   @description('Resource id of the new Azure SQL server.')
   sqlServerId: string
 
-  @description('Blob endpoint of the new account for files; empty if none is made.')
+  @description('Blob endpoint of the new account for files.')
   filesEndpoint: string
 
   @description('Ending of storage accounts\' host names in this cloud.')

@@ -98,6 +98,3 @@ module endpoint 'endpoint.bicep' = if (!empty(endpointsSubnetId)) {
 
 @description('Name of the vault.')
 output name string = vault.name
-
-@description('Where app settings find the vault, with the slash at its end.')
-output uri string = vault.properties.vaultUri
