@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 
 from activities.boundary import activity
 from activities.handover import check_hand_over
-from shared import events, means, runs
+from shared import events, means, rehearsals, runs
 from shared.blobs import checks as blob_checks
 from shared.contracts import Findings, RunWork
 from shared.errors import Finding, MxferryError
@@ -35,6 +35,7 @@ def preflight(work: RunWork) -> Findings:
         lambda: _database(profile, request),
         lambda: check_hand_over(request) if request.options.target_mode == "runtime" else [],
         lambda: means.look(work.run),
+        lambda: rehearsals.unmasked(request),
         lambda: source_checks.check_source(request.source, request.expected_model_version, work.run.id),
     )
     return Findings(findings=[_decided(finding, request) for finding in found])

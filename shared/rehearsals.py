@@ -85,6 +85,20 @@ def prepared(request: MigrationRequest) -> MigrationRequest:
     )
 
 
+def unmasked(request: MigrationRequest) -> list[Finding]:
+    """Warn of a rehearsal that brings the personal data of the source to the target as it is."""
+    if request.options.purpose != "rehearsal" or request.options.masks:
+        return []
+    return [
+        Finding(
+            code="NOTHING_MASKED", severity="warning", object=request.target,
+            message="expected masks in a rehearsal, found none: personal data of the source comes to the target as it is.",
+            remedy='Name the columns in "options": {"masks": …} of the request or of REHEARSAL__REQUEST, or let nobody see '
+            "the target who may not see the source.",
+        )
+    ]  # fmt: skip
+
+
 def _masks() -> list[Mask]:
     try:
         return MigrationRequest.model_validate_json(settings().rehearsal.request).options.masks

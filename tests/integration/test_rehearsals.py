@@ -52,6 +52,15 @@ def test_a_target_that_is_not_throw_away_is_never_rehearsed_on(api: ApiServer) -
     assert api.engine.scheduled == []
 
 
+@pytest.mark.parametrize(
+    ("options", "codes"),
+    [({"purpose": "rehearsal"}, ["NOTHING_MASKED"]), ({"purpose": "rehearsal", "masks": [MASK]}, []), ({}, [])],
+)
+def test_a_rehearsal_that_masks_nothing_is_warned_of(options: dict[str, object], codes: list[str]) -> None:
+    request = MigrationRequest.model_validate({"source": SOURCE, "target": "rehearsal", "options": options})
+    assert [(one.code, one.severity) for one in rehearsals.unmasked(request)] == [(code, "warning") for code in codes]
+
+
 def test_a_doubled_click_starts_one_rehearsal(api: ApiServer) -> None:
     body = {"source": SOURCE, "target": "rehearsal"}
     first, second = (post(api, body, **{"Idempotency-Key": "click"}) for _ in range(2))
