@@ -18,10 +18,10 @@ HEAD = """# Settings
 Made from `shared/settings.py` by `make docs`; do not edit.
 
 The app reads its settings from the environment. In Azure they are app settings, and Key Vault references where they are
-secret; `infra/main.bicep` writes them. On one machine `local/` writes them, or `local.settings.json` (see
-`local.settings.example.json`). Levels are parted by two underscores. `<NAME>` is the name of a profile in upper case, as
-requests say it in lower case (a hyphen becomes an underscore): `"target": "production"` reads `TARGET__PRODUCTION__…`.
-There may be any number of profiles.
+secret; `infra/` writes them (`main.bicep`, and `profiles.bicep` those of profiles). On one machine `local/` writes them, or
+`local.settings.json` (see `local.settings.example.json`). Levels are parted by two underscores. `<NAME>` is the name of a
+profile in upper case, as requests say it in lower case (a hyphen becomes an underscore): `"target": "production"` reads
+`TARGET__PRODUCTION__…`. There may be any number of profiles.
 
 At start, a missing setting, a wrong value and an unknown name inside a section are refused, and so is an unknown name
 that is nearly one of these (`TARGTE__PRODUCTION__KIND`). The refusal names each of them: `SETTINGS_INVALID`.
