@@ -27,6 +27,7 @@ SELECT USER_NAME()
      , HAS_PERMS_BY_NAME(DB_NAME(), 'DATABASE', 'ALTER ANY USER')
      , HAS_PERMS_BY_NAME(DB_NAME(), 'DATABASE', 'CONTROL')
 """
+ASK_RIGHTS = "SELECT " + "\n     , ".join(f"HAS_PERMS_BY_NAME(DB_NAME(), 'DATABASE', '{right}')" for right in RIGHTS)
 ALREADY_THERE = 15023
 LOGIN_SECONDS = 30
 
@@ -76,10 +77,7 @@ def check_user(sql: SqlServer, identity: str, client_id: str | None) -> Finding:
 def _looked_at(connection: pyodbc.Connection, where: str, identity: str, client_id: str | None) -> Finding:
     user, known, may_make, may_give = connection.execute(LOOK, identity).fetchone()
     if user == identity:
-        return Finding(
-            code="DATABASE_USER_READY", severity="info", object=where,
-            message=f"the app logs in as {identity}; preflight checks what it may.",
-        )  # fmt: skip
+        return _own(connection, where, identity)
     if known is not None and may_give == 1:
         connection.execute(grant_rights(identity))
         return _there(where, identity, user, f"{identity} is there and has its rights.")
@@ -90,6 +88,21 @@ def _looked_at(connection: pyodbc.Connection, where: str, identity: str, client_
         return _missing(where, identity, f"expected to be allowed to make user {identity}, found: {refused}")
     connection.execute(grant_rights(identity))
     return _there(where, identity, user, f"made user {identity} and gave it its rights.")
+
+
+def _own(connection: pyodbc.Connection, where: str, identity: str) -> Finding:
+    given = connection.execute(ASK_RIGHTS).fetchone()
+    missing = [right for right, may in zip(RIGHTS, given, strict=True) if may != 1]
+    if not missing:
+        return Finding(
+            code="DATABASE_USER_READY", severity="info", object=where,
+            message=f"the app logs in as {identity}, and has the rights it needs.",
+        )  # fmt: skip
+    return Finding(
+        code="DATABASE_USER_RIGHTS", severity="error", object=where,
+        message=f"expected {identity} to have each right that the app needs, found these missing: {', '.join(missing)}.",
+        remedy=f"In database {where.rpartition('/')[2]}, as its Entra administrator: {grant_rights(identity)}",
+    )  # fmt: skip
 
 
 def _make(connection: pyodbc.Connection, identity: str, client_id: str | None) -> str | None:

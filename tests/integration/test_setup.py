@@ -104,6 +104,20 @@ def test_an_unknown_identity_is_told_the_exact_statements(target: SqlServer, ide
     assert identity.token() not in found.model_dump_json()
 
 
+def test_a_user_without_its_rights_is_told_the_statement_that_gives_them(target: SqlServer, identity: Identity) -> None:
+    with session(target) as connection:
+        connection.execute(sqlserver_users.create_user(APP))
+        connection.execute(f"GRANT SELECT, INSERT TO [{APP}]")
+    identity.user = APP
+    found = sqlserver_users.check_user(target, APP, CLIENT)
+    assert (found.code, found.severity) == ("DATABASE_USER_RIGHTS", "error")
+    assert (
+        "found these missing: ALTER, CREATE PROCEDURE, CREATE TABLE, DELETE, EXECUTE, REFERENCES, UPDATE"
+        in found.message
+    )
+    assert found.remedy.endswith(f"VIEW DATABASE STATE TO [{APP}];")
+
+
 def test_somebody_without_the_right_makes_no_user_and_is_told_the_statements(
     target: SqlServer, identity: Identity
 ) -> None:
