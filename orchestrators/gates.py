@@ -68,7 +68,7 @@ def asked(book: Book, stage: str, name: str, deadline: datetime) -> Steps:
     # The event is named by its gate: a second approval of this gate, which waits in the mailbox, never opens the next.
     gate = yield from _decided(book, gate, {"approved": book.ctx.wait_for_external_event(f"approve-{name}")}, "expired")
     if gate.decision == "approved":
-        book.close(opened, "done", note=f"approved by {gate.decided_by}")
+        book.close(opened, "done", note=f"approved by {book.progress.gates[-1].decided_by}")
         return gate.decided_by
     finding = _stopped(stage, gate, written=book.progress.target_written_at is not None)
     book.close(opened, "failed", note=finding.code)

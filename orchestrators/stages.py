@@ -4,6 +4,7 @@ Every stage is opened and closed through `stage`, so that progress, timing and f
 comes from the orchestration's own clock, which replays the same.
 """
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,7 +14,8 @@ from orchestrators.calling import Payload, StageRefused, Steps, call_sub
 from shared.contracts import Counts, Gate, Progress, StageState
 from shared.errors import Finding
 
-SHOWN_OF_COMMENT = 200
+SHOWN = 80
+"""Characters of a name or a comment in the custom status, as JSON writes them. Azure allows 16 KB of UTF-16 in all."""
 
 
 class StageFailed(Exception):  # noqa: N818 - an outcome of the stage
@@ -54,7 +56,8 @@ class Book:
 
     def close(self, stage: StageState, state: str, result: Payload | None = None, note: str = "") -> None:
         """End a stage, with what it did."""
-        update: dict[str, Any] = {"state": state, "ended_at": self.now(), "note": note or stage.note}
+        # Nobody asks a child that has ended, and its id would take room in the custom status.
+        update: dict[str, Any] = {"state": state, "ended_at": self.now(), "note": note or stage.note, "instance": None}
         if result is not None:
             done = counts_of(result)
             update |= {"done": done, "total": done}
@@ -116,11 +119,18 @@ class Book:
 
 
 def _short(gate: Gate) -> Gate:
-    """Return a gate as the custom status holds it: a comment of 2,000 characters would take half of what Azure allows."""
-    comment = gate.comment
-    if not comment or len(comment) <= SHOWN_OF_COMMENT:
-        return gate
-    return gate.model_copy(update={"comment": f"{comment[: SHOWN_OF_COMMENT - 1]}…"})
+    """Return a gate as the custom status holds it; the report has names and comments whole."""
+    return gate.model_copy(update={"decided_by": _cut(gate.decided_by), "comment": _cut(gate.comment)})
+
+
+def _cut(text: str | None) -> str | None:
+    """Return at most `SHOWN` characters of JSON, where a letter that is not ASCII takes six."""
+    if text is None or len(json.dumps(text)) - 2 <= SHOWN:
+        return text
+    kept = text[:SHOWN]
+    while len(json.dumps(f"{kept}…")) - 2 > SHOWN:
+        kept = kept[:-1]
+    return f"{kept}…"
 
 
 def counts_of(result: Payload) -> Counts:

@@ -1,0 +1,53 @@
+"""The custom status of a run stays below what Azure allows, however much happens and whoever decides.
+
+The orchestration context is a double: it keeps the status it is given.
+"""
+
+import json
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from orchestrators.stages import Book
+from shared.contracts import Gate, Progress
+
+ALLOWED = 16 * 1024
+"""Bytes of UTF-16 (https://learn.microsoft.com/azure/azure-functions/durable/durable-functions-custom-orchestration-status)."""
+STAGES = (
+    "environment", "preflight", "snapshot", "source-start", "restore", "plan", "inspect", "scale", "schema", "copy",
+    "finish", "verify", "empty", "files", "files-verify", "reconcile", "app-start", "smoke", "stock", "report", "clean-up",
+    "stand-down",
+)  # fmt: skip
+GATES = ("start", "snapshot", "late", "write", "stop-app", "start-app")
+COUNTED = {"snapshot", "restore", "plan", "copy", "verify", "files", "files-verify"}
+DONE = {"rows": 123_456_789, "bytes": 123_456_789_012, "files": 123_456, "tables": 1234}
+
+
+class ContextDouble:
+    """A double of the orchestration context."""
+
+    current_utc_datetime = datetime(2026, 11, 28, 20, 0, 1, 123456)
+    status: Any = None
+
+    def set_custom_status(self, status: Any) -> None:
+        self.status = status
+
+
+@pytest.mark.parametrize("who", ["ada.fischer@example.org", "移" * 200, '"\n' * 100])
+def test_a_run_in_which_everything_happens_fits(who: str) -> None:
+    context = ContextDouble()
+    book = Book(context, "20261122t203000-3f9a1c")  # type: ignore[arg-type]
+    book.progress.target_written_at = book.now()
+    for name in STAGES:
+        book.close(book.open(name, child=True), "done", DONE if name in COUNTED else {})
+    for name in GATES:
+        gate = Gate.model_validate({"name": name, "asked_at": book.now(), "answers_by": book.now()})
+        opened = book.wait(f"{name}-gate", gate)
+        answer = {"decision": "approved", "decided_by": who, "decided_at": book.now(), "comment": who * 10}
+        book.decided(gate.model_copy(update=answer))
+        book.close(opened, "done", note=f"approved by {book.progress.gates[-1].decided_by}")
+    assert len(json.dumps(context.status).encode("utf-16-le")) < ALLOWED
+    assert [gate.decided_by for gate in book.gates] == [who] * len(GATES)
+    told = Progress.model_validate(context.status).gates[0]
+    assert told.decided_by in (who, f"{who[: len(told.decided_by or '') - 1]}…")
