@@ -17,6 +17,8 @@ WORKERS ?= 2
 # A password may hold a dollar sign: the text as given, never expanded, and passed on by environment, not by argument.
 override SQL := $(value SQL)
 export SQL
+# What is given on make's command line is put into the environment, where TARGET would be read as the app's setting.
+unexport TARGET
 
 .PHONY: help setup demo up down test test-setup check lint types format docs bench lock clean
 

@@ -6,10 +6,11 @@ are upper case, levels are parted by two underscores: `TARGET__PRODUCTION__SQL__
 """
 
 import functools
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from shared import redaction
 from shared.errors import Refusal
@@ -312,6 +313,9 @@ def settings() -> Settings:
         found = Settings()
     except ValidationError as error:
         problems += [_sentence(item["loc"], item["type"], item["msg"]) for item in error.errors(include_input=False)]
+    except SettingsError as error:  # a name that has parts, set as if it had none: its value is no JSON
+        name = re.search(r'field "(\w+)"', str(error))
+        problems.append(f"{name[1].upper() if name else 'settings'}: expected names below it, with two underscores")
     if problems or found is None:
         raise Refusal(
             "SETTINGS_INVALID",

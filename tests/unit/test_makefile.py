@@ -22,5 +22,9 @@ def test_a_connection_string_reaches_the_demo_as_it_was_typed() -> None:
     assert make("--eval", "probe: ; @printenv SQL", "probe", f"SQL={typed}") == f"{typed}\n"
 
 
+def test_the_kind_of_the_target_does_not_reach_the_environment_where_the_app_has_a_setting_of_that_name() -> None:
+    assert make("--eval", "probe: ; @printenv TARGET || echo none", "probe", "TARGET=postgres") == "none\n"
+
+
 def test_no_connection_string_means_the_stand_in() -> None:
     assert make("--eval", "probe: ; @printenv SQL", "probe").strip() == ""

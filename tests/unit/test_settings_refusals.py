@@ -95,6 +95,16 @@ def test_a_target_without_its_database_is_refused_with_the_names_it_needs(enviro
     assert "TARGET__<NAME>__POSTGRES__HOST" in refusal()
 
 
+@pytest.mark.parametrize("name", ["TARGET", "STAGING", "POSTGRES"])
+def test_a_section_that_is_set_like_a_single_setting_is_refused_by_name(
+    environment: pytest.MonkeyPatch, name: str
+) -> None:
+    environment.setenv(name, "a-value-that-is-no-json")
+    text = refusal()
+    assert f"{name}: expected names below it" in text
+    assert "no-json" not in text
+
+
 def test_a_refusal_never_shows_a_value(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("STAGING__CONNECTION_STRING", "AccountKey=very-secret")
     environment.setenv("POSTGRES__PORT", "not-a-port-but-a-password")
