@@ -21,7 +21,6 @@ from shared.handedout import recorded
 from shared.mendix.handover import NAMES, Source
 from shared.mendix.metadata import PREFIX
 from shared.postgres.connection import database_name
-from shared.postgres.postdata import make_keys_and_indexes
 from shared.postgres.readers import drop_reader, make_reader, readers, try_passwords
 from shared.request import MigrationRequest
 from shared.settings import settings
@@ -54,12 +53,6 @@ class TablesSettled(Strict):
     deleted: int = 0
     changed: int = 0
     rounded: int = 0
-
-
-class KeysMade(Strict):
-    """Output of `make_source_keys`."""
-
-    statements: int
 
 
 class Watched(Strict):
@@ -106,12 +99,6 @@ def settle_tables(work: SettleWork) -> TablesSettled:
         changed=sum(one.changed for one in done),
         rounded=sum(one.rounded for one in done),
     )
-
-
-@activity
-def make_source_keys(work: RestoredWork) -> KeysMade:
-    """Make the keys and indexes of the temporary database: the runtime reads a whole database."""
-    return KeysMade(statements=make_keys_and_indexes(settings().postgres, work.restore.database))
 
 
 @activity

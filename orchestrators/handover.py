@@ -12,6 +12,7 @@ from typing import Any
 from durabletask import task
 
 from orchestrators.calling import Payload, StageRefused, Steps, answering, call, fan_out
+from orchestrators.restore import whole_database
 from orchestrators.stages import Book, StageFailed, finding_of
 from shared.contracts import Counts, Gate, Run, StageProgress, StageState
 from shared.errors import Finding
@@ -46,7 +47,7 @@ def prepare_source(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
     yield from fan_out(ctx, "settle_tables", works, AT_ONCE, settled)
     progress.note = "keys and indexes"
     ctx.set_custom_status(progress.model_dump(mode="json"))
-    yield from call(ctx, "make_source_keys", payload)
+    yield from whole_database(ctx, payload)
     return {"tables": planned["tables"], "findings": [one.model_dump(mode="json") for one in _settled(totals)]}
 
 

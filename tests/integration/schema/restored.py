@@ -11,7 +11,9 @@ import psycopg
 from psycopg import sql
 
 from local.postgres import PostgresServer, bin_folder
+from shared.postgres.temporary import OUR_TABLES
 
+TABLE, NAME = (re.compile(words + r'("[^"]+"|\w+)') for words in (r"public\.", r"(?:ADD CONSTRAINT|INDEX) "))
 STATEMENT = re.compile(r"^(?:ALTER TABLE ONLY|CREATE (?:UNIQUE )?INDEX).*?;\n", re.MULTILINE | re.DOTALL)
 
 
@@ -41,14 +43,21 @@ def read_only(server: PostgresServer, database: str) -> psycopg.Connection[Any]:
 
 def _keep_post_data(server: PostgresServer, database: str, script: str) -> None:
     with psycopg.connect(server.dsn(database)) as connection:
-        connection.execute("CREATE SCHEMA mxferry")
-        connection.execute("CREATE TABLE mxferry.post_data (ordinal int, kind text, name text, statement text)")
+        connection.execute(OUR_TABLES)
         for ordinal, statement in enumerate(STATEMENT.findall(script)):
             kind = "INDEX" if statement.startswith("CREATE") else "CONSTRAINT"
             kind = "FK CONSTRAINT" if "FOREIGN KEY" in statement else kind
+            table, name = (_named(pattern, statement) for pattern in (TABLE, NAME))
             connection.execute(
-                "INSERT INTO mxferry.post_data VALUES (%s, %s, %s, %s)", (ordinal, kind, f"entry {ordinal}", statement)
+                "INSERT INTO mxferry.post_data VALUES (%s, %s, 'public', %s, %s, %s)",
+                (ordinal, kind, table, name if kind == "INDEX" else f"{table} {name}", statement),
             )
+
+
+def _named(pattern: re.Pattern[str], statement: str) -> str:
+    found = pattern.search(statement)
+    assert found, statement
+    return found.group(1).strip('"')
 
 
 def _pg_restore(dump: Path, *arguments: str) -> str:
