@@ -3,6 +3,11 @@
 Nothing else is written. Preflight checks the rest, for one target, at the beginning of every run.
 """
 
+from collections.abc import Callable
+from functools import partial
+
+from azure.core.exceptions import ClientAuthenticationError
+
 from shared.azure.arm import ResourceManager
 from shared.errors import Finding, MxferryError
 from shared.postgres import users as postgres_users
@@ -16,19 +21,31 @@ def check_databases(settings: Settings, administrators: str | None = None) -> li
 
     `administrators` is the name of the Entra group that administers PostgreSQL servers, if the app's identity is in it.
     """
-    found = [_temporary(settings.postgres, administrators)]
-    found += [_target(profile, settings, administrators) for _, profile in sorted(settings.target.items())]
+    found = [_found("temporary server", partial(_temporary, settings.postgres, administrators))]
+    for name, profile in sorted(settings.target.items()):
+        found.append(_found(name, partial(_target, profile, settings, administrators)))
     return found
+
+
+def _found(about: str, check: Callable[[], Finding]) -> Finding:
+    """Do a check; one for which the app got no token is a finding, too."""
+    try:
+        return check()
+    except MxferryError as error:
+        return error.finding()
+    except ClientAuthenticationError:
+        return Finding(
+            code="NO_IDENTITY", severity="error", object=about,
+            message="expected a token of the app's identity, found none to be had.",
+            remedy="AZURE_CLIENT_ID names the identity that the app has to be assigned; outside Azure give logins with passwords.",
+        )  # fmt: skip
 
 
 def _temporary(server: TemporaryPostgres, administrators: str | None) -> Finding:
     state = "Ready"
     if server.resource_id is not None:
-        try:
-            with ResourceManager() as manager:
-                state = manager.postgres_state(server.resource_id)
-        except MxferryError as error:
-            return error.finding()
+        with ResourceManager() as manager:
+            state = manager.postgres_state(server.resource_id)
     if state != "Ready":
         return Finding(
             code="POSTGRES_ASLEEP", severity="info", object=server.host,
@@ -51,10 +68,7 @@ def _target(profile: TargetProfile, settings: Settings, administrators: str | No
 def _logged_in(sql: SqlServer) -> Finding:
     """A login by password, or by an identity whose name is not in the settings: it is made by people."""
     where = f"{sql.server}/{sql.database}"
-    try:
-        with session(sql, timeout=60) as connection:
-            user = connection.execute("SELECT USER_NAME()").fetchval()
-    except MxferryError as error:
-        return error.finding()
+    with session(sql, timeout=60) as connection:
+        user = connection.execute("SELECT USER_NAME()").fetchval()
     message = f"the app logs in as {user}; preflight checks what it may."
     return Finding(code="DATABASE_USER_READY", severity="info", object=where, message=message)

@@ -23,6 +23,9 @@ HTTP = {
     ("GET", "migrations/{id}/report"): "FUNCTION",
     ("GET", "migrations/{id}/runbook"): "FUNCTION",
     ("GET", "migrations/{id}/tables"): "FUNCTION",
+    ("GET", "migrations/{id}/source-database"): "FUNCTION",
+    ("POST", "migrations/{id}/source-database"): "FUNCTION",
+    ("POST", "setup"): "FUNCTION",
     ("POST", "rehearsals"): "FUNCTION",
     ("GET", "rehearsals"): "FUNCTION",
 }

@@ -16,6 +16,7 @@ import psycopg
 import pyodbc
 import pytest
 from azure.core.credentials import AccessToken
+from azure.core.exceptions import ClientAuthenticationError
 from psycopg import sql
 
 from local.certificates import self_signed
@@ -275,6 +276,33 @@ def test_every_database_of_the_settings_gets_its_finding(
     found = check_databases(settings, GROUP)
     assert [one.code for one in found] == ["DATABASE_USER_MADE", "DATABASE_USER_MADE"]
     assert [one.object for one in found] == ["127.0.0.1/postgres", f"{target.server}/{target.database}"]
+
+
+def test_an_app_without_an_identity_is_told_so_for_every_database(
+    temporary: Postgres, target: SqlServer, identity: Identity
+) -> None:
+    class Nobody:
+        """A double of an identity that is not there."""
+
+        def get_token(self, *_scopes: str, **_options: Any) -> AccessToken:
+            raise ClientAuthenticationError("no identity: 12345")
+
+    blob = {"account_url": "https://files.example", "container": "files"}
+    settings = Settings.model_validate(
+        {
+            "staging": {"account_url": "https://staging.example"},
+            "postgres": temporary.model_dump(),
+            "target": {"production": {"sql": target.model_dump(), "blob": blob}},
+            "identity_name": APP,
+        }
+    )
+    credentials.use_credential(Nobody())
+    found = check_databases(settings)
+    assert [(one.code, one.object) for one in found] == [
+        ("NO_IDENTITY", "temporary server"),
+        ("NO_IDENTITY", "production"),
+    ]
+    assert "12345" not in "".join(one.model_dump_json() for one in found)
 
 
 def test_a_server_that_sleeps_is_left_asleep(
