@@ -5,12 +5,21 @@ The credential caches and renews its own tokens, so everything asks this one obj
 
 import asyncio
 import functools
-from typing import Any
+from typing import Any, Protocol
 
 from azure.core.credentials import AccessToken, TokenCredential
+from azure.core.exceptions import AzureError
 from azure.identity import DefaultAzureCredential, ManagedIdentityCredential
 
+from shared.errors import TransientError
 from shared.settings import settings
+
+
+class Identity(Protocol):
+    """The part of a credential that is used here."""
+
+    def get_token(self, *scopes: str, **kwargs: Any) -> Any:
+        """Return an access token."""
 
 
 class _Chosen:
@@ -22,6 +31,21 @@ class _Chosen:
 def credential() -> TokenCredential:
     """Return the process's credential: the managed identity named by `AZURE_CLIENT_ID`, else the default chain."""
     return _Chosen.credential or _own_credential()
+
+
+def token(scope: str, identity: Identity | None = None) -> str:
+    """Return a token for a scope, of the app's identity unless another is given.
+
+    Raises `TransientError` NO_TOKEN when the identity gives none: its service may be away, or the identity not there.
+    """
+    try:
+        return str((identity or credential()).get_token(scope).token)
+    except AzureError as error:
+        # The error's own text is a page about every way to sign in that was tried.
+        raise TransientError(
+            "NO_TOKEN", scope, f"expected a token of the app's identity, found {type(error).__name__}.",
+            "Check that the app has its managed identity, and that AZURE_CLIENT_ID names it.",
+        ) from None  # fmt: skip
 
 
 def use_credential(other: TokenCredential | None) -> None:

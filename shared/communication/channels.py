@@ -17,7 +17,7 @@ import httpx
 
 from shared.communication.occurrences import Occurrence
 from shared.communication.wording import told
-from shared.credentials import credential
+from shared.credentials import token
 from shared.errors import TransientError
 from shared.settings import Channel
 
@@ -128,7 +128,7 @@ def _mail(occurrence: Occurrence, channel: Channel, now: datetime) -> httpx.Requ
         "recipients": {"to": recipients},
     }
     operation = uuid.uuid5(uuid.NAMESPACE_URL, f"{occurrence.id} {channel.recipients}")
-    headers = {"Authorization": f"Bearer {credential().get_token(MAIL_SCOPE).token}", "Operation-Id": str(operation)}
+    headers = {"Authorization": f"Bearer {token(MAIL_SCOPE)}", "Operation-Id": str(operation)}
     address = f"{(channel.endpoint or '').rstrip('/')}/emails:send"
     return httpx.Request("POST", address, params={"api-version": MAIL_API}, json=body, headers=headers)
 

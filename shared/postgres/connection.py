@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 import psycopg
 from psycopg import sql
 
-from shared.credentials import credential
+from shared.credentials import token
 from shared.errors import Refusal, TransientError
 from shared.settings import Postgres, TargetPostgres
 
@@ -102,7 +102,7 @@ def _password(server: Postgres) -> str | None:
         return server.password.get_secret_value()
     if server.sslmode == "disable":
         return None  # a token must never travel in the clear; local servers trust their loopback
-    return credential().get_token(ENTRA_SCOPE).token
+    return token(ENTRA_SCOPE)
 
 
 def _unreachable(server: Postgres, database: str, reason: str) -> Refusal | TransientError:

@@ -17,8 +17,9 @@ from typing import Any
 import mssql_py_core
 import pyarrow as pa
 
+from shared.credentials import Identity
 from shared.settings import SqlServer
-from shared.sqlserver.connection import LOGIN_TIMEOUT, PROGRAM, Credential, access_token, table_name
+from shared.sqlserver.connection import LOGIN_TIMEOUT, PROGRAM, access_token, table_name
 
 # Largest packet the protocol allows without TLS 8.0 limits; measured 25 to 35 % faster than the default of 4,096.
 PACKET_SIZE = 32767
@@ -36,7 +37,7 @@ class BulkSession:
     (`shared.sqlserver.errors` reads it). Not to be used by two threads at once.
     """
 
-    def __init__(self, profile: SqlServer, *, credential: Credential | None = None) -> None:
+    def __init__(self, profile: SqlServer, *, credential: Identity | None = None) -> None:
         # The connection must be kept as long as its cursor is used: dropping it shuts its runtime down.
         self._connection = mssql_py_core.PyCoreConnection(core_context(profile, credential))
         self._cursor = self._connection.cursor()
@@ -79,7 +80,7 @@ class BulkSession:
             self._connection.close()
 
 
-def core_context(profile: SqlServer, credential: Credential | None = None) -> dict[str, Any]:
+def core_context(profile: SqlServer, credential: Identity | None = None) -> dict[str, Any]:
     """Return the core's connection settings for a profile. They hold the password or a token: never to be logged."""
     context: dict[str, Any] = {
         "server": profile.server,

@@ -11,11 +11,10 @@ import struct
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
 
 import pyodbc
 
-from shared.credentials import credential as app_identity
+from shared.credentials import Identity, token
 from shared.errors import Refusal
 from shared.settings import SqlServer, settings
 from shared.sqlserver.errors import classified
@@ -31,17 +30,10 @@ SQL_COPT_SS_ACCESS_TOKEN = 1256
 pyodbc.pooling = False
 
 
-class Credential(Protocol):
-    """Whatever gives an Entra token, such as an azure-identity credential."""
-
-    def get_token(self, *scopes: str, **kwargs: Any) -> Any:
-        """Return an object with the token in `.token`."""
-
-
 def connect(
     profile: SqlServer,
     *,
-    credential: Credential | None = None,
+    credential: Identity | None = None,
     autocommit: bool = True,
     timeout: int = QUERY_TIMEOUT,
     login_timeout: int = LOGIN_TIMEOUT,
@@ -66,7 +58,7 @@ def connect(
 def session(
     profile: SqlServer,
     *,
-    credential: Credential | None = None,
+    credential: Identity | None = None,
     autocommit: bool = True,
     timeout: int = QUERY_TIMEOUT,
     login_timeout: int = LOGIN_TIMEOUT,
@@ -132,9 +124,9 @@ def connection_string(profile: SqlServer) -> str:
     return ";".join(f"{key}={value}" for key, value in parts.items())
 
 
-def access_token(credential: Credential | None = None) -> str:
+def access_token(credential: Identity | None = None) -> str:
     """Return an Entra token for Azure SQL, of `credential` or of the app's identity."""
-    return str((credential or app_identity()).get_token(TOKEN_SCOPE).token)
+    return token(TOKEN_SCOPE, credential)
 
 
 def token_struct(token: str) -> bytes:
