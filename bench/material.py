@@ -62,11 +62,11 @@ def small_dump(server: PostgresServer) -> bytes:
     return dump(server, "small")
 
 
-def dump(server: PostgresServer, database: str) -> bytes:
+def dump(server: PostgresServer, database: str, *options: str) -> bytes:
     """Return a dump as Mendix Cloud makes it: custom format, no owner, no privileges."""
     path = server.folder / "dump"
-    command = [str(server.binaries / "pg_dump"), "-O", "-x", "-Fc", "-d", server.dsn(database), "-f", str(path)]
-    subprocess.run(command, check=True)
+    command = [str(server.binaries / "pg_dump"), "-O", "-x", "-Fc", *options, "-d", server.dsn(database)]
+    subprocess.run([*command, "-f", str(path)], check=True)
     data = path.read_bytes()
     path.unlink()
     return data

@@ -8,6 +8,7 @@ import json
 import sys
 from pathlib import Path
 
+from bench.memory import peak_mib, reset_peak
 from bench.stand import History, copy_files, take_snapshot
 
 STAGES = {
@@ -22,7 +23,7 @@ STAGES = {
 
 
 class Peaks:
-    """The peak memory of every stage, in MiB: the kernel's high-water mark, taken back at each stage's beginning."""
+    """The peak memory of every stage, in MiB: begun anew at each stage."""
 
     def __init__(self) -> None:
         self.of: dict[str, float] = {}
@@ -38,9 +39,8 @@ class Peaks:
 
     def end(self) -> None:
         """Keep the peak of the stage that ends."""
-        marks = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-        self.of[self._stage] = round(int(marks["VmHWM"].split()[0]) / 1024, 1)
-        Path("/proc/self/clear_refs").write_text("5")  # proc(5): resets the high-water mark
+        self.of[self._stage] = peak_mib()
+        reset_peak()
 
 
 def main() -> None:

@@ -3,52 +3,77 @@
 import gzip
 import io
 import random
-import resource
+import signal
 import tarfile
-import time
 from collections.abc import Callable
+from types import FrameType
 
 from bench import material
 from bench.harness import Measured, bench, scaled
+from bench.memory import peak_mib, reset_peak
 from bench.stand import stand
-from shared.errors import Refusal
+from shared.errors import MxferryError
 from shared.snapshot.dump import read_dump
-from shared.snapshot.dumpdata import copy_text
-from shared.snapshot.gz import inflate
+from shared.snapshot.dumpdata import BlockScanner, copy_text
+from shared.snapshot.gz import Inflation
+from shared.snapshot.layout import SNIFF, sniff
 from shared.snapshot.members import role
 from shared.snapshot.tar import TarIndexer
 
 SLOWEST = 5.0  # seconds for one input of some kilobytes: more is a hang
+MOST_MIB = 200
+PIECE = 4096
+BLOCK = 512  # of a tar
+COMPRESSIONS = ("gzip", "lz4", "zstd", "none")
+
+type Form = tuple[bytes, Callable[[bytes], bytes], Callable[[bytes], None]]  # raw, what is made of a mutation, reader
 
 
-@bench("snapshot_fuzz", unit="inputs read or refused", goal="")
+@bench("snapshot_fuzz", unit="MiB peak RSS", goal=f"<= {MOST_MIB}")
 def mutated_inputs() -> Measured:
     """Tar, gzip and dump readers over random mutations; any other error, or a slow input, ends the bench."""
     inputs = scaled(200_000, 10_000)
-    rng = random.Random(4)
-    with stand() as one:
-        dump = material.small_dump(one.postgres)
-    tar = _tar(dump)
-    readers: list[tuple[bytes, Callable[[bytes], None]]] = [
-        (tar, _read_tar),
-        (gzip.compress(tar), _read_gzip),
-        (dump, _read_dump),
-    ]
+    seed = random.SystemRandom().randrange(1 << 32)
+    rng = random.Random(seed)
+    forms = _forms()
     refused = 0
+    signal.signal(signal.SIGALRM, _hung)
+    reset_peak()
     for number in range(inputs):
-        raw, reader = readers[number % len(readers)]
-        mutated = _mutate(raw, rng)
-        started = time.monotonic()
+        raw, make, reader = forms[number % len(forms)]
+        mutated = make(_mutate(raw, rng))
+        signal.setitimer(signal.ITIMER_REAL, SLOWEST)
         try:
             reader(mutated)
-        except Refusal:
+        except MxferryError:
             refused += 1
-        if time.monotonic() - started > SLOWEST:
-            raise RuntimeError(f"input {number} took longer than {SLOWEST} s")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        except Exception as error:
+            raise RuntimeError(f"seed {seed}, input {number}: {type(error).__name__}: {error}") from error
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
     return Measured(
-        inputs, "", f"{refused:,} refused, {inputs - refused:,} read, {peak:.0f} MiB peak of the whole process"
+        peak_mib(),
+        "",
+        f"{inputs:,} inputs in {len(forms)} forms: {refused:,} refused, {inputs - refused:,} read; seed {seed}",
     )
+
+
+def _hung(number: int, frame: FrameType | None) -> None:
+    raise TimeoutError(f"longer than {SLOWEST} s")
+
+
+def _forms() -> list[Form]:
+    with stand() as one:
+        dump = material.small_dump(one.postgres)
+        dumps = [material.dump(one.postgres, "small", f"--compress={how}") for how in COMPRESSIONS]
+    forms: list[Form] = []
+    for layout in (tarfile.PAX_FORMAT, tarfile.GNU_FORMAT):
+        tar = _tar(dump, layout)
+        forms += [(tar, bytes, _read_tar), (tar, _summed, _read_tar)]
+        forms += [(gzip.compress(tar), bytes, _read_gzip), (tar, gzip.compress, _read_gzip)]
+    for one_dump in dumps:
+        forms += [(one_dump, bytes, _read_dump), (one_dump, bytes, _scan_dump)]
+    return forms
 
 
 def _mutate(raw: bytes, rng: random.Random) -> bytes:
@@ -71,9 +96,9 @@ def _mutate(raw: bytes, rng: random.Random) -> bytes:
     return bytes(data)
 
 
-def _tar(dump: bytes) -> bytes:
+def _tar(dump: bytes, form: int) -> bytes:
     target = io.BytesIO()
-    with tarfile.open(fileobj=target, mode="w", format=tarfile.PAX_FORMAT) as tar:
+    with tarfile.open(fileobj=target, mode="w", format=form) as tar:
         for name, data in (("db/db.backup", dump), ("é" * 120, b"x" * 700), (".metadata", b"{}")):
             member = tarfile.TarInfo(name)
             member.size = len(data)
@@ -81,16 +106,41 @@ def _tar(dump: bytes) -> bytes:
     return target.getvalue()
 
 
+def _summed(tar: bytes) -> bytes:
+    """Return a mutated tar whose headers have the right checksums again, so that what they say is read."""
+    data = bytearray(tar)
+    for at in range(0, len(data) - BLOCK + 1, BLOCK):
+        header = data[at : at + BLOCK]
+        if header[257:262] == b"ustar":
+            header[148:156] = b" " * 8
+            data[at + 148 : at + 156] = b"%06o\0 " % sum(header)
+    return bytes(data)
+
+
 def _read_tar(data: bytes) -> None:
+    """In pieces, by a successor each."""
+    sniff(data[:SNIFF])
     indexer = TarIndexer(role)
-    indexer.feed(data)
+    for start in range(0, len(data), PIECE):
+        indexer.feed(data[start : start + PIECE])
+        indexer = TarIndexer.resume(indexer.state(), role)
     indexer.close()
 
 
 def _read_gzip(data: bytes) -> None:
+    """From its start, and taken up at the last border of two deflate blocks; both must give the same."""
+    sniff(data[:SNIFF])
+    inflation = Inflation(PIECE)
+    inflation.marking = True
     indexer = TarIndexer(role)
-    for block in inflate([data], 1 << 16):
+    whole = b""
+    for block in inflation.blocks(iter([data])):
         indexer.feed(block)
+        whole += block
+    if (place := inflation.place) is not None:
+        again = b"".join(Inflation(PIECE, place).blocks(iter([data[place.read_from :]])))
+        if again != whole[place.produced :]:
+            raise AssertionError("a successor inflates something else")
     indexer.close()
 
 
@@ -100,3 +150,12 @@ def _read_dump(data: bytes) -> None:
         if entry.desc == "TABLE DATA" and entry.offset is not None:
             for _ in copy_text([data[entry.offset :]], dump.compression, entry.id):
                 pass
+
+
+def _scan_dump(data: bytes) -> None:
+    """As for a dump without offsets."""
+    file = io.BytesIO(data)
+    read_dump(file)
+    scanner = BlockScanner(at=file.tell())
+    while piece := file.read(PIECE // 8):
+        scanner.scan(piece)
