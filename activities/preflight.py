@@ -13,6 +13,7 @@ from shared.postgres import targetchecks
 from shared.request import MigrationRequest
 from shared.settings import TargetProfile, settings
 from shared.sources import checks as source_checks
+from shared.sources.environment import check_database
 from shared.sqlserver import checks as sqlserver_checks
 
 NOT_EMPTY = {"TARGET_NOT_EMPTY", "CONTAINER_NOT_EMPTY"}
@@ -37,6 +38,7 @@ def preflight(work: RunWork) -> Findings:
         lambda: means.look(work.run),
         lambda: rehearsals.unmasked(request),
         lambda: source_checks.check_source(request.source, request.expected_model_version, work.run.id),
+        lambda: _restorable(profile, request),
     )
     return Findings(findings=[_decided(finding, request) for finding in found])
 
@@ -63,6 +65,13 @@ def _holds_target(run: str, target: str) -> list[Finding]:
             remedy=f"Wait for {holder.run} to end, then start again.",
         )
     ]  # fmt: skip
+
+
+def _restorable(profile: TargetProfile, request: MigrationRequest) -> list[Finding]:
+    """Ask whether the source's PostgreSQL is one that the server can restore: the temporary one, or the target's."""
+    if request.source.kind != "mendix-cloud":
+        return []
+    return check_database(request.source, profile.postgres or settings().postgres)
 
 
 def _database(profile: TargetProfile, request: MigrationRequest) -> list[Finding]:

@@ -163,6 +163,9 @@ type mendixEnvironment = {
 
   @description('Environment mode for the Deploy API; `Production` if absent.')
   mode: string?
+
+  @description('True if the secret `source-<profile>-personal-access-token` is there: preflight then asks for the PostgreSQL version of the source.')
+  asksPlatform: bool?
 }
 
 @export()
@@ -346,6 +349,9 @@ func sourceSettings(source sourceProfile, made surroundings) object =>
       : secretReference(made, 'source-${source.name}-api-key')
     MENDIX_CLOUD__APP_ID: source.?mendixCloud.?appId
     MENDIX_CLOUD__MODE: source.?mendixCloud.?mode
+    MENDIX_CLOUD__PERSONAL_ACCESS_TOKEN: source.?mendixCloud.?asksPlatform == true
+      ? secretReference(made, 'source-${source.name}-personal-access-token')
+      : null
     BLOB__ACCOUNT_URL: source.?accountId == null ? null : blobEndpoint(made, source.?accountId ?? '')
   })
 

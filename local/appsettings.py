@@ -73,6 +73,12 @@ def source_settings(cloud: Mapping[str, object] | None, api_key: str) -> dict[st
     """Return the settings of the Mendix Cloud profile from the stand-in's ready line; none without a stand-in."""
     if cloud is None:
         return {}
+    platform = str(cloud["deploy_url"]).replace("/api/1", "/api/v4")
     names = ("project_id", "environment_id", "app_id", "username", "backups_url", "deploy_url")
     prefix = f"SOURCE__{PROFILE.upper()}__MENDIX_CLOUD"
-    return {f"{prefix}__{name.upper()}": str(cloud[name]) for name in names} | {f"{prefix}__API_KEY": api_key}
+    told = {f"{prefix}__{name.upper()}": str(cloud[name]) for name in names}
+    return told | {
+        f"{prefix}__API_KEY": api_key,
+        f"{prefix}__PERSONAL_ACCESS_TOKEN": api_key,
+        f"{prefix}__PLATFORM_URL": platform,
+    }

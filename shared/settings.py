@@ -186,11 +186,19 @@ class MendixCloud(Section):
     api_key: SecretStr = Field(description="API key with the rights to back up and, if asked for, to stop the app.")
     app_id: str | None = Field(default=None, description="AppId (sub-domain) for the Deploy API v1.")
     mode: str = Field(default="Production", description="Environment mode for the Deploy API v1.")
+    personal_access_token: SecretStr | None = Field(
+        default=None,
+        description="Token with scope `mx:deployment:read`: preflight asks the Deploy API v4 for the source's PostgreSQL "
+        "version; absent: that is known when the snapshot is there.",
+    )
     backups_url: str = Field(
         default="https://deploy.mendix.com/api/v2", description="Backups API.", json_schema_extra=LOCAL
     )
     deploy_url: str = Field(
         default="https://deploy.mendix.com/api/1", description="Deploy API.", json_schema_extra=LOCAL
+    )
+    platform_url: str = Field(
+        default="https://cloud.home.mendix.com/api/v4", description="Deploy API v4.", json_schema_extra=LOCAL
     )
 
 

@@ -1,4 +1,4 @@
-"""The Deploy API v1, as far as a migration uses it: apps, environments, stop, start, package, settings."""
+"""The Deploy API v1, as far as a migration uses it: apps, environments, stop, start, package, settings; and v4's look."""
 
 from typing import Any
 
@@ -8,6 +8,8 @@ from local.mendixcloud.environment import Environment
 from local.mendixcloud.faults import error
 
 RUNTIME_VERSION = "10.18.3"
+DATABASE_VERSION = "15.8"
+PLATFORM = "/api/v4/"
 ENVIRONMENTS = "/api/1/apps/{app}/environments"
 
 
@@ -30,6 +32,7 @@ class Deploy:
             web.get(f"{one}/start/{{job}}", self.started),
             web.get(f"{one}/package", self.package),
             web.get(f"{one}/settings", self.settings),
+            web.get(f"{PLATFORM}apps/{{project}}/environments/{{id}}", self.platform),
         ]
 
     async def apps(self, _request: web.Request) -> web.Response:
@@ -106,6 +109,24 @@ class Deploy:
             {"Name": "Tickets.SE_Escalate", "Value": "Disabled", "DeployedValue": "Disabled"},
         ]
         return web.json_response({"Constants": constants, "CustomSettings": [], "ScheduledEvents": events})
+
+    async def platform(self, request: web.Request) -> web.Response:
+        """Show an environment as the Deploy API v4 does, without its package."""
+        given = (request.match_info["project"], request.match_info["id"])
+        if given != (self.environment.project_id, self.environment.environment_id):
+            return web.json_response({"error": {"code": "NOT_FOUND", "message": "Not found."}}, status=404)
+        return web.json_response(
+            {
+                "id": self.environment.environment_id,
+                "appId": self.environment.project_id,
+                "name": self.environment.mode,
+                "state": self.environment.status.lower(),
+                "isProduction": True,
+                "url": "https://sample.example.com",
+                "dbVersion": DATABASE_VERSION,
+                "planName": "M21-Standard",
+            }
+        )
 
     def _known(self, request: web.Request) -> bool:
         info = request.match_info

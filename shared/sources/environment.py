@@ -1,10 +1,60 @@
-"""Preflight of a Mendix Cloud environment: access to its backups, its status and its model version."""
+"""Preflight of a Mendix Cloud environment: access to its backups, its status, its model and its PostgreSQL version."""
 
-from shared.errors import Finding
+from shared.errors import Finding, Refusal, TransientError
+from shared.postgres.connection import connect
 from shared.request import MendixCloudSource
-from shared.settings import MendixCloud
+from shared.settings import MendixCloud, Postgres, settings
 from shared.sources.cloudsteps import profile_of
 from shared.sources.mendixcloud import Busy, CloudEnvironment, MendixCloudApi
+
+
+def check_database(source: MendixCloudSource, server: Postgres) -> list[Finding]:
+    """Return whether the environment's PostgreSQL is newer than the server that its dump is restored to.
+
+    Empty without a personal access token in the profile, and where the server cannot be asked, which other checks say:
+    then the dump itself tells its version, before it is restored.
+    """
+    profile = settings().source_profile(source.profile).mendix_cloud
+    try:
+        told = MendixCloudApi(profile).database_version() if profile else None
+        major = (told or "").partition(".")[0]
+        ours = _major_of(server) if major.isdigit() else None
+    except (Busy, TransientError):
+        return []
+    except Refusal as refused:
+        return [_version_not_told(source, refused)]
+    if ours is None or int(major) <= ours:
+        return []
+    return [
+        Finding(
+            code="SERVER_OLDER_THAN_SOURCE",
+            severity="error",
+            object=f"{server.host}:{server.port}",
+            message=f"expected a PostgreSQL at least as new as the source's {told}, found {ours}.",
+            remedy=f"Upgrade the server to PostgreSQL {major} or newer, before a snapshot is taken.",
+        )
+    ]
+
+
+def _major_of(server: Postgres) -> int | None:
+    """Return the server's major version; None when it does not let us in."""
+    try:
+        with connect(server, autocommit=True, application_name="mxferry preflight") as connection:
+            return connection.info.server_version // 10_000
+    except Refusal:
+        return None
+
+
+def _version_not_told(source: MendixCloudSource, refused: Refusal) -> Finding:
+    name = source.profile.upper().replace("-", "_")
+    return Finding(
+        code="SOURCE_VERSION_UNKNOWN",
+        severity="warning",
+        object=source.profile,
+        message=f"expected the source's PostgreSQL version from the Deploy API v4, found {refused.code}.",
+        remedy=f"Give SOURCE__{name}__MENDIX_CLOUD__PERSONAL_ACCESS_TOKEN the scope mx:deployment:read, or leave it out: "
+        "then the version is known when the snapshot is there.",
+    )
 
 
 def check_environment(source: MendixCloudSource, expected_model_version: str | None) -> list[Finding]:

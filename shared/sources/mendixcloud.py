@@ -1,4 +1,4 @@
-"""Mendix Cloud's Backups API v2 and Deploy API v1, as far as a migration asks them.
+"""Mendix Cloud's Backups API v2 and Deploy APIs v1 and v4, as far as a migration asks them.
 
 https://docs.mendix.com/apidocs-mxsdk/apidocs/backups-api-v2/ and .../deploy-api/. Whatever may pass (throttling, an
 environment that is busy, a server error) is raised as `Busy` with the seconds to wait: the orchestrator waits by a
@@ -73,8 +73,14 @@ class CloudEnvironment(BaseModel):
     MendixVersion: str | None = None
 
 
+class CloudPlatform(_Answer):
+    """An environment as the Deploy API v4 tells it; `dbVersion` is that of its PostgreSQL, such as `15.8`."""
+
+    dbVersion: str | None = None  # noqa: N815 - the API's name
+
+
 class MendixCloudApi:
-    """The two APIs for one environment. Every method raises `Busy`, or `Refusal` for what will not pass."""
+    """The APIs for one environment. Every method raises `Busy`, or `Refusal` for what will not pass."""
 
     def __init__(self, profile: MendixCloud) -> None:
         self._profile = profile
@@ -114,6 +120,16 @@ class MendixCloudApi:
         """Return status and versions of the environment (Deploy API v1; needs the profile's app id)."""
         return _read(CloudEnvironment, self._ask("GET", self._deploy()))
 
+    def database_version(self) -> str | None:
+        """Return the version of the environment's PostgreSQL (Deploy API v4); None without a personal access token."""
+        token = self._profile.personal_access_token
+        if token is None:
+            return None
+        profile = self._profile
+        url = f"{profile.platform_url.rstrip('/')}/apps/{profile.project_id}/environments/{profile.environment_id}"
+        headers = {"Authorization": f"MxToken {token.get_secret_value()}", "Accept": "application/json"}
+        return _read(CloudPlatform, self._ask("GET", url, headers=headers)).dbVersion
+
     def stop(self) -> None:
         """Ask the app to stop (Deploy API v1)."""
         self._ask("POST", f"{self._deploy()}/stop")
@@ -139,9 +155,10 @@ class MendixCloudApi:
         query: dict[str, str] | None = None,
         body: dict[str, Any] | None = None,
         ok: str = "",
+        headers: dict[str, str] | None = None,
     ) -> dict[str, Any]:
         """Return the answer's JSON; the error code `ok` is as good as an empty answer."""
-        headers = {
+        headers = headers or {
             "Mendix-Username": self._profile.username,
             "Mendix-ApiKey": self._profile.api_key.get_secret_value(),
             "Accept": "application/json",

@@ -15,6 +15,7 @@ from orchestrators.snapshot import take_snapshot
 from orchestrators.sourceapp import start_source
 from shared.settings import settings
 from shared.sources.checks import check_source
+from shared.sources.environment import check_database
 from shared.sources.mendixcloud import MendixCloudApi
 from tests.fixtures.mendixcloud import Cloud
 from tests.integration.snapshot.conftest import Stand, new_run
@@ -32,6 +33,7 @@ def in_the_cloud(stand: Stand, mendix_cloud: Cloud, monkeypatch: pytest.MonkeyPa
         "APP_ID": mendix_cloud.app_id,
         "BACKUPS_URL": mendix_cloud.backups_url,
         "DEPLOY_URL": mendix_cloud.deploy_url,
+        "PLATFORM_URL": mendix_cloud.deploy_url.replace("/api/1", "/api/v4"),
     }
     for name, value in values.items():
         monkeypatch.setenv(f"SOURCE__LIVE__MENDIX_CLOUD__{name}", value)
@@ -234,6 +236,36 @@ def test_preflight_tells_version_status_and_access(
     monkeypatch.setenv("SOURCE__LIVE__MENDIX_CLOUD__ENVIRONMENT_ID", "00000000-0000-0000-0000-000000000000")
     settings.cache_clear()
     assert [one.code for one in check_source(source, None)] == ["MENDIX_NOT_FOUND"]
+
+
+def test_preflight_compares_the_sources_postgresql_with_the_server_that_restores_it(
+    in_the_cloud: Start, mendix_cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = in_the_cloud().run.request.source
+    server = settings().postgres
+    assert check_database(source, server) == []  # without a token nothing is asked
+    monkeypatch.setenv("SOURCE__LIVE__MENDIX_CLOUD__PERSONAL_ACCESS_TOKEN", mendix_cloud.api_key)
+    settings.cache_clear()
+    mendix_cloud.control(clear=True)
+    assert check_database(source, server) == []  # 15.8 goes into our 17
+    assert mendix_cloud.control()["calls"] == [
+        f"GET /api/v4/apps/{mendix_cloud.project_id}/environments/{mendix_cloud.environment_id}"
+    ]
+    monkeypatch.setattr(MendixCloudApi, "database_version", lambda _: "99.1")
+    [older] = check_database(source, server)
+    assert (older.code, older.severity) == ("SERVER_OLDER_THAN_SOURCE", "error")
+    assert "the source's 99.1" in older.message
+
+
+def test_a_token_that_may_not_look_is_a_warning_and_stops_nothing(
+    in_the_cloud: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = in_the_cloud().run.request.source
+    monkeypatch.setenv("SOURCE__LIVE__MENDIX_CLOUD__PERSONAL_ACCESS_TOKEN", "not the token")
+    settings.cache_clear()
+    [found] = check_database(source, settings().postgres)
+    assert (found.code, found.severity) == ("SOURCE_VERSION_UNKNOWN", "warning")
+    assert "not the token" not in found.model_dump_json()
 
 
 def test_an_answer_that_is_not_as_documented_is_refused(in_the_cloud: Start, monkeypatch: pytest.MonkeyPatch) -> None:
