@@ -9,8 +9,6 @@ another one's validation (https://www.postgresql.org/docs/current/sql-altertable
 
 import re
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import psycopg
@@ -128,13 +126,6 @@ def make(server: Postgres, database: str, group: Group) -> int:
         for one in wanted:
             _make(connection, group.action, one)
     return len(wanted)
-
-
-def make_keys_and_indexes(server: Postgres, database: str, at_once: int = 4) -> int:
-    """Make everything `waves` says, some groups at a time; return how many statements. Raises what `make` raises."""
-    with ThreadPoolExecutor(at_once, thread_name_prefix="post-data") as pool:
-        done = [list(pool.map(partial(make, server, database), wave)) for wave in waves(server, database)]
-    return sum(map(sum, done))
 
 
 def forget(connection: psycopg.Connection[Any]) -> None:
