@@ -15,7 +15,7 @@ def inflate_against_upload() -> Measured:
     """Both on the same Azurite, the upload first; the archive is in staging already."""
     with stand() as one:
         path = one.folder / "snapshot.tar.gz"
-        material.archive(path, material.small_dump(one.postgres), scaled(3_000_000_000), scaled(100_000), level=1)
+        material.archive(path, material.small_dump(one.postgres), scaled(3_000_000_000), scaled(100_000))
         raw = gzip.decompress(path.read_bytes())
         started = time.monotonic()
         client = one.service.get_blob_client("source", "plain")
