@@ -6,8 +6,6 @@ Nothing else is written. Preflight checks the rest, for one target, at the begin
 from collections.abc import Callable
 from functools import partial
 
-from azure.core.exceptions import ClientAuthenticationError
-
 from shared.azure.arm import ResourceManager
 from shared.errors import Finding, MxferryError
 from shared.postgres import users as postgres_users
@@ -30,15 +28,10 @@ def check_databases(settings: Settings, administrators: str | None = None) -> li
 def _found(about: str, check: Callable[[], Finding]) -> Finding:
     """Do a check; one for which the app got no token is a finding, too."""
     try:
-        return check()
+        found = check()
     except MxferryError as error:
-        return error.finding()
-    except ClientAuthenticationError:
-        return Finding(
-            code="NO_IDENTITY", severity="error", object=about,
-            message="expected a token of the app's identity, found none to be had.",
-            remedy="AZURE_CLIENT_ID names the identity that the app has to be assigned; outside Azure give logins with passwords.",
-        )  # fmt: skip
+        found = error.finding()
+    return found.model_copy(update={"object": about}) if found.code == "NO_TOKEN" else found
 
 
 def _temporary(server: TemporaryPostgres, administrators: str | None) -> Finding:

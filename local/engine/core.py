@@ -85,6 +85,14 @@ class Core:
             self._changed.notify_all()
         self._alarms.stop()
 
+    def close_state(self) -> None:
+        """Close the state file, once nobody is in it: a call that outlived the grace may still be at work on a thread.
+
+        SQLite's connection is not to be closed under a statement that runs on another thread (seen as a crash).
+        """
+        with self._lock:
+            self.store.close()
+
     @contextmanager
     def change(self) -> Iterator[Effects]:
         """Run one atomic state change, then let the queues know."""

@@ -67,7 +67,7 @@ class Engine:
             return
         self._core.close()
         self._server.stop(grace).wait()
-        self._core.store.close()
+        self._core.close_state()
         self._core = self._server = None
         self._lock.release()
 

@@ -11,7 +11,7 @@ import httpx
 from azure.core.credentials import TokenCredential
 from pydantic import BaseModel
 
-from shared.credentials import credential
+from shared.credentials import credential, token
 from shared.errors import Refusal, TransientError
 from shared.settings import settings
 
@@ -97,13 +97,13 @@ class ResourceManager:
         self._call("PATCH", resource_id, version, body)
 
     def _call(self, method: str, path: str, version: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        token = self.identity.get_token(f"{self.url}/.default").token
+        access = token(f"{self.url}/.default", self.identity)
         try:
             answer = self.http.request(
                 method,
                 f"{self.url}/{path.lstrip('/')}",
                 params={"api-version": version},
-                headers={"Authorization": f"Bearer {token}"},
+                headers={"Authorization": f"Bearer {access}"},
                 json=body,
             )
         except httpx.TransportError as error:

@@ -299,8 +299,8 @@ def test_an_app_without_an_identity_is_told_so_for_every_database(
     credentials.use_credential(Nobody())
     found = check_databases(settings)
     assert [(one.code, one.object) for one in found] == [
-        ("NO_IDENTITY", "temporary server"),
-        ("NO_IDENTITY", "production"),
+        ("NO_TOKEN", "temporary server"),
+        ("NO_TOKEN", "production"),
     ]
     assert "12345" not in "".join(one.model_dump_json() for one in found)
 
