@@ -1,4 +1,4 @@
-"""Room on a PostgreSQL server: what is free, as far as anybody says, and the sentence when none is left."""
+"""Room on a PostgreSQL server: the sentence for a server that has none left. Nothing here asks beforehand."""
 
 import psycopg
 
