@@ -7,6 +7,7 @@ from psycopg import sql
 
 from shared.errors import Refusal, TransientError
 from shared.postgres.connection import connect
+from shared.postgres.diagnosis import without_values
 from shared.postgres.room import FULL, when_full
 from shared.postgres.temporary import LOCK, LOCK_WAIT
 from shared.settings import Postgres
@@ -57,11 +58,10 @@ def _copy(connection: psycopg.Connection, table: TableData, text: Iterable[bytes
         except FULL as error:
             raise when_full(table.label, error) from None
         except (psycopg.DataError, psycopg.IntegrityError, psycopg.ProgrammingError) as error:
-            where = f" ({error.diag.context.splitlines()[0][:60]})" if error.diag.context else ""
             raise Refusal(
                 "DUMP_ROW_REFUSED",
                 table.label,
-                f"expected PostgreSQL to take every row, found: {error.diag.message_primary}{where}.",
+                f"expected PostgreSQL to take every row, found: {without_values(error)}.",
                 "The dump is damaged or was written by a newer PostgreSQL; take the backup again.",
             ) from None
         return cursor.rowcount

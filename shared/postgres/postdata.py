@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict
 
 from shared.errors import Refusal, TransientError
 from shared.postgres.connection import connect
+from shared.postgres.diagnosis import without_values
 from shared.postgres.room import FULL, when_full
 from shared.postgres.temporary import LOCK, LOCK_WAIT
 from shared.settings import Postgres
@@ -159,9 +160,16 @@ def _make(connection: psycopg.Connection[Any], action: Action, one: _Statement) 
             raise Refusal(
                 "DUMP_ENTRY_FAILED",
                 one.name,
-                f"expected PostgreSQL to make it, found: {error.diag.message_primary}",
+                f"expected PostgreSQL to make it, found: {_said(error)}.",
                 "Look at this object in the source database.",
             ) from None
+
+
+def _said(error: psycopg.Error) -> str:
+    """Return what the server says of a statement of the schema; of values that an expression met, only which kind."""
+    if isinstance(error, psycopg.DataError | psycopg.IntegrityError):
+        return without_values(error)
+    return error.diag.message_primary or without_values(error)
 
 
 def _statement(action: Action, one: _Statement) -> bytes | sql.Composed:
