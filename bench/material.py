@@ -1,12 +1,14 @@
 """Material for benches: archives of any size, made as a stream, and a database of some millions of rows."""
 
 import io
+import os
 import random
 import subprocess
 import tarfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO, cast
 
 import psycopg
 from isal import igzip
@@ -29,12 +31,26 @@ def contents(size: int, files: int, seed: int = 1) -> Iterator[tuple[str, bytes]
         yield name, data
 
 
-def archive(path: Path, dump: bytes, size: int, files: int) -> None:
-    """Write a backup of that many files and bytes as a tar.gz."""
-    with igzip.open(path, "wb", compresslevel=1) as zipped, tarfile.open(fileobj=zipped, mode="w|") as tar:
-        _add(tar, "db/db.backup", dump)
-        for name, data in contents(size, files):
-            _add(tar, f"tree/{name[:2]}/{name[2:4]}/{name}", data)
+def archive(path: Path, dump: bytes, size: int, files: int, plain: Path | None = None) -> None:
+    """Write a backup of that many files and bytes as a tar.gz, and the same tar as it is to `plain`."""
+    with igzip.open(path, "wb", compresslevel=1) as zipped, (plain or Path(os.devnull)).open("wb") as unzipped:
+        both = cast("IO[bytes]", _Both(zipped, unzipped))
+        with tarfile.open(fileobj=both, mode="w|") as tar:
+            _add(tar, "db/db.backup", dump)
+            for name, data in contents(size, files):
+                _add(tar, f"tree/{name[:2]}/{name[2:4]}/{name}", data)
+
+
+class _Both:
+    """A file that writes to two."""
+
+    def __init__(self, *files: IO[bytes]) -> None:
+        self._files = files
+
+    def write(self, data: bytes) -> int:
+        for file in self._files:
+            file.write(data)
+        return len(data)
 
 
 def give(one: Stand, size: int, files: int) -> None:

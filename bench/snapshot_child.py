@@ -1,15 +1,17 @@
 """The snapshot and files stages in a process of their own, so that it can be measured, and killed.
 
 `python -m bench.snapshot_child RUN.json` prints each stage as it begins, and at its end peak memory and the bytes written
-to disk. With `--goes-on`, what has ended is kept in a file beside the run's, as the durable engine keeps it.
+to disk; the system lets it write to no file, of whatever file system. With `--goes-on`, what has ended is kept in a file
+beside the run's, as the durable engine keeps it.
 """
 
 import json
+import resource
 import sys
 from pathlib import Path
 
 from bench.memory import peak_mib, reset_peak
-from bench.stand import History, copy_files, take_snapshot
+from bench.stand import History, copy_files, take_snapshot, verify_files
 
 STAGES = {
     "describe_source": "staging",
@@ -19,6 +21,7 @@ STAGES = {
     "seal_snapshot": "inflating",
     "plan_files": "files",
     "copy_batch": "files",
+    "verify_listing": "verifying",
 }
 
 
@@ -47,10 +50,17 @@ def main() -> None:
     """Do both stages and say what they took."""
     run = Path(sys.argv[1])
     peaks = Peaks()
-    history = (
-        History(run.with_suffix(".history"), peaks.begin) if "--goes-on" in sys.argv else History(tell=peaks.begin)
-    )
-    files = copy_files(take_snapshot(json.loads(run.read_text()), history), history)
+    work = json.loads(run.read_text())
+    if "--goes-on" in sys.argv:
+        history = History(run.with_suffix(".history"), peaks.begin)
+    else:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+        history = History(tell=peaks.begin)
+    taken = take_snapshot(work, history)
+    files = copy_files(taken, history)
+    verified = verify_files(taken, history)
+    if verified["md5_equal"] != files or verified["unexpected"]:
+        raise RuntimeError(f"expected {files:,} equal files and no other, found {verified}")
     peaks.end()
     io = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
     print(json.dumps({"files": files, "peaks": peaks.of, "written": int(io["write_bytes"])}))

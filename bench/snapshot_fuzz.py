@@ -1,5 +1,6 @@
-"""Mutated archives and dumps: no hang, bounded memory, no error but our own."""
+"""Mutated archives and dumps: no hang, bounded memory, no error but our own, no archive read short."""
 
+import faulthandler
 import gzip
 import io
 import random
@@ -18,9 +19,10 @@ from shared.snapshot.dumpdata import BlockScanner, copy_text
 from shared.snapshot.gz import Inflation
 from shared.snapshot.layout import SNIFF, sniff
 from shared.snapshot.members import role
-from shared.snapshot.tar import TarIndexer
+from shared.snapshot.tar import Member, TarIndexer
 
 SLOWEST = 5.0  # seconds for one input of some kilobytes: more is a hang
+HANGING = 60.0  # seconds without an input ended, in a library that heeds no signal: the process is ended with a trace
 MOST_MIB = 200
 PIECE = 4096
 BLOCK = 512  # of a tar
@@ -42,6 +44,7 @@ def mutated_inputs() -> Measured:
     for number in range(inputs):
         raw, make, reader = forms[number % len(forms)]
         mutated = make(_mutate(raw, rng))
+        faulthandler.dump_traceback_later(HANGING, exit=True)
         signal.setitimer(signal.ITIMER_REAL, SLOWEST)
         try:
             reader(mutated)
@@ -51,6 +54,7 @@ def mutated_inputs() -> Measured:
             raise RuntimeError(f"seed {seed}, input {number}: {type(error).__name__}: {error}") from error
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
+            faulthandler.cancel_dump_traceback_later()
     return Measured(
         peak_mib(),
         "",
@@ -67,8 +71,7 @@ def _forms() -> list[Form]:
         dump = material.small_dump(one.postgres)
         dumps = [material.dump(one.postgres, "small", f"--compress={how}") for how in COMPRESSIONS]
     forms: list[Form] = []
-    for layout in (tarfile.PAX_FORMAT, tarfile.GNU_FORMAT):
-        tar = _tar(dump, layout)
+    for tar in (_tar(dump, tarfile.PAX_FORMAT), _tar(dump, tarfile.GNU_FORMAT), _with_global_headers(dump)):
         forms += [(tar, bytes, _read_tar), (tar, _summed, _read_tar)]
         forms += [(gzip.compress(tar), bytes, _read_gzip), (tar, gzip.compress, _read_gzip)]
     for one_dump in dumps:
@@ -106,6 +109,15 @@ def _tar(dump: bytes, form: int) -> bytes:
     return target.getvalue()
 
 
+def _with_global_headers(dump: bytes) -> bytes:
+    """A tar whose PAX headers, many of them, hold for all members that follow: each has keys of its own."""
+    headers = b"".join(
+        tarfile.TarInfo.create_pax_global_header({f"comment.{number}.{part}": "x" * 200 for part in range(10)})
+        for number in range(30)
+    )
+    return headers + _tar(dump, tarfile.PAX_FORMAT)
+
+
 def _summed(tar: bytes) -> bytes:
     """Return a mutated tar whose headers have the right checksums again, so that what they say is read."""
     data = bytearray(tar)
@@ -118,13 +130,33 @@ def _summed(tar: bytes) -> bytes:
 
 
 def _read_tar(data: bytes) -> None:
-    """In pieces, by a successor each."""
+    """In pieces, by a successor each; an archive that is not refused has no member that only `tarfile` finds."""
     sniff(data[:SNIFF])
-    indexer = TarIndexer(role)
+    members = 0
+
+    def count(_: Member) -> None:
+        nonlocal members
+        members += 1
+
+    indexer = TarIndexer(count)
     for start in range(0, len(data), PIECE):
         indexer.feed(data[start : start + PIECE])
-        indexer = TarIndexer.resume(indexer.state(), role)
+        indexer = TarIndexer.resume(indexer.state(), count)
     indexer.close()
+    if (others := _members_of(data)) > members:
+        raise AssertionError(f"read short: {members} members, and tarfile finds {others}")
+
+
+def _members_of(tar: bytes) -> int:
+    """Return how many members `tarfile` reads before it stops."""
+    found = 0
+    try:
+        with tarfile.open(fileobj=io.BytesIO(tar), mode="r|") as members:
+            for _ in members:
+                found += 1
+    except (tarfile.TarError, ValueError, EOFError, OverflowError, UnicodeError):
+        pass
+    return found
 
 
 def _read_gzip(data: bytes) -> None:

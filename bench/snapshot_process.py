@@ -10,19 +10,21 @@ from bench import material
 from bench.harness import Measured, bench, scaled
 from bench.stand import Stand, stand
 
+MOST_MIB = 381  # 400 MB
 
-@bench("snapshot_memory", unit="MiB peak RSS", goal="<= 400")
+
+@bench("snapshot_memory", unit="MiB peak RSS", goal=f"<= {MOST_MIB}")
 def memory_of_the_activities() -> Measured:
-    """Snapshot and files stages of one archive in one process; its disk writes are asserted to be none."""
+    """Snapshot, files and files-verify stages of one archive in one process, which may write to no file."""
     with stand() as one:
         return _measured(one, scaled(3_000_000_000), scaled(100_000))
 
 
-@bench("snapshot_memory_through_us", unit="MiB peak RSS", goal="<= 400")
+@bench("snapshot_memory_through_us", unit="MiB peak RSS", goal=f"<= {MOST_MIB}")
 def memory_where_the_service_cannot_copy() -> Measured:
     """The same from a URL that the storage service cannot follow, so that the archive passes through the process."""
     with stand() as one:
-        return _measured(one, scaled(3_000_000_000), scaled(10_000), by_url=True)
+        return _measured(one, scaled(3_000_000_000), scaled(100_000), by_url=True)
 
 
 def _measured(one: Stand, size: int, files: int, *, by_url: bool = False) -> Measured:

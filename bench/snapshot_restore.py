@@ -40,8 +40,8 @@ def whole_database_17() -> Measured:
 
 @bench("snapshot_restore_whole_15", unit=UNIT, goal=">= 1")
 def whole_database_15() -> Measured:
-    """The same with the oldest PostgreSQL installed on this machine; that of the wheel where there is none."""
-    return _whole(_took(_installed()))
+    """The same, dump written by Debian's PostgreSQL 15."""
+    return _whole(_took(_installed("15")))
 
 
 @bench("snapshot_restore_rows_17", unit=UNIT, goal=">= 1")
@@ -52,8 +52,8 @@ def rows_17() -> Measured:
 
 @bench("snapshot_restore_rows_15", unit=UNIT, goal=">= 1")
 def rows_15() -> Measured:
-    """The same with the oldest PostgreSQL installed on this machine."""
-    return _rows(_took(_installed()))
+    """The same, dump written by Debian's PostgreSQL 15."""
+    return _rows(_took(_installed("15")))
 
 
 def _whole(took: Took) -> Measured:
@@ -67,8 +67,13 @@ def _rows(took: Took) -> Measured:
     return Measured(took.theirs / took.rows, "pg_restore -j2 from a local file, with the keys we leave out", detail)
 
 
-def _installed() -> Path:
-    return next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"))), bin_folder())
+def _installed(version: str) -> Path:
+    found = Path("/usr/lib/postgresql") / version / "bin"
+    if not found.is_dir():
+        raise RuntimeError(
+            f"expected PostgreSQL {version} in {found}, found none: apt-get install postgresql-{version}"
+        )
+    return found
 
 
 @functools.cache
@@ -79,6 +84,7 @@ def _took(writer: Path) -> Took:
         material.fill(source, "big", TABLES, rows)
         _relate(source)
         dump = material.dump(source, "big")
+        version = subprocess.run([writer / "pg_dump", "--version"], check=True, capture_output=True, text=True).stdout
         source.stop()
         (one.folder / "dump").write_bytes(dump)
         one.service.get_blob_client("source", "snapshot").upload_blob(dump)
@@ -87,7 +93,9 @@ def _took(writer: Path) -> Took:
             theirs.append(_pg_restore(one, f"theirs_{turn}"))
             ours.append(_ours(one))
     mine = min(ours, key=sum)
-    about = f"{TABLES} × {rows:,} rows, {len(dump) / 1e6:.0f} MB, better of two runs each"
+    about = (
+        f"{TABLES} × {rows:,} rows, {len(dump) / 1e6:.0f} MB, {version.split(' (')[0].strip()}, better of two runs each"
+    )
     return Took(min(theirs), *mine, about)
 
 

@@ -157,6 +157,14 @@ def copy_files(work: dict[str, Any], history: History | None = None) -> int:
     return sum(one["files"] for one in batches)
 
 
+def verify_files(work: dict[str, Any], history: History) -> dict[str, Any]:
+    """Compare the container with the index as the stage files-verify does; return what was found."""
+    state = None
+    while state is None or not state["finished"]:
+        state = history.call(files.verify_listing, {**work, "state": state})
+    return state
+
+
 def done(answer: dict[str, Any]) -> dict[str, Any]:
     """Return an activity's answer; a refusal ends the bench."""
     if "refused" in answer:
