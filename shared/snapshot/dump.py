@@ -19,6 +19,7 @@ INT_SIZE = 4
 OFFSET_SIZE = 8
 MAX_TOC_BYTES = 64 * 1024 * 1024  # of a hostile dump; a thousand Mendix entities need some 2 MiB
 MAX_ENTRIES = 1_000_000
+DUMP_ID = re.compile(r"[0-9]{1,10}\Z")
 
 Compression = Literal["none", "gzip", "lz4", "zstd"]
 COMPRESSIONS: tuple[Compression, ...] = ("none", "gzip", "lz4", "zstd")
@@ -136,7 +137,7 @@ def _entry(reader: "_Reader", version: tuple[int, int]) -> Entry:
     reader.text(), reader.text()  # owner, WITH OIDS
     dependencies = []
     while (dependency := reader.optional_text()) is not None:
-        if not dependency.isdigit():
+        if not DUMP_ID.match(dependency):
             raise unreadable(f"a dependency {dependency[:40]!r} of entry {number}")
         dependencies.append(int(dependency))
     state, offset = reader.byte(), int.from_bytes(reader.take(OFFSET_SIZE), "little")

@@ -134,7 +134,8 @@ class Inflation:
         member.passed(part)
         self._produced += count
         _refuse_bomb(self._produced, self._read)
-        if self.marking:
+        # Thousands of empty blocks in a row, which only a hostile file has, are one place: each one's window is 32 KiB.
+        if self.marking and (self.place is None or self.place.produced != self._produced):
             self.place = member.place(self._produced) or self.place
         return part
 

@@ -34,6 +34,8 @@ KINDS: dict[int, Kind] = {
     ord("S"): "sparse",
 }
 HEADER_DATA = frozenset(b"xXgLK")
+SPARSE = "GNU.sparse"  # how the PAX keys of a sparse member begin; the format has versions, each with keys of its own
+PAX_KEYS = frozenset(("path", "size"))
 
 
 class Member(NamedTuple):
@@ -198,7 +200,7 @@ class TarIndexer:
         if size > MAX_MEMBER:
             raise corrupt(f"a size of {size:,} bytes for {name!r}", end - BLOCK)
         what = KINDS.get(kind, "unknown")
-        if any(key.startswith("GNU.sparse") for key in attributes):
+        if SPARSE in attributes:
             what = "sparse"
         elif what == "file" and name.endswith("/"):
             what = "directory"
@@ -271,17 +273,24 @@ def _number(field: bytes, offset: int) -> int:
 
 
 def _pax(data: bytes, offset: int) -> dict[str, str]:
-    """Return the records `<length> <key>=<value>\\n` of a PAX header."""
+    """Return what a member needs of a PAX header's records `<length> <key>=<value>\\n`: path, size, that it is sparse.
+
+    Nothing else is kept: a global header goes into the state of every checkpoint, and any number of them may come.
+    """
     records: dict[str, str] = {}
     at = 0
     while at < len(data) and data[at]:
         space = data.find(b" ", at, at + 20)
-        digits = data[at:space] if space > 0 else b""
+        digits = data[at:space] if space > at else b""
         length = int(digits) if digits.isdigit() else 0
-        record = data[space + 1 : at + length]
+        record = data[space + 1 : at + length] if length else b""
         key, equals, value = record[:-1].partition(b"=")
         if not record.endswith(b"\n") or not equals or at + length > len(data):
             raise corrupt("a PAX header that cannot be read", offset)
-        records[key.decode("utf-8", "surrogateescape")] = value.decode("utf-8", "surrogateescape")
+        name = key.decode("utf-8", "surrogateescape")
+        if name in PAX_KEYS:
+            records[name] = value.decode("utf-8", "surrogateescape")
+        elif name.startswith(SPARSE):
+            records[SPARSE] = ""
         at += length
     return records

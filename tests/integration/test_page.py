@@ -112,6 +112,26 @@ def test_the_stages_move_while_the_person_watches(api: ApiServer, browser: Brows
     assert "Copy rows" in browser.find("#live").get_attribute("textContent")
 
 
+def test_the_skip_link_leads_to_the_content_and_the_run_goes_on_being_watched(api: ApiServer, browser: Browser) -> None:
+    put(api, copying(100_000))
+    signed_in(browser, api, f"runs/{ID}")
+    browser.reads("100,000 of 1,000,000 rows")
+    skip = browser.find(".skip")
+    skip.send_keys(Keys.ENTER)
+    assert browser.driver.switch_to.active_element.get_attribute("id") == "main"
+    put(api, copying(600_000))
+    browser.reads("600,000 of 1,000,000 rows")
+
+
+def test_the_menu_says_where_one_is(api: ApiServer, browser: Browser) -> None:
+    signed_in(browser, api, "rehearsals")
+    browser.until(lambda: browser.text("nav [aria-current=page]") == "Rehearsals" or None)
+    browser.go("")
+    browser.until(lambda: browser.text("nav [aria-current=page]") == "Migrations" or None)
+    browser.go(f"runs/{ID}")
+    browser.until(lambda: browser.driver.find_elements("css selector", "nav [aria-current]") == [] or None)
+
+
 def test_tables_are_shown_as_soon_as_they_are_planned(api: ApiServer, browser: Browser) -> None:
     put(api, copying(1).model_copy(update={"target_written_at": None}))
     tables = [
