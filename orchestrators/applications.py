@@ -9,7 +9,7 @@ from orchestrators.calling import Payload, StageRefused, Steps, call
 from orchestrators.gates import asked
 from orchestrators.outcome import Outcome
 from orchestrators.sourceapp import runs_again
-from orchestrators.stages import Book, StageFailed, stage
+from orchestrators.stages import Book, StageFailed, aside, stage
 from shared.contracts import Run
 from shared.errors import Finding
 
@@ -22,7 +22,7 @@ def app_stopped(book: Book, run: Run) -> Steps:
     """Stop the target app and wait until it is; where people do it, ask them to and wait for their word."""
     if not run.request.stop_target_app:
         return
-    if (yield from _commanded(book, run, "look"))["manual"]:
+    if (yield from aside("app-stop", _commanded(book, run, "look")))["manual"]:
         yield from asked(book, "app-stop", "stop-app", _deadline(book, run))
     else:
         yield from stage(book, "app-stop", _until(book, run, "stop", "stopped"))
@@ -40,7 +40,7 @@ def app_started(book: Book, run: Run, outcome: Outcome) -> Steps:
         book.skip("app-start", "the source app was started again")
         outcome.findings.append(_source_is_live())
         return False
-    manual = (yield from _commanded(book, run, "look"))["manual"]
+    manual = (yield from aside("app-start", _commanded(book, run, "look")))["manual"]
     if wanted == "ask" or manual:
         try:
             yield from asked(book, "start-gate", "start-app", _deadline(book, run))

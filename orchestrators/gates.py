@@ -4,14 +4,15 @@ At all of these nothing has been written to the target, so every way out of them
 the gates of the app (`applications.py`) use the same way of asking.
 """
 
+import contextlib
 from datetime import datetime, timedelta
 from typing import Any
 
 from durabletask import task
 
-from orchestrators.calling import Payload, Steps, call, race
+from orchestrators.calling import Payload, StageRefused, Steps, call, race
 from orchestrators.outcome import Outcome
-from orchestrators.stages import Book, StageFailed
+from orchestrators.stages import Book, StageFailed, aside
 from shared.contracts import Gate, Run
 from shared.errors import Finding
 from shared.request import Decision
@@ -41,7 +42,7 @@ def in_time(book: Book, run: Run, outcome: Outcome) -> Steps:
         return
     stages = [one.model_dump(mode="json") for one in book.progress.stages]
     payload = {"run": run.model_dump(mode="json"), "stages": stages, "now": book.now().isoformat()}
-    answer = yield from call(book.ctx, "forecast_end", payload)
+    answer = yield from aside("late", call(book.ctx, "forecast_end", payload))
     if not answer.get("late_seconds"):
         return
     finding = _late(answer, window.end, "error" if window.when_late == "stop" else "warning")
@@ -51,7 +52,13 @@ def in_time(book: Book, run: Run, outcome: Outcome) -> Steps:
         by = yield from asked(book, "late", "late", max(window.end, book.now() + LEAST_TIME))
         finding = finding.model_copy(update={"chosen": f"go on, decided by {by}"})
     outcome.answered("late", {"findings": [finding.model_dump(mode="json")]})
-    yield from call(book.ctx, "record_findings", outcome.recorded())
+    yield from recorded(book, outcome)
+
+
+def recorded(book: Book, outcome: Outcome) -> Steps:
+    """Keep the findings so far where the API reads them; the report has them whether that succeeds or not."""
+    with contextlib.suppress(StageRefused, task.TaskFailedError):
+        yield from call(book.ctx, "record_findings", outcome.recorded())
 
 
 def approval(book: Book, run: Run) -> Steps:

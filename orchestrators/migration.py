@@ -6,7 +6,6 @@ written: everything that can be known beforehand is known by then. A failure any
 what is known.
 """
 
-import contextlib
 from typing import Any
 
 from durabletask import task
@@ -14,10 +13,10 @@ from durabletask import task
 from orchestrators import sourceapp
 from orchestrators.applications import app_started, app_stopped, smoke_tested
 from orchestrators.calling import Payload, StageRefused, Steps, call
-from orchestrators.gates import approval, in_time, snapshot_due, window_opens
+from orchestrators.gates import approval, in_time, recorded, snapshot_due, window_opens
 from orchestrators.modes import mode_of
 from orchestrators.outcome import Outcome
-from orchestrators.stages import Book, StageFailed, child_stage, stage
+from orchestrators.stages import Book, StageFailed, child_stage, failure_of, stage
 from shared.contracts import Run
 from shared.errors import Finding
 
@@ -41,6 +40,8 @@ def migrate(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
             yield from _prove(book, run, outcome)
     except StageFailed as failed:
         outcome.failed(failed)
+    except (StageRefused, task.TaskFailedError) as error:  # a call that is in no stage; the clean-up must not miss it
+        outcome.failed(failure_of("migration", error))
     yield from _close(book, run, outcome)
     return outcome.summary(book).model_dump(mode="json")
 
@@ -83,18 +84,12 @@ def _checked(book: Book, outcome: Outcome, name: str, steps: Steps) -> Steps:
     outcome.answered(name, answer)
     findings = [Finding.model_validate(one) for one in answer.get("findings", [])]
     if findings:
-        yield from _recorded(book, outcome)
+        yield from recorded(book, outcome)
     errors = [one for one in findings if one.severity == "error" and one.chosen is None]
     if errors:
         book.fail(name, errors[0].code)
         raise StageFailed(name, errors[0], listed=True)
     return answer
-
-
-def _recorded(book: Book, outcome: Outcome) -> Steps:
-    """Keep the findings so far where the API reads them; the report has them whether that succeeds or not."""
-    with contextlib.suppress(StageRefused, task.TaskFailedError):
-        yield from call(book.ctx, "record_findings", outcome.recorded())
 
 
 def _move(book: Book, run: Run, outcome: Outcome) -> Steps:
@@ -121,7 +116,7 @@ def _move(book: Book, run: Run, outcome: Outcome) -> Steps:
             continue
         book.splice(opened[name], answer)
         failures.extend(outcome.side_ended(name, answer))
-    yield from _recorded(book, outcome)
+    yield from recorded(book, outcome)
     if failures:
         raise failures[0]
 

@@ -153,18 +153,27 @@ def child_stage(book: Book, name: str, orchestrator: str, payload: Payload) -> S
     return (yield from _watched(book, opened, call_sub(book.ctx, orchestrator, payload, opened.instance or "")))
 
 
+def aside(name: str, steps: Steps) -> Steps:
+    """Do steps that are no stage of their own; a refusal or a failure is raised as `StageFailed` of that name."""
+    try:
+        return (yield from steps)
+    except (StageRefused, task.TaskFailedError) as error:
+        raise failure_of(name, error) from None
+
+
 def _watched(book: Book, opened: StageState, steps: Steps) -> Steps:
     try:
-        result = yield from steps
-    except StageRefused as refused:
-        book.close(opened, "failed", note=refused.finding.code)
-        raise StageFailed(opened.name, refused.finding) from None
-    except task.TaskFailedError as failed:
-        finding = finding_of(opened.name, failed)
-        book.close(opened, "failed", note=finding.code)
-        raise StageFailed(opened.name, finding) from None
+        result = yield from aside(opened.name, steps)
+    except StageFailed as failed:
+        book.close(opened, "failed", note=failed.finding.code)
+        raise
     book.close(opened, "done", result)
     return result
+
+
+def failure_of(name: str, error: StageRefused | task.TaskFailedError) -> StageFailed:
+    """Return what ends a run when an activity refuses, or fails for good, in the stage of that name."""
+    return StageFailed(name, error.finding if isinstance(error, StageRefused) else finding_of(name, error))
 
 
 def finding_of(stage_name: str, failed: task.TaskFailedError) -> Finding:

@@ -4,6 +4,7 @@ The history lies in the reports container, one small blob a rehearsal: `rehearsa
 """
 
 import functools
+import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -16,6 +17,8 @@ from shared.reporting.model import Report
 from shared.reporting.wording import duration, plural, stage_words
 from shared.request import Mask, MigrationRequest
 from shared.settings import settings
+
+log = logging.getLogger("mxferry.rehearsal")
 
 KEPT = 10
 """Rehearsals of a target that are looked at; older ones stay in the container."""
@@ -149,10 +152,21 @@ def _earlier(report: Report) -> list[Rehearsal]:
 
 
 def history(target: str, limit: int = KEPT) -> list[Rehearsal]:
-    """Return the rehearsals of a target, newest first."""
+    """Return the rehearsals of a target, newest first; one that another version wrote and this cannot read is left out."""
     names = sorted(runs.names(f"rehearsals/{target}/"), reverse=True)[:limit]
-    stored = [runs.read(name) for name in names]
-    return [Rehearsal.model_validate_json(one) for one in stored if one is not None]
+    found = (_read(name) for name in names)
+    return [one for one in found if one is not None]
+
+
+def _read(name: str) -> Rehearsal | None:
+    stored = runs.read(name)
+    if stored is None:
+        return None
+    try:
+        return Rehearsal.model_validate_json(stored)
+    except ValidationError as error:
+        log.warning("%s is no rehearsal that this version can read: %s", name, error.errors(include_input=False, include_url=False))
+        return None
 
 
 def latest(verdict: Verdict = "verified") -> Rehearsal | None:

@@ -103,6 +103,15 @@ def test_only_rehearsals_are_remembered_and_twice_is_once(api_settings: None) ->
     assert [one.verdict for one in rehearsals.history("rehearsal")] == ["verified"]
 
 
+def test_a_record_that_this_version_cannot_read_is_left_out_of_the_history(api_settings: None) -> None:
+    kept = rehearsal(days=1)
+    rehearsals.remember(kept)
+    for name, body in (("20240101t000000-0000aa", b'{"id": "of another version"}'), ("20990101t000000-0000aa", b"{")):
+        runs.write(f"rehearsals/rehearsal/{name}.json", body, "application/json")
+    assert [one.id for one in rehearsals.history("rehearsal")] == [kept.id]
+    assert rehearsals.latest() is not None
+
+
 def test_ready_means_verified_smoke_tested_and_nothing_worse(api: ApiServer) -> None:
     rehearsals.remember(rehearsal(3))
     rehearsals.remember(rehearsal(1))

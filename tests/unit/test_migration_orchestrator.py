@@ -7,10 +7,12 @@ their own. The back end is durabletask's test double of an engine.
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from durabletask import task
 from durabletask.client import TaskHubGrpcClient
 from durabletask.testing import create_test_backend
 from durabletask.worker import TaskHubGrpcWorker
 
+from orchestrators import calling
 from orchestrators.calling import answering
 from orchestrators.migration import migrate
 from orchestrators.sides import migrate_database, migrate_files
@@ -536,6 +538,47 @@ def test_stock_is_taken_only_of_a_target_that_was_written_and_not_verified(hub, 
     started(hub)
     assert ended(hub)["verdict"] == "refused"
     assert "take_stock" not in doubles.calls
+
+
+ONCE = task.RetryPolicy(first_retry_interval=timedelta(milliseconds=1), max_number_of_attempts=1)
+
+
+@pytest.mark.parametrize("activity", ["command_app", "forecast_end"])
+@pytest.mark.parametrize("trouble", [{"refused": finding("APP_REFUSED")}, RuntimeError("[APP_REFUSED] x: no answer.")])
+def test_trouble_between_the_stages_ends_in_report_and_clean_up_too(hub, doubles, monkeypatch, activity, trouble):
+    monkeypatch.setattr(calling, "RETRY", ONCE)
+    doubles.answers[activity] = trouble
+    started(hub, source=in_the_cloud(), stop_target_app=True, window=_window("warn"))
+    summary = ended(hub)
+    assert summary["verdict"] == "refused"
+    assert "[APP_REFUSED] x: " in summary["reason"]
+    assert "start_source" in doubles.calls, "the users get their source app back"
+    assert doubles.calls[-4:] == ["write_report", "clean_up", "close_environment", "write_report"]
+    assert [one["code"] for one in doubles.reports[-1]["findings"]] == ["APP_REFUSED"]
+
+
+def test_an_app_that_cannot_be_looked_at_before_its_start_ends_in_report_and_clean_up(hub, doubles):
+    doubles.answers["command_app"] = {"refused": finding("APP_REFUSED")}
+    started(hub, source=in_the_cloud(), start_target_app="yes")
+    summary = ended(hub)
+    assert (summary["verdict"], summary["reason"][:24]) == ("failed", "app-start: [APP_REFUSED]")
+    assert "start_source" in doubles.calls
+    assert doubles.calls[-1] == "write_report"
+
+
+def test_an_abort_that_lands_between_two_stages_ends_aborted(hub, doubles):
+    doubles.answers["forecast_end"] = {"refused": finding("ABORTED")}
+    started(hub, window=_window("warn"))
+    assert ended(hub)["verdict"] == "aborted"
+    assert not {"create_schema", "copy_files"} & set(doubles.calls)
+    assert doubles.calls[-4:] == ["write_report", "clean_up", "close_environment", "write_report"]
+
+
+def test_findings_that_cannot_be_recorded_stop_nothing(hub, doubles):
+    doubles.answers["forecast_end"] = LATE
+    doubles.answers["record_findings"] = {"refused": finding("BLOB")}
+    started(hub, window=_window("warn"))
+    assert ended(hub)["verdict"] == "verified"
 
 
 def test_a_stage_that_crashes_is_reported_with_its_code(hub, doubles):
