@@ -165,7 +165,11 @@ def _read(name: str) -> Rehearsal | None:
     try:
         return Rehearsal.model_validate_json(stored)
     except ValidationError as error:
-        log.warning("%s is no rehearsal that this version can read: %s", name, error.errors(include_input=False, include_url=False))
+        log.warning(
+            "%s is no rehearsal that this version can read: %s",
+            name,
+            error.errors(include_input=False, include_url=False),
+        )
         return None
 
 
