@@ -14,6 +14,7 @@ DROP ?=
 TARGET ?=
 ONLY ?=
 WORKERS ?= 2
+COMPILE = $(PYTHON) -m uv pip compile -q --system-certs --python-version "$$(cat .python-version)" --custom-compile-command 'make lock'
 # A password may hold a dollar sign: the text as given, never expanded, and passed on by environment, not by argument.
 override SQL := $(value SQL)
 export SQL
@@ -39,7 +40,7 @@ down: ## Stop the parts that `make up` started.
 	@$(PYTHON) -m local.up --down
 
 test: check test-setup ## Lint, types, unit, integration and end-to-end tests: what CI runs.
-	@$(PYTHON) -m pytest -q -n $(WORKERS) --dist loadfile
+	@$(PYTHON) -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-setup:
 	@sh local/setup.sh --with-tests
@@ -64,8 +65,9 @@ docs: setup ## Write the generated pages: docs/settings.md, docs/licences.md.
 bench: setup ## Measure, print a table, write .local/bench.json; ONLY=name for one.
 	@$(PYTHON) -m bench $(if $(ONLY),--only '$(ONLY)')
 
-lock: setup ## Compile the locks anew from requirements-dev.in and package.json.
-	@$(PYTHON) -m uv pip compile -q --system-certs requirements-dev.in -o requirements-dev.txt --no-emit-index-url --python-version "$$(cat .python-version)"
+lock: setup ## Compile the locks from requirements.in, requirements-dev.in and package.json; versions stay unless told otherwise.
+	@$(COMPILE) requirements.in -o requirements.txt --no-annotate --python-platform x86_64-manylinux_2_28 --only-binary :all:
+	@$(COMPILE) requirements-dev.in -o requirements-dev.txt
 	@npm install --package-lock-only --silent
 
 clean: ## Stop the parts and delete all local data, caches and reports (not .venv and node_modules).

@@ -4,14 +4,12 @@ import importlib.metadata
 import re
 from pathlib import Path
 
-from packaging.requirements import Requirement
-
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "licences.md"
 HEAD = """# Licences of what the app installs
 
-Made from the installed packages by `make docs`; do not edit. These are the packages of `requirements.txt` and all that
-they need. mxferry itself is under the MIT licence (`LICENSE`).
+Made from the installed packages by `make docs`; do not edit. These are the packages of `requirements.txt`.
+mxferry itself is under the MIT licence (`LICENSE`).
 
 | Package | Version | Licence |
 | --- | --- | --- |
@@ -31,20 +29,9 @@ carries Microsoft's ODBC driver 18 under Microsoft's licence terms, which come w
 
 
 def closure() -> list[importlib.metadata.Distribution]:
-    """The distributions of requirements.txt with all that they need, by name."""
+    """The distributions of requirements.txt, which names all, in its order: by name."""
     lines = (ROOT / "requirements.txt").read_text().splitlines()
-    waiting = [Requirement(line) for line in lines if line and not line.startswith("#")]
-    found: dict[str, importlib.metadata.Distribution] = {}
-    done: set[tuple[str, frozenset[str]]] = set()
-    while waiting:
-        requirement = waiting.pop()
-        name = _canonical(requirement.name)
-        if (name, frozenset(requirement.extras)) in done:
-            continue
-        done.add((name, frozenset(requirement.extras)))
-        found[name] = importlib.metadata.distribution(name)
-        waiting.extend(_needed(found[name], requirement.extras))
-    return [found[name] for name in sorted(found)]
+    return [importlib.metadata.distribution(line.partition("==")[0]) for line in lines if not line.startswith("#")]
 
 
 def licence(distribution: importlib.metadata.Distribution) -> str:
@@ -65,20 +52,6 @@ def page() -> str:
     """The page as Markdown."""
     rows = [f"| {one.name} | {one.version} | {licence(one)} |\n" for one in closure()]
     return HEAD + "".join(rows) + NOTES
-
-
-def _needed(distribution: importlib.metadata.Distribution, extras: set[str]) -> list[Requirement]:
-    found = []
-    for text in distribution.requires or []:
-        requirement = Requirement(text)
-        marker = requirement.marker
-        if marker is None or any(marker.evaluate({"extra": extra}) for extra in {"", *extras}):
-            found.append(requirement)
-    return found
-
-
-def _canonical(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 if __name__ == "__main__":

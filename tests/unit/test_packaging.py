@@ -52,7 +52,8 @@ def test_what_is_published_imports_nothing_that_is_not() -> None:
             assert not re.search(r"^\s*(from|import) (local|tests|bench)\b", source, re.MULTILINE), name
 
 
-def test_requirements_resolve_to_wheels_for_azures_python() -> None:
+def test_every_package_that_azure_installs_is_pinned_and_is_the_one_the_tests_run_on() -> None:
+    """Nothing is left to be resolved at a build, and what is named is there as a wheel for Azure's Python."""
     python = (ROOT / ".python-version").read_text().strip()
     done = subprocess.run(
         [
@@ -62,12 +63,13 @@ def test_requirements_resolve_to_wheels_for_azures_python() -> None:
         cwd=ROOT, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    resolved, named, locked = (
-        pins(text) for text in (done.stdout, *((ROOT / name).read_text() for name in ("requirements.txt", LOCK)))
+    resolved, pinned, named, locked = (
+        pins(text)
+        for text in (done.stdout, *((ROOT / name).read_text() for name in ("requirements.txt", "requirements.in", LOCK)))
     )
-    # The tests run on what the lock says; Azure installs what requirements.txt resolves to. What we name is the same.
-    assert {name: resolved[name] for name in named} == named
-    assert {name: locked[name] for name in named} == named
+    assert resolved == pinned, "run `make lock`"
+    assert {name: pinned[name] for name in named} == named
+    assert {name: locked[name] for name in pinned} == pinned
 
 
 def pins(text: str) -> dict[str, str]:
@@ -77,8 +79,9 @@ def pins(text: str) -> dict[str, str]:
 
 
 def test_every_requirement_is_exact() -> None:
-    lines = [line for line in (ROOT / "requirements.txt").read_text().splitlines() if line and not line.startswith("#")]
-    assert [line for line in lines if not re.fullmatch(r"[\w.-]+(\[\w+\])?==[\w.]+", line)] == []
+    for name in ("requirements.in", "requirements.txt"):
+        lines = [line for line in (ROOT / name).read_text().splitlines() if line and not line.startswith("#")]
+        assert [line for line in lines if not re.fullmatch(r"[\w.-]+(\[\w+\])?==[\w.]+", line)] == [], name
 
 
 def test_the_app_with_its_dependencies_unpacks_to_less_than_300_megabytes() -> None:
