@@ -65,7 +65,10 @@ def test_every_package_that_azure_installs_is_pinned_and_is_the_one_the_tests_ru
     assert done.returncode == 0, done.stderr
     resolved, pinned, named, locked = (
         pins(text)
-        for text in (done.stdout, *((ROOT / name).read_text() for name in ("requirements.txt", "requirements.in", LOCK)))
+        for text in (
+            done.stdout,
+            *((ROOT / name).read_text() for name in ("requirements.txt", "requirements.in", LOCK)),
+        )
     )
     assert resolved == pinned, "run `make lock`"
     assert {name: pinned[name] for name in named} == named
