@@ -31,9 +31,9 @@ async function show(focus) {
   left = new AbortController();
   const signal = left.signal;
   const path = location.hash.replace(/^#\/?/, "");
-  if (path === "main") return;
   trouble(null);
   document.getElementById("sign-out").hidden = !key.get();
+  for (const link of document.querySelectorAll(".top nav a")) mark(link, link.hash.replace(/^#\/?/, "") === path);
   const [pattern, view] = VIEWS.find(([one]) => one.test(path)) ?? VIEWS[0];
   const place = h("div", {});
   main.replaceChildren(place);
@@ -45,6 +45,11 @@ async function show(focus) {
     if (error instanceof Problem && (error.status === 401 || error.status === 403)) place.replaceChildren(signIn());
     else place.replaceChildren(failure(error));
   }
+}
+
+function mark(link, here) {
+  if (here) link.setAttribute("aria-current", "page");
+  else link.removeAttribute("aria-current");
 }
 
 function failure(error) {
@@ -73,6 +78,8 @@ async function offerEntra(form) {
   if (session.entra) form.prepend(h("p", {}, h("a", { class: "button", href: "/.auth/login/aad?post_login_redirect_uri=/api/ui" }, "Sign in with Microsoft Entra first")));
 }
 
+// Views are chosen by the hash, so that the skip link must not change it: that would leave the view.
+document.querySelector(".skip").addEventListener("click", (event) => { event.preventDefault(); main.focus(); });
 document.getElementById("sign-out").addEventListener("click", () => { key.forget(); location.hash = "#/"; show(true); });
 document.getElementById("zone").textContent = zone() === "UTC" ? "All times are UTC." : `Times on this page are those of ${zone()}; reports and runbooks say UTC.`;
 window.addEventListener("hashchange", () => show(true));
