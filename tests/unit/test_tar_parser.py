@@ -128,6 +128,36 @@ def test_a_pax_sparse_member_is_told_as_sparse() -> None:
     assert [member.kind for member in members_of(target.getvalue())] == ["sparse"]
 
 
+def header_data(kind: bytes, data: bytes) -> bytes:
+    """A header that is about the next member, or with kind `g` about all that follow."""
+    header = tarfile.TarInfo("pax")
+    header.type, header.size = kind, len(data)
+    return header.tobuf(tarfile.USTAR_FORMAT) + data + bytes(-len(data) % 512)
+
+
+@pytest.mark.timeout(30)  # it once did not end
+@pytest.mark.parametrize(
+    "rest", [b"x" * 40, b" x=y\n", b"0 x=y\n", b"-6 x=y\n", b"5 x=y\n", b"99 x=y\n", b"9" * 30 + b" x=y\n"]
+)
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE])
+def test_a_pax_record_without_a_true_length_is_refused(kind: bytes, rest: bytes) -> None:
+    assert "a PAX header that cannot be read" in refused(header_data(kind, b"11 path=ab\n" + rest) + archive())
+
+
+def test_global_pax_headers_however_many_leave_nothing_in_the_state_but_what_a_member_needs() -> None:
+    indexer = TarIndexer(lambda _: None)
+    for number in range(200):
+        records = b"".join(b"%d KEY.%08d=%s\n" % (1019, number * 100 + key, b"v" * 1000) for key in range(100))
+        indexer.feed(header_data(tarfile.XGLTYPE, records))
+    assert len(json.dumps(indexer.state())) < 1000
+
+
+def test_a_global_pax_header_gives_its_values_to_the_members_that_follow() -> None:
+    first = header_data(tarfile.XGLTYPE, b"16 path=for/all\n22 GNU.sparse.major=1\n")
+    one = members_of(first + archive(names=["one"]))[0]
+    assert (one.name, one.kind) == ("for/all", "sparse")
+
+
 def test_an_archive_cut_anywhere_is_refused() -> None:
     raw = archive()
     end = len(raw.rstrip(b"\0")) + 512

@@ -1,0 +1,49 @@
+"""The table of contents of a dump that nobody's pg_dump has written."""
+
+import io
+import struct
+
+import pytest
+
+from shared.errors import Refusal
+from shared.snapshot.dump import read_dump
+
+
+def integer(value: int) -> bytes:
+    return struct.pack("<BI", value < 0, abs(value))
+
+
+def text(value: str | None) -> bytes:
+    return integer(-1) if value is None else integer(len(value.encode())) + value.encode()
+
+
+def head(entries: int) -> bytes:
+    """The header of a format 1.14 dump, up to the number of its entries."""
+    version = b"PGDMP" + bytes((1, 14, 0, 4, 8, 1)) + integer(0)
+    return version + integer(0) * 7 + text("app") + text("15.8") * 2 + integer(entries)
+
+
+def entry(number: int, *dependencies: str) -> bytes:
+    names = text("0") * 2 + text("customer") + text("TABLE") + integer(2) + text("CREATE TABLE") + text("DROP TABLE")
+    rest = text("") + text("public") + text("") + text("heap") + text("me") + text("false")
+    return (
+        integer(number)
+        + integer(0)
+        + names
+        + rest
+        + b"".join(map(text, dependencies))
+        + text(None)
+        + bytes((3,))
+        + bytes(8)
+    )
+
+
+def test_the_contents_are_read() -> None:
+    [one] = read_dump(io.BytesIO(head(1) + entry(7, "3", "2147483647"))).entries
+    assert (one.id, one.label, one.dependencies) == (7, "TABLE public.customer", (3, 2147483647))
+
+
+@pytest.mark.parametrize("dependency", ["", "x", "-1", "\u00b2", "9" * 5000])
+def test_a_dependency_that_is_no_number_of_an_entry_is_refused(dependency: str) -> None:
+    with pytest.raises(Refusal, match=r"DUMP_UNREADABLE.*a dependency"):
+        read_dump(io.BytesIO(head(1) + entry(7, dependency)))
