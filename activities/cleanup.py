@@ -9,6 +9,7 @@ from shared import events, runs
 from shared.blobs import cleanup, clients, emptying
 from shared.contracts import Findings, RunWork
 from shared.errors import Finding, MxferryError
+from shared.installation import installation
 from shared.postgres import targetschema, temporary
 from shared.postgres.connection import database_name
 from shared.settings import settings
@@ -85,7 +86,7 @@ def _staging(work: RecordWork) -> list[str]:
 def _database(work: RecordWork) -> list[str]:
     if work.run.request.options.target_mode == "postgres":
         return []  # the temporary server was not used, and may be asleep
-    return temporary.drop(settings().postgres, database_name(work.run.id))
+    return temporary.drop(settings().postgres, database_name(work.run.id), installation())
 
 
 def _target(work: RecordWork) -> list[str]:

@@ -9,6 +9,7 @@ from shared.blobs import documents
 from shared.blobs.clients import staging
 from shared.contracts import RestoredWork, RestoreRef, SnapshotWork
 from shared.errors import Refusal
+from shared.installation import installation
 from shared.postgres import postdata
 from shared.postgres.connection import connect, database_name
 from shared.postgres.loading import load_table
@@ -70,7 +71,7 @@ def locate_tables(work: SnapshotWork) -> Located:
 def prepare_database(work: SnapshotWork) -> Prepared:
     """Make the temporary database with the dump's tables and sequences, empty, and plan their loading."""
     dump = open_dump(work.snapshot.dump)
-    prepare(settings().postgres, database_name(work.run.id), dump)
+    prepare(settings().postgres, database_name(work.run.id), dump, installation())
     contents = documents.read(places.staged(work.run.id, places.LOCATED), Contents)
     if contents is None or not contents.located:
         raise Refusal("RESTORE_UNPREPARED", work.run.id, "expected the places of all tables, found some unknown.")

@@ -12,6 +12,7 @@ from shared.azure.arm import ResourceManager
 from shared.blobs import cleanup, clients
 from shared.contracts import RUN_ID
 from shared.errors import MxferryError, Refusal
+from shared.installation import installation
 from shared.postgres import readers, temporary
 from shared.postgres.connection import connect, database_name
 from shared.settings import settings
@@ -45,7 +46,7 @@ def delete(run_id: str) -> list[str]:
     staging: Callable[[], list[str]] = lambda: cleanup.delete_staging(run_id)  # noqa: E731 - one of the steps
     database: tuple[Callable[[], list[str]], ...] = (
         lambda: readers.drop_reader(settings().postgres, database_name(run_id)),
-        lambda: temporary.drop(settings().postgres, database_name(run_id)),
+        lambda: temporary.drop(settings().postgres, database_name(run_id), installation()),
     )
     for step in (staging, *(() if _asleep() else database)):
         try:

@@ -13,6 +13,7 @@ from psycopg import sql
 
 from shared.errors import Refusal, TransientError
 from shared.postgres.connection import connect
+from shared.postgres.ownership import claim, refuse_others
 from shared.settings import Postgres
 from shared.snapshot.dump import Dump, Entry
 from shared.snapshot.restoring import PRE_DATA, post_data_of
@@ -34,18 +35,20 @@ OUR_TABLES = """
 """
 
 
-def prepare(server: Postgres, database: str, dump: Dump) -> None:
+def prepare(server: Postgres, database: str, dump: Dump, owner: str) -> None:
     """Make the database with the dump's tables, empty; do nothing where that has been done before.
 
-    Whatever a dead delivery left is dropped first. Raises `Refusal` TEMP_SERVER_OLDER, TEMP_SERVER_RIGHTS or
-    DUMP_ENTRY_FAILED, and `TransientError` when another delivery is at it for longer than two minutes.
+    `owner` is the id of our installation, which the database bears from then on. Whatever a dead delivery left is
+    dropped first. Raises `Refusal` TEMP_SERVER_OLDER, TEMP_SERVER_RIGHTS, NOT_OURS or DUMP_ENTRY_FAILED, and `TransientError` when another delivery is at it for longer than two minutes.
     """
     with connect(server, autocommit=True, application_name="mxferry restore") as maintenance:
         _refuse_older(maintenance, dump)
         _lock(maintenance, database)
         if _prepared(server, maintenance, database):
             return
+        refuse_others(maintenance, database, owner)
         _create(maintenance, database)
+        claim(maintenance, database, owner)
         with connect(server, database, application_name="mxferry restore") as connection:
             make_tables(connection, dump)
             connection.commit()
@@ -74,16 +77,18 @@ def make_tables(connection: psycopg.Connection[Any], dump: Dump) -> None:
     connection.execute("INSERT INTO mxferry.prepared DEFAULT VALUES")
 
 
-def drop(server: Postgres, database: str) -> list[str]:
-    """Drop the temporary database, sessions included; return what was done, as sentences.
+def drop(server: Postgres, database: str, owner: str) -> list[str]:
+    """Drop the temporary database, sessions included; return what was done, as sentences. May be done twice at once.
 
-    Raises `Refusal` NOT_OURS for a name that is no run's, and what `connect` raises.
+    Raises `Refusal` NOT_OURS for a name that is no run's and for a database that another installation than `owner` made,
+    and what `connect` raises.
     """
     if not database.startswith("run_"):
         raise Refusal("NOT_OURS", database, "expected the name of a run's temporary database (run_…), found another.")
     with connect(server, autocommit=True, application_name="mxferry clean-up") as maintenance:
         if not _exists(maintenance, database):
             return []
+        refuse_others(maintenance, database, owner)
         try:
             maintenance.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(database)))
         except psycopg.Error as error:

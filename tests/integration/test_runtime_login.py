@@ -50,7 +50,7 @@ def database(postgres_server: PostgresServer, app_login: Postgres) -> Iterator[s
     )
     name = made_database(as_app)
     yield name
-    temporary.drop(app_login, name)
+    temporary.drop(app_login, name, "tests")
     readers.drop_reader(app_login, name)
 
 
@@ -88,7 +88,7 @@ def test_the_login_reads_its_database_and_nothing_else(
         session(app_login, login, other),
     ):
         pass
-    temporary.drop(app_login_of(postgres_server), other)
+    temporary.drop(app_login_of(postgres_server), other, "tests")
     assert readers.drop_reader(app_login_of(postgres_server), other) == [
         f"Dropped the login {made_there.user} of the temporary PostgreSQL."
     ]
@@ -130,7 +130,7 @@ def test_database_and_login_are_dropped_while_the_runtime_is_still_connected(
     with session(app_login, login, database) as connection:
         connection.execute("SELECT 1")
         assert readers.readers(app_login).count(database) == 1
-        assert temporary.drop(app_login, database) == [f"Dropped the temporary database {database}."]
+        assert temporary.drop(app_login, database, "tests") == [f"Dropped the temporary database {database}."]
         assert readers.drop_reader(app_login, database) == [
             f"Dropped the login {login.user} of the temporary PostgreSQL."
         ]

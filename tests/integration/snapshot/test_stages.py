@@ -22,6 +22,8 @@ from orchestrators.files import copy_files, verify_files
 from orchestrators.restore import restore_database
 from orchestrators.snapshot import take_snapshot
 from shared.blobs.cleanup import delete_staging
+from shared.installation import installation
+from shared.postgres import ownership
 from shared.postgres.temporary import drop, row_counts
 from shared.settings import settings
 from shared.snapshot.digest import PIECE
@@ -290,10 +292,13 @@ def test_clean_up_leaves_nothing_and_may_be_repeated(
     assert delete_staging(stand.run.id)[0].startswith("Deleted ")
     assert list(stand.staging.list_blobs(include=["uncommittedblobs"])) == []
     assert delete_staging(stand.run.id) == []
-    assert drop(settings().postgres, restored["database"]) == [
+    ours = installation()
+    with psycopg.connect(postgres_server.dsn()) as connection:
+        assert ownership.owners(connection)[restored["database"]] == ours
+    assert drop(settings().postgres, restored["database"], ours) == [
         f"Dropped the temporary database {restored['database']}."
     ]
-    assert drop(settings().postgres, restored["database"]) == []
+    assert drop(settings().postgres, restored["database"], ours) == []
     with psycopg.connect(postgres_server.dsn()) as connection:
         found = connection.execute("SELECT FROM pg_database WHERE datname = %s", (restored["database"],)).rowcount
     assert found == 0
