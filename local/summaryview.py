@@ -50,10 +50,13 @@ def _rate(stage: StageReport) -> str:
 
 def _everything(report: Report) -> str:
     target = sum(table.rows_target or 0 for table in report.tables)
-    return (
-        f"{count(len(report.tables))} tables, {count(report.rows)} rows read, {count(target)} found on the target; "
-        f"{count(report.files.copied)} of {count(report.files.expected)} files, {size(report.files.bytes)}"
-    )
+    rows = f"{count(len(report.tables))} tables, {count(report.rows)} rows read, {count(target)} found on the target"
+    files = f"{count(report.files.copied)} of {count(report.files.expected)} files, {size(report.files.bytes)}"
+    if report.rows_not_counted:
+        rows = f"rows not counted: {report.rows_not_counted}"
+    if report.files.not_counted:
+        files = f"files not counted: {report.files.not_counted}"
+    return f"{rows}; {files}"
 
 
 def _print_findings(console: Console, findings: list[Finding]) -> None:

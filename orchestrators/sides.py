@@ -1,4 +1,7 @@
-"""The two sides of a migration that run side by side once the target may be written: database and files."""
+"""The two sides of a migration that run side by side once the target may be written: database and files.
+
+A side always answers what its stages answered, also when a later one failed: the report says what was moved.
+"""
 
 from durabletask import task
 
@@ -18,7 +21,7 @@ def migrate_database(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
         for step in mode_of(run).after:
             answers[step.stage] = yield from step.steps(book, run, handed)
     except StageFailed as failed:
-        return _ended(book, failed)
+        return _ended(book, failed) | answers
     return _ended(book) | answers
 
 
@@ -26,14 +29,15 @@ def migrate_files(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
     """(empty) → files → files-verify. Input: `SnapshotWork`; output: the answers by stage name."""
     run = _run(payload)
     book = Book(ctx, f"{run.id}:files")
+    answers: Payload = {}
     try:
         if run.request.target_not_empty == "drop":
             yield from stage(book, "empty", _emptied(ctx, {"run": payload["run"]}))
-        copied = yield from child_stage(book, "files", "copy_files", payload)
-        verified = yield from child_stage(book, "files-verify", "verify_files", payload)
+        for name, does in (("files", "copy_files"), ("files-verify", "verify_files")):
+            answers[name] = yield from child_stage(book, name, does, payload)
     except StageFailed as failed:
-        return _ended(book, failed)
-    return _ended(book) | {"files": copied, "files-verify": verified}
+        return _ended(book, failed) | answers
+    return _ended(book) | answers
 
 
 def _emptied(ctx: task.OrchestrationContext, work: Payload) -> Steps:

@@ -42,9 +42,9 @@ function bar(one) {
 function numbers(report) {
   const figure = (words, value, more) => h("div", {}, h("dt", {}, words), h("dd", {}, value), h("dd", {}, more));
   return h("dl", { class: "figures" },
-    figure("Rows copied", count(report.rows), `${count(report.tables.length)} tables`),
-    figure("Files copied", count(report.files.copied), `of ${count(report.files.expected)}`),
-    figure("Bytes of files", size(report.files.bytes), ""),
+    report.rows_not_counted ? figure("Rows copied", "–", `not counted: ${report.rows_not_counted}`) : figure("Rows copied", count(report.rows), `${count(report.tables.length)} tables`),
+    report.files.not_counted ? figure("Files copied", "–", `not counted: ${report.files.not_counted}`) : figure("Files copied", count(report.files.copied), `of ${count(report.files.expected)}`),
+    report.files.not_counted ? null : figure("Bytes of files", size(report.files.bytes), ""),
     figure("Checks passed", count(report.checks.filter((one) => one.outcome === "passed").length), `${count(report.checks.filter((one) => one.outcome === "failed").length)} failed, ${count(report.checks.filter((one) => one.outcome === "skipped").length)} not done`));
 }
 

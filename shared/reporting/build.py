@@ -51,7 +51,8 @@ def build(known: Known) -> Report:
         window=request.window, window_seconds=_window(request), proved_at=_proved_at(known),
         model_version=_recorded(known, "model_version"), runtime_version=_recorded(known, "runtime_version"),
         snapshot=_snapshot(known.snapshot), stages=[stage_report(stage) for stage in known.stages],
-        tables=known.tables, rows=sum(one.rows_copied for one in known.tables), files=_files(known),
+        tables=known.tables, rows=sum(one.rows_copied for one in known.tables),
+        rows_not_counted=_rows_not_counted(known), files=_files(known),
         checks=known.checks, findings=known.findings, gates=known.gates,
         reconciliation=Reconciliation.model_validate(reconciliation) if reconciliation else None,
         stock=StockReport.model_validate(stock) if stock else None,
@@ -82,12 +83,28 @@ def _proved_at(known: Known) -> datetime | None:
     return max(ended) if ended and known.verdict == "verified" else None
 
 
+NOT_ENDED = "the copy did not end"
+
+
+def _rows_not_counted(known: Known) -> str | None:
+    """Say why there are no rows by table although rows were moved: they are counted at the end of a copy."""
+    if known.tables:
+        return None
+    if _failed(known, "copy") or _failed(known, "database"):  # the latter stands for a side that crashed
+        return NOT_ENDED
+    return "the run ended before they were compared" if any(one.name == "hand-over" for one in known.stages) else None
+
+
+def _failed(known: Known, stage: str) -> bool:
+    return any(one.name == stage and one.state == "failed" for one in known.stages)
+
+
 def _files(known: Known) -> FilesReport:
     copied = known.answers.get("files", {})
     return FilesReport(
         expected=known.snapshot.files if known.snapshot else 0, copied=copied.get("files", 0),
         bytes=copied.get("bytes", 0), server_side=copied.get("server_side", 0), streamed=copied.get("streamed", 0),
-        existed=copied.get("existed", 0),
+        existed=copied.get("existed", 0), not_counted=NOT_ENDED if _failed(known, "files") else None,
     )  # fmt: skip
 
 

@@ -51,6 +51,7 @@ class FilesReport(BaseModel):
     server_side: int = 0
     streamed: int = 0
     existed: int = 0
+    not_counted: str | None = Field(default=None, description="Why the copied files are not counted, if they are not.")
 
 
 class StockReport(BaseModel):
@@ -86,6 +87,9 @@ class Report(BaseModel):
     stages: list[StageReport]
     tables: list[TableRows]
     rows: int
+    rows_not_counted: str | None = Field(
+        default=None, description="Why the copied rows are not counted, if they are not; `rows` is 0 then."
+    )
     files: FilesReport
     checks: list[Check]
     findings: list[Finding]

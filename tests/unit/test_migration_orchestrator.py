@@ -200,6 +200,23 @@ def test_a_refusal_deep_in_a_stage_keeps_its_remedy(hub, doubles):
     assert "reconcile_files" not in doubles.calls
 
 
+@pytest.mark.parametrize("stage", ["finish_schema", "verify_files"])
+def test_what_was_moved_before_a_side_failed_is_in_the_report(hub, doubles, stage):
+    doubles.answers[stage] = {"refused": finding("NO_RIGHT")}
+    started(hub)
+    assert ended(hub)["verdict"] == "failed"
+    answers = doubles.reports[-1]["answers"]
+    assert answers["copy"] == doubles.answers["copy_rows"]
+    assert answers["files"] == doubles.answers["copy_files"]
+
+
+def test_the_checks_that_were_done_before_a_side_failed_are_in_the_report(hub, doubles):
+    doubles.answers["finish_schema"] = {"refused": finding("NO_RIGHT")}
+    started(hub)
+    ended(hub)
+    assert [one["name"] for one in doubles.reports[-1]["checks"]] == ["rows"], "of the files"
+
+
 def test_a_failed_check_makes_the_verdict_failed(hub, doubles):
     doubles.answers["verify_rows"] = {
         "findings": [], "checks": [{"name": "row hash", "outcome": "failed", "how": "hashed", "detail": "2 rows differ"}]

@@ -49,6 +49,17 @@ def test_a_failed_run_says_why_and_warns_of_the_half_written_target() -> None:
     assert text.index("DUPLICATE_KEYS") < text.index("What was moved")
 
 
+def test_what_was_not_counted_is_said_instead_of_a_zero() -> None:
+    why = "the copy did not end"
+    files = reports.failed().files.model_copy(update={"copied": 0, "bytes": 0, "not_counted": why})
+    report = reports.failed().model_copy(update={"tables": [], "rows": 0, "rows_not_counted": why, "files": files})
+    text = " ".join(" ".join(Seen(page(report)).text).split())
+    assert text.count(f"not counted: {why}") == 3, "the figures of rows and files, and the files' own section"
+    assert text.count(f"Not counted: {why}.") == 2, "tables and rejected rows"
+    for claim in ("No table was copied", "The target refused no row", "0 of 2,000", "0 bytes"):
+        assert claim not in text
+
+
 def test_a_refused_run_says_that_the_target_is_untouched() -> None:
     text = " ".join(Seen(page(reports.refused())).text)
     assert "The target was not written in this run" in text
