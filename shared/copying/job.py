@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from azure.storage.blob import ContainerClient
 
 from shared.copying.arrow import Conversion
-from shared.copying.load import ChunkWork, RowRefused, explained, load_chunk
+from shared.copying.load import ChunkWork, RowRefused, duplicate_row, explained, load_chunk
 from shared.copying.model import Chunk, Job, Loaded, Reject
 from shared.copying.rejects import find_rejects
 from shared.copying.source import SOURCE_ERRORS, Source, source_error
@@ -16,6 +16,7 @@ from shared.databaseplan import DatabasePlan
 from shared.errors import Refusal, TransientError
 from shared.settings import SqlServer
 from shared.sqlserver.bulk import CORE_ERRORS, BulkSession, is_sql_port
+from shared.sqlserver.errors import DUPLICATE_KEY
 
 STALL_SECONDS = 180.0
 SLOW_DOWN = {"SQL_THROTTLED": "throttled", "CHUNK_BUSY": "busy", "MEMORY_BUSY": "busy"}
@@ -123,7 +124,7 @@ def _load(
     try:
         loaded = load_chunk(connections.session, connections.source, work, chunk, heartbeat)
     except RowRefused as refused:
-        rejects = _rejected(connections, work, chunk, policy, heartbeat, str(refused))
+        rejects = _rejected(connections, work, chunk, policy, heartbeat, refused)
         # The file is there before the rows are: whoever finds the chunk in the ledger finds its rejects.
         write_lines(ends.staging, rejects_blob(plan.run, chunk.table, chunk.number), rejects)
         _within_policy(rejects, policy, chunk)
@@ -131,7 +132,7 @@ def _load(
         try:
             loaded = load_chunk(connections.session, connections.source, work, chunk, heartbeat, without)
         except RowRefused as again:
-            raise Refusal("ROW_REFUSED", chunk.about, f"the rows are refused only together: {again}") from None
+            raise duplicate_row(chunk, f"rows that are refused only together: {again}") from None
         return loaded.model_copy(update={"rejected": len(rejects)})
     if loaded.repeated and policy.max_rejects:
         rejected = ends.staging.get_blob_client(rejects_blob(plan.run, chunk.table, chunk.number))
@@ -142,10 +143,12 @@ def _load(
 
 
 def _rejected(
-    connections: _Connections, work: ChunkWork, chunk: Chunk, policy: Policy, heartbeat: Heartbeat, why: str
+    connections: _Connections, work: ChunkWork, chunk: Chunk, policy: Policy, heartbeat: Heartbeat, why: RowRefused
 ) -> list[Reject]:
     limit = policy.max_rejects + 1
     rejects = find_rejects(connections.session, connections.source, work, chunk, heartbeat, limit)
+    if not rejects and why.number in DUPLICATE_KEY:
+        raise duplicate_row(chunk, f"{why}; the rows are refused only together, and too far apart to say which.")
     if not rejects:
         raise Refusal(
             "ROW_REFUSED",
@@ -161,9 +164,10 @@ def _within_policy(rejects: list[Reject], policy: Policy, chunk: Chunk) -> None:
         return
     first = rejects[0]
     key = ", ".join(f"{name} {value}" for name, value in first.key.items()) or f"ctid {first.ctid}"
+    keys = "" if policy.table_lock else ", choose options.collation where two keys are equal only to the target"
     raise Refusal(
         "ROW_REFUSED",
         chunk.about,
         f"expected at most {policy.max_rejects} refused rows, found more; the first is the row with {key}: {first.error}",
-        "Mend the row in the source app and take a new snapshot, or allow some with options.max_rejects.",
+        f"Mend the row in the source app and take a new snapshot{keys}, or allow some with options.max_rejects.",
     )

@@ -23,7 +23,9 @@ from shared.sqlserver.errors import (
     DUPLICATE_KEY,
     LOCK_TIMEOUT,
     NO_SUCH_TABLE,
+    TOO_GREEDY,
     classified,
+    is_full,
     is_transient,
     number_of,
     text_of,
@@ -32,11 +34,15 @@ from shared.sqlserver.ledger import NOT_TAKING, chunk_statement, claim_statement
 
 # Azure SQL says so when the database or its pool has had enough: fewer at a time helps, not only waiting.
 # https://learn.microsoft.com/azure/azure-sql/database/troubleshoot-common-errors-issues#resource-governance-errors
-THROTTLED = frozenset({40501, 10928, 10929, 10936, 49918, 49919, 49920})
+THROTTLED = frozenset({40501, 10928, 10929, 10936, 49918, 49919, 49920, *TOO_GREEDY})
 
 
 class RowRefused(Exception):  # noqa: N818 - an outcome, handled by looking for the row
-    """The driver or the server refused the rows for a reason that trying again does not mend."""
+    """The driver or the server refused the rows for a reason that trying again does not mend; `number` is the server's."""
+
+    def __init__(self, why: str, number: int | None = None) -> None:
+        self.number = number
+        super().__init__(why)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +145,7 @@ def _fill(session: BulkSession, rows: Rows, work: ChunkWork, chunk: Chunk, heart
         reader = pa.RecordBatchReader.from_batches(work.conversion.schema, iter(stream))
         sent = session.load(chunk.table, reader, work.conversion.schema.names, table_lock=work.table_lock)
     except (*CORE_ERRORS, *SOURCE_ERRORS) as error:
-        raise _load_error(error, stream.failure, chunk) from None
+        raise _load_error(error, stream.failure, work, chunk) from None
     finally:
         stream.close()
     if not sent == stream.rows == rows.count:
@@ -151,23 +157,37 @@ def _fill(session: BulkSession, rows: Rows, work: ChunkWork, chunk: Chunk, heart
     return Loaded(rows=sent, bytes=stream.bytes, rounded=stream.rounded)
 
 
-def _load_error(error: Exception, failure: BaseException | None, chunk: Chunk) -> Exception:
+def _load_error(error: Exception, failure: BaseException | None, work: ChunkWork, chunk: Chunk) -> Exception:
     """Tell a failing source from a failing target, and a refused row from both."""
     if isinstance(failure, ValueOutOfRange):
         return RowRefused(str(failure))
     if failure is not None:
         return source_error(failure, chunk.about)
-    number = number_of(error)
-    if number in DUPLICATE_KEY:
-        return Refusal(
-            "DUPLICATE_ROW",
-            chunk.about,
-            f"expected keys that the table does not hold yet, found: SQL Server error {number}: {text_of(error)}",
-            "The table was not empty, or something else writes to it: empty it and start the migration again.",
-        )
-    if is_transient(error) or lost(error):
-        return explained(error, chunk.about)
-    return RowRefused(text_of(error))
+    if work.table_lock and number_of(error) in DUPLICATE_KEY:
+        return duplicate_row(chunk, f"SQL Server error {number_of(error)}: {text_of(error)}")
+    if rows_refused(error):
+        return RowRefused(text_of(error), number_of(error))
+    return explained(error, chunk.about)
+
+
+def duplicate_row(chunk: Chunk, found: str) -> Refusal:
+    """Return the refusal of rows that collide, where no single row of the chunk can be left out for it."""
+    return Refusal(
+        "DUPLICATE_ROW",
+        chunk.about,
+        f"expected keys that the table does not hold yet, found: {found}",
+        "Either the target's collation takes keys for equal that PostgreSQL tells apart (choose options.collation, or make "
+        "them differ in the source app), or the table was not empty, or something else writes to it. Empty it and start "
+        "the migration again.",
+    )
+
+
+def rows_refused(error: BaseException) -> bool:
+    """Say whether the driver or the server refuses the rows, for a reason that trying again does not mend.
+
+    An error about the server's resources or health is none about rows, and neither is a session that was lost.
+    """
+    return not (is_transient(error) or is_full(error) or lost(error))
 
 
 def lost(error: BaseException) -> bool:

@@ -1,7 +1,8 @@
 """Finding the rows that the driver or the server refuses: by halving, in transactions that are rolled back.
 
 Neither the core nor the server names the row. A batch that is refused is halved until single rows are left; a batch
-that is taken is not looked at further, so a few bad rows cost a few loads of a shrinking part of one batch.
+that is taken is not looked at further, so a few bad rows cost a few loads of a shrinking part of one batch. Rows that
+are refused only together (equal keys, where the table has its key already) are found by the shortest refused beginning.
 """
 
 from collections.abc import Callable, Iterator
@@ -10,7 +11,7 @@ from itertools import islice
 import pyarrow as pa
 
 from shared.copying.arrow import ValueOutOfRange
-from shared.copying.load import ChunkWork, explained, lost
+from shared.copying.load import ChunkWork, explained, rows_refused
 from shared.copying.model import Chunk, Reject
 from shared.copying.reading import CTID
 from shared.copying.rows import opened
@@ -18,7 +19,7 @@ from shared.copying.source import SOURCE_ERRORS, Source, source_error
 from shared.copying.watchdog import Heartbeat
 from shared.errors import Refusal
 from shared.sqlserver.bulk import CORE_ERRORS, BulkSession
-from shared.sqlserver.errors import is_transient, text_of
+from shared.sqlserver.errors import text_of
 
 SHOWN = 1000  # characters of a value in a reject file
 
@@ -58,7 +59,7 @@ def _rejects(batches: Iterator[pa.RecordBatch], trial: Trial, work: ChunkWork, c
 
 
 def refused_rows(batch: pa.RecordBatch, trial: Trial, offset: int = 0) -> Iterator[tuple[int, str]]:
-    """Yield index and reason of every refused row of a batch, in order."""
+    """Yield index and reason of every refused row of a batch: those refused alone, then those refused beside others."""
     why = trial(batch) if batch.num_rows else None
     if why is None:
         return
@@ -66,8 +67,31 @@ def refused_rows(batch: pa.RecordBatch, trial: Trial, offset: int = 0) -> Iterat
         yield offset, why
         return
     half = batch.num_rows // 2
-    yield from refused_rows(batch.slice(0, half), trial, offset)
-    yield from refused_rows(batch.slice(half), trial, offset + half)
+    bad: set[int] = set()
+    for part, start in ((batch.slice(0, half), 0), (batch.slice(half), half)):
+        for index, reason in refused_rows(part, trial, start):
+            bad.add(index)
+            yield offset + index, reason
+    good = [index for index in range(batch.num_rows) if index not in bad]
+    for index, reason in _refused_together(batch, good, half, trial):
+        yield offset + index, reason
+
+
+def _refused_together(batch: pa.RecordBatch, good: list[int], half: int, trial: Trial) -> Iterator[tuple[int, str]]:
+    """Yield the rows of the second half that do not go with the first, both halves being taken by themselves."""
+
+    def tried(rows: list[int]) -> str | None:
+        return trial(batch.take(pa.array(rows, pa.int64())))
+
+    taken = sum(index < half for index in good)
+    while (why := tried(good)) is not None:
+        low, high = taken, len(good)  # that many rows from the front are taken; that many are refused
+        while high - low > 1:
+            middle = (low + high) // 2
+            found = tried(good[:middle])
+            low, high, why = (middle, high, why) if found is None else (low, middle, found)
+        yield good.pop(high - 1), why
+        taken = low
 
 
 def _try(session: BulkSession, work: ChunkWork, chunk: Chunk, batch: pa.RecordBatch) -> str | None:
@@ -80,7 +104,7 @@ def _try(session: BulkSession, work: ChunkWork, chunk: Chunk, batch: pa.RecordBa
         session.execute("BEGIN TRANSACTION")
         session.load(chunk.table, reader, work.conversion.schema.names, table_lock=work.table_lock)
     except CORE_ERRORS as error:
-        if is_transient(error) or lost(error):
+        if not rows_refused(error):
             raise explained(error, chunk.about) from None
         session.rollback()
         return text_of(error)

@@ -142,6 +142,28 @@ def test_errors_are_classified_by_their_native_number(error: Exception, number: 
 
 
 @pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (RuntimeError("Sql Error: 40544: Class 20: State 1: The database has reached its size quota."), "TARGET_FULL"),
+        (odbc("42000", "Could not allocate space for object 't'. (1105) (SQLExecDirectW)"), "TARGET_FULL"),
+        (RuntimeError("Sql Error: 9002: Class 17: State 4: The transaction log is full."), "TARGET_FULL"),
+        (odbc("42000", "Excessive transaction log space usage. (40552) (SQLExecDirectW)"), "TARGET_FULL"),
+        (RuntimeError("Sql Error: 824: Class 24: State 2: a logical consistency-based I/O error"), "SQL_TRANSIENT"),
+        (RuntimeError("Sql Error: 40553: Class 16: State 1: excessive memory usage"), "SQL_TRANSIENT"),
+        (RuntimeError("Sql Error: 547: Class 16: State 0: conflicted with the CHECK constraint"), "SQL_REFUSED"),
+        (odbc("HYT00", "Query timeout expired (0) (SQLExecDirectW)"), "SQL_TIMEOUT"),
+        (odbc("HYT00", "Login timeout expired (0) (SQLDriverConnect)"), "SQL_TRANSIENT"),
+    ],
+)
+def test_an_error_about_resources_is_none_about_a_statement_and_every_one_has_a_remedy(
+    error: Exception, code: str
+) -> None:
+    found = classified(error, "t")
+    assert found.code == code
+    assert found.remedy.endswith(".")
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "Cannot insert duplicate key row. The duplicate key value is (bob@example.com). (2601) (SQLExecDirectW)",

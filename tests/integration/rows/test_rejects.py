@@ -91,3 +91,85 @@ def test_halving_finds_every_refused_row(bad):
         return f"row {found[0]}" if found else None
 
     assert list(refused_rows(batch, trial)) == [(number, f"row {number}") for number in bad]
+
+
+def test_a_row_that_the_server_refuses_by_number_is_found_among_those_it_takes(stand):
+    stand.create_tables()
+    stand.target.execute("ALTER TABLE [dbo].[shop$order] ADD CONSTRAINT [small] CHECK ([number] <> 1234)")
+    stand.option(max_rejects=1)
+    copied = stand.copy()
+    assert copied.rejected == 1
+    (reject,) = stand.rejects("shop$order")
+    assert reject.row["number"] == "1234"
+    assert "conflicted with the CHECK constraint" in reject.error
+    assert stand.count("shop$order") == 1999
+
+
+@pytest.fixture
+def keys_first(monkeypatch):
+    """The profile's tables have their keys before the rows, before the stand reads its settings."""
+    monkeypatch.setenv("TARGET__TEST__LOAD", "keys-first")
+
+
+def test_two_rows_whose_keys_are_equal_only_to_the_target_are_told_apart_and_one_is_left_out(keys_first, stand):
+    names = [f"K{number}" for number in range(30)]
+    for name in names:
+        stand.postgres.execute('INSERT INTO "mendixsystem$entity" VALUES (%s, %s, 1)', (name, name))
+    stand.postgres.execute("INSERT INTO \"mendixsystem$entity\" VALUES ('k7', 'the same to the target', 1)")
+    stand.replan()
+    stand.create_tables(with_keys=True)
+    stand.option(max_rejects=1)
+    assert stand.copy().rejected == 1
+    (reject,) = stand.rejects("mendixsystem$entity")
+    assert reject.key == {"id": "k7"}
+    assert stand.count("mendixsystem$entity") == 60
+
+
+def test_without_rejects_the_equal_key_ends_the_run_and_the_remedy_names_the_collation(keys_first, stand):
+    stand.postgres.execute("INSERT INTO \"mendixsystem$entity\" VALUES ('Key', 'a', 1), ('KEY', 'b', 1)")
+    stand.replan()
+    stand.create_tables(with_keys=True)
+    refused = refusal(stand)
+    assert (refused["code"], refused["object"]) == ("ROW_REFUSED", "mendixsystem$entity chunk 0")
+    assert "id KEY" in refused["message"]
+    assert "options.collation" in refused["remedy"]
+
+
+@pytest.mark.parametrize("number", [40544, 9002, 1105])
+def test_a_full_target_is_no_refused_row(stand, number):
+    stand.create_tables()
+    stand.option(max_rejects=100)
+    with stand.server.faults("error_bulk", number=number):
+        refused = refusal(stand)
+    assert refused["code"] == "TARGET_FULL"
+    assert "start the migration again" in refused["remedy"]
+    assert not stand.rejects("shop$order")
+
+
+def test_a_target_that_is_full_while_refused_rows_are_looked_for_rejects_none_of_them(stand):
+    spoil(stand, 5)
+    stand.option(max_rejects=100)
+    with stand.server.faults("error_bulk", number=40544, skip=2) as control:
+        before = control.statistics()["faults_fired"].get("error_bulk", 0)
+        assert refusal(stand)["code"] == "TARGET_FULL"
+        assert control.statistics()["faults_fired"]["error_bulk"] == before + 1
+    assert not stand.rejects("shop$order")
+
+
+@pytest.mark.parametrize(
+    ("clashes", "bad"),
+    [
+        ([(0, 1)], [1]),
+        ([(0, 9)], [9]),
+        ([(2, 3), (2, 8), (5, 6)], [3, 6, 8]),
+        ([(0, 5), (1, 6), (2, 7), (3, 8), (4, 9)], [5, 6, 7, 8, 9]),
+    ],
+)
+def test_rows_that_are_refused_only_together_are_found_one_of_each(clashes, bad):
+    batch = pa.RecordBatch.from_arrays([pa.array(range(10))], names=["n"])
+
+    def trial(some):
+        held = set(some.column(0).to_pylist())
+        return "equal keys" if any(held >= set(clash) for clash in clashes) else None
+
+    assert sorted(number for number, _ in refused_rows(batch, trial)) == bad
