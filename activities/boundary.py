@@ -2,8 +2,8 @@
 
 `@activity` turns `def copy_chunk(work: CopyChunk) -> ChunkCopied` into the `(ctx, dict) -> dict` that both hosts call.
 A `Refusal` becomes `{"refused": {...}}`, which no retry policy repeats; everything else is raised, and repeated.
-An activity whose run was asked to abort, or is being cleaned up, refuses before it works; `@closing_activity` works all
-the same.
+An activity whose run was asked to abort, has failed on one of its sides, or is being cleaned up, refuses before it works;
+`@closing_activity` works all the same.
 """
 
 import logging
@@ -24,7 +24,7 @@ Boundary = Callable[[Any, dict[str, Any]], dict[str, Any]]
 
 
 def activity[I: BaseModel, O: BaseModel](function: Callable[[I], O]) -> Boundary:
-    """Wrap a typed function as an activity of the same name, which stops when its run is aborted."""
+    """Wrap a typed function as an activity of the same name, which stops when its run is aborted or has failed."""
     return _bounded(function, stops=True)
 
 
@@ -73,3 +73,4 @@ def _stop_if_over(work: BaseModel) -> None:
     if isinstance(run, Run):
         runs.stop_if_closed(run.id)
         runs.stop_if_aborted(run.id)
+        runs.stop_if_side_failed(run.id)

@@ -21,6 +21,7 @@ from activities import (
     report,
     restore,
     schema,
+    sides,
     smoke,
     snapshot,
     source,
@@ -31,7 +32,7 @@ from activities.boundary import Boundary
 
 MODULES: tuple[ModuleType, ...] = (
     preflight, environment, source, snapshot, restore, schema, inspect, forecast, copy, finish, handover, adoption, verify,
-    postgresplan, postgrestarget, postgresverify, files, reconcile, application, smoke, stock, report, cleanup,
+    postgresplan, postgrestarget, postgresverify, files, sides, reconcile, application, smoke, stock, report, cleanup,
 )  # fmt: skip
 
 

@@ -6,8 +6,6 @@ written: everything that can be known beforehand is known by then. A failure any
 what is known.
 """
 
-from typing import Any
-
 from durabletask import task
 
 from orchestrators import sourceapp
@@ -16,6 +14,7 @@ from orchestrators.calling import Payload, StageRefused, Steps, call
 from orchestrators.gates import approval, in_time, recorded, snapshot_due, window_opens
 from orchestrators.modes import mode_of
 from orchestrators.outcome import Outcome
+from orchestrators.sides import side_by_side
 from orchestrators.stages import Book, StageFailed, child_stage, failure_of, stage
 from shared.contracts import Run
 from shared.errors import Finding
@@ -93,29 +92,11 @@ def _checked(book: Book, outcome: Outcome, name: str, steps: Steps) -> Steps:
 
 
 def _move(book: Book, run: Run, outcome: Outcome) -> Steps:
-    """Database and files side by side; both are waited for, whatever becomes of either."""
-    work = {"run": run.model_dump(mode="json")}
-    yield from child_stage(book, "scale", "scale_for_load", work)
+    """Past the point of no return: database and files."""
+    yield from child_stage(book, "scale", "scale_for_load", {"run": run.model_dump(mode="json")})
     book.progress.target_written_at = book.now()
     outcome.target_written = True
-    sides = {
-        "database": ("migrate_database", work | outcome.handed),
-        "files": ("migrate_files", work | {"snapshot": outcome.snapshot}),
-    }
-    opened = {name: book.open(name, child=True) for name in sides}
-    running: dict[str, task.Task[Any]] = {
-        name: book.ctx.call_sub_orchestrator(orchestrator, input=payload, instance_id=f"{run.id}:{name}")
-        for name, (orchestrator, payload) in sides.items()
-    }
-    failures: list[StageFailed] = []
-    for name, side in running.items():
-        try:
-            answer = yield side
-        except task.TaskFailedError as failed:
-            failures.append(book.crashed(opened[name], failed))
-            continue
-        book.splice(opened[name], answer)
-        failures.extend(outcome.side_ended(name, answer))
+    failures = yield from side_by_side(book, run, outcome)
     yield from recorded(book, outcome)
     if failures:
         raise failures[0]

@@ -3,12 +3,58 @@
 A side always answers what its stages answered, also when a later one failed: the report says what was moved.
 """
 
+import contextlib
+from typing import Any
+
 from durabletask import task
 
-from orchestrators.calling import Payload, Steps, call
+from orchestrators.calling import Payload, StageRefused, Steps, call
 from orchestrators.modes import Handed, mode_of
+from orchestrators.outcome import Outcome
 from orchestrators.stages import Book, StageFailed, child_stage, stage
-from shared.contracts import Run
+from shared.contracts import Run, StageState
+
+ENDED_WITH = ("OTHER_SIDE_FAILED", "ABORTED")
+"""Codes with which a side ends because of something that is in the report already."""
+
+
+def side_by_side(book: Book, run: Run, outcome: Outcome) -> Steps:
+    """Do both sides of `migrate`; returns their failures, the first one first. When one fails the other one is told."""
+    work: Payload = {"run": run.model_dump(mode="json")}
+    sides = {
+        "database": ("migrate_database", work | outcome.handed),
+        "files": ("migrate_files", work | {"snapshot": outcome.snapshot}),
+    }
+    opened = {name: book.open(name, child=True) for name in sides}
+    running: dict[str, task.Task[Any]] = {
+        name: book.ctx.call_sub_orchestrator(orchestrator, input=payload, instance_id=f"{run.id}:{name}")
+        for name, (orchestrator, payload) in sides.items()
+    }
+    failures: list[StageFailed] = []
+    while running:
+        yield task.when_any(list(running.values()))
+        for name in [one for one, side in running.items() if side.is_complete]:
+            failures.extend(_taken_in(book, outcome, opened[name], running.pop(name)))
+        if failures and running:
+            yield from _told(book, work, failures[0])
+    outcome.findings.extend(one.finding for one in failures[1:] if one.finding.code not in ENDED_WITH)
+    return failures
+
+
+def _taken_in(book: Book, outcome: Outcome, opened: StageState, side: task.Task[Any]) -> list[StageFailed]:
+    """Keep what a side answered; return its failure, if it failed."""
+    try:
+        answer = side.get_result()
+    except task.TaskFailedError as failed:
+        return [book.crashed(opened, failed)]
+    book.splice(opened, answer)
+    return outcome.side_ended(opened.name, answer)
+
+
+def _told(book: Book, work: Payload, failure: StageFailed) -> Steps:
+    """Leave the mark that ends the other side; where that fails, it works to its end."""
+    with contextlib.suppress(StageRefused, task.TaskFailedError):
+        yield from call(book.ctx, "end_other_side", work | {"stage": failure.stage, "code": failure.finding.code})
 
 
 def migrate_database(ctx: task.OrchestrationContext, payload: Payload) -> Steps:

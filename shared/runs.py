@@ -2,8 +2,8 @@
 
 Every write is conditional or idempotent, because requests are repeated and activities are delivered twice:
 `idempotency/<hash>.json` gives a repeated request its first run id, `locks/target-<profile>.json` admits one run a
-target, `runs/<id>/run.json` describes a run, `runs/<id>/abort.json` asks it to stop, `runs/<id>/closed.json` says that
-its clean-up has begun.
+target, `runs/<id>/run.json` describes a run, `runs/<id>/abort.json` asks it to stop, `runs/<id>/side-failed.json` says that
+one of its sides has failed, `runs/<id>/closed.json` that its clean-up has begun.
 """
 
 import hashlib
@@ -127,6 +127,23 @@ def stop_if_aborted(run_id: str) -> None:
         decision = Decision.model_validate(record)
         raise Refusal(
             "ABORTED", run_id, f"aborted by {decision.by}. {decision.comment}".strip(),
+            "What was running ended or was rolled back; the report says what the target holds.",
+        )  # fmt: skip
+
+
+def end_sides(run_id: str, failed: str) -> str:
+    """Say that one side of a run has failed, so that the other one stops; returns the name of the mark."""
+    name = f"runs/{run_id}/side-failed.json"
+    _create(name, {"failed": failed})
+    return name
+
+
+def stop_if_side_failed(run_id: str) -> None:
+    """Raise `Refusal` OTHER_SIDE_FAILED if one side of the run, database or files, has failed."""
+    record = _load(f"runs/{run_id}/side-failed.json")
+    if record is not None:
+        raise Refusal(
+            "OTHER_SIDE_FAILED", run_id, f"expected both sides of the run to go on, found that one failed: {record['failed']}.",
             "What was running ended or was rolled back; the report says what the target holds.",
         )  # fmt: skip
 

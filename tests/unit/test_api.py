@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from activities.boundary import activity, closing_activity
+from activities.sides import end_other_side
 from api import migrations
 from api.functions import served
 from api.http import Call
@@ -300,6 +301,25 @@ def test_an_abort_stops_activities_and_wakes_gates(engine):
     assert engine.events[0][1] == "abort"
     with pytest.raises(Exception, match=r"ABORTED.*aborted by kim"):
         runs.stop_if_aborted(body["id"])
+
+
+def test_when_one_side_has_failed_the_activities_of_the_run_stop_and_its_closing_ones_go_on(engine):
+    _, body, _ = ask(engine, "POST", "migrations", BODY)
+
+    @activity
+    def copies_files(work: RunWork) -> Findings:
+        return Findings()
+
+    @closing_activity
+    def reports(work: RunWork) -> Findings:
+        return Findings()
+
+    payload = {"run": runs.load(body["id"]).model_dump(mode="json")}
+    assert copies_files(None, payload) == {"findings": []}
+    end_other_side(None, payload | {"stage": "copy", "code": "ROW_REFUSED"})
+    refused = copies_files(None, payload)["refused"]
+    assert (refused["code"], "copy: ROW_REFUSED" in refused["message"]) == ("OTHER_SIDE_FAILED", True)
+    assert reports(None, payload) == {"findings": []}
 
 
 def test_an_activity_delivered_after_its_run_was_cleaned_up_does_nothing(engine):

@@ -4,6 +4,7 @@ The activities and stage orchestrators here are doubles that answer what the tes
 their own. The back end is durabletask's test double of an engine.
 """
 
+import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -46,7 +47,7 @@ class Doubles:
             "copy_rows": {"tables": 1, "chunks": 1, "rows": 5, "bytes": 50, "tables_blob": "t"},
             "finish_schema": {"findings": []}, "verify_rows": PASSED,
             "empty_container": {"files": 3, "more": False},
-            "copy_files": {"files": 2, "bytes": 20}, "verify_files": PASSED,
+            "copy_files": {"files": 2, "bytes": 20}, "verify_files": PASSED, "end_other_side": {"blob": "b"},
             "reconcile_files": {"findings": []}, "smoke_tests": {"findings": [], "checks": []},
             "start_source": {"state": "done", "seconds": 0, "note": "the source app runs again", "snapshot": None, "archive": None},
             "look_at_app": {"state": "stopped", "manual": False},
@@ -62,7 +63,7 @@ class Doubles:
             found = found.pop(0) if len(found) > 1 else found[0]
         if isinstance(found, Exception):
             raise found
-        return found
+        return found(payload) if callable(found) else found
 
 
 STAGES = ("open_environment", "scale_for_load", "close_environment",
@@ -196,7 +197,7 @@ def test_a_refusal_deep_in_a_stage_keeps_its_remedy(hub, doubles):
     summary = ended(hub)
     assert summary["verdict"] == "failed"
     assert [one["remedy"] for one in doubles.reports[-1]["findings"]] == ["Widen the column."]
-    assert "verify_files" in doubles.calls, "the other side ends before the report is written"
+    assert "copy_files" in doubles.calls, "the other side ends before the report is written"
     assert "reconcile_files" not in doubles.calls
 
 
@@ -215,6 +216,29 @@ def test_the_checks_that_were_done_before_a_side_failed_are_in_the_report(hub, d
     started(hub)
     ended(hub)
     assert [one["name"] for one in doubles.reports[-1]["checks"]] == ["rows"], "of the files"
+
+
+@pytest.mark.parametrize(("fails", "goes_on"), [("copy_rows", "copy_files"), ("copy_files", "copy_rows")])
+def test_when_one_side_fails_the_other_one_is_told_and_not_waited_for(hub, doubles, fails, goes_on):
+    told = threading.Event()
+    doubles.answers[fails] = {"refused": finding("NO_RIGHT")}
+    doubles.answers["end_other_side"] = lambda payload: told.set() or {"blob": payload["code"]}
+    doubles.answers[goes_on] = lambda _: {"refused": finding("OTHER_SIDE_FAILED")} if told.wait(30) else {}
+    started(hub, source=in_the_cloud())
+    summary = ended(hub)
+    assert (summary["verdict"], "NO_RIGHT" in summary["reason"]) == ("failed", True)
+    assert [one["code"] for one in doubles.reports[-1]["findings"]] == ["NO_RIGHT"]
+    notes = {one["name"]: one["note"] for one in summary["stages"] if one["state"] == "failed"}
+    assert notes == {"copy" if fails == "copy_rows" else "files": "NO_RIGHT",
+                     "files" if fails == "copy_rows" else "copy": "OTHER_SIDE_FAILED"}  # fmt: skip
+
+
+def test_two_sides_that_fail_each_for_its_own_reason_are_both_in_the_report(hub, doubles):
+    doubles.answers["copy_rows"] = {"refused": finding("ROW_REFUSED")}
+    doubles.answers["copy_files"] = {"refused": finding("BLOB_REFUSED")}
+    started(hub)
+    assert ended(hub)["verdict"] == "failed"
+    assert {one["code"] for one in doubles.reports[-1]["findings"]} == {"ROW_REFUSED", "BLOB_REFUSED"}
 
 
 def test_a_failed_check_makes_the_verdict_failed(hub, doubles):
