@@ -98,7 +98,7 @@ def _target(work: RecordWork) -> list[str]:
     if profile.sql is None:
         return []
     with session(profile.sql) as connection:
-        marker.remove(connection)
+        marker.remove(connection, work.run.id)
     return ["Removed the run's marker and ledger from the target database."]
 
 

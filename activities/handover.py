@@ -10,6 +10,7 @@ from pydantic import Field
 
 from activities.boundary import activity
 from activities.schema import target_of
+from shared import runs
 from shared.apps.app import Configurable, State, app_of, configurable_of
 from shared.blobs import clients
 from shared.contracts import Findings, RestoredWork, Run, RunWork
@@ -108,7 +109,7 @@ def empty_target(work: RestoredWork) -> Findings:
     found: list[Finding] = []
     with settling.once(settings().postgres, work.restore.database, ROOM) as first:
         if first:
-            found = empty_for_runtime(target_of(work), drop=drop)
+            found = empty_for_runtime(target_of(work), work.run.id, drop=drop, closed=runs.closed)
     return Findings(findings=found)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import psycopg
 
 from activities.boundary import activity
+from shared import runs
 from shared.blobs import clients
 from shared.blobs.documents import write
 from shared.contracts import Findings, Planned, RestoredWork, RunWork
@@ -49,8 +50,9 @@ def create_schema(work: RestoredWork) -> Findings:
     plan = database_plan(clients.staging(), work.run.id)
     drop = request.target_not_empty == "drop"
     if plan.mode == "existing":
-        return Findings(findings=empty(target_of(work), plan, drop=drop))
-    return Findings(findings=create(target_of(work), plan, drop=drop, keys_first=profile.load == "keys-first"))
+        return Findings(findings=empty(target_of(work), plan, drop=drop, closed=runs.closed))
+    keys_first = profile.load == "keys-first"
+    return Findings(findings=create(target_of(work), plan, drop=drop, keys_first=keys_first, closed=runs.closed))
 
 
 def base_plan_blob(run: str) -> str:

@@ -153,13 +153,18 @@ def close(run_id: str) -> None:
     _create(f"runs/{run_id}/closed.json", {})
 
 
+def closed(run_id: str) -> bool:
+    """Say whether the run's clean-up has begun."""
+    return _load(f"runs/{run_id}/closed.json") is not None
+
+
 def stop_if_closed(run_id: str) -> None:
     """Raise `Refusal` RUN_OVER if the run has begun to clean up.
 
     A delivery that comes so late, from a worker that was frozen or cut off, must not touch the target again: the rows
     there are verified by now, and a second `create_schema` would find no marker of the run and drop them.
     """
-    if _load(f"runs/{run_id}/closed.json") is not None:
+    if closed(run_id):
         raise Refusal(
             "RUN_OVER", run_id, "expected a run that goes on, found it cleaned up: this delivery came too late.",
             "Nothing to do; nothing was done.",

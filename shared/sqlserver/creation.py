@@ -9,21 +9,22 @@ from shared.sqlserver import catalogue, marker
 from shared.sqlserver.connection import quote, session, table_name
 from shared.sqlserver.ddl import create_table
 from shared.sqlserver.ledger_table import CREATE_LEDGER, OUR_TABLES
-from shared.sqlserver.locks import locked_transaction
+from shared.sqlserver.locks import SCHEMA_LOCK, locked_transaction
 
-SCHEMA_LOCK = "schema"
 LOCK_SECONDS = 120
 
 
-def create(target: SqlServer, plan: DatabasePlan, *, drop: bool, keys_first: bool) -> list[Finding]:
+def create(
+    target: SqlServer, plan: DatabasePlan, *, drop: bool, keys_first: bool, closed: marker.Closed
+) -> list[Finding]:
     """Make the plan's tables and the ledger; return what is worth reporting.
 
     All of it is one transaction under an application lock: it is there whole or not at all, and a second delivery
     finds the run's marker and changes nothing. With `drop`, tables that are there are dropped first; without it they
-    are a Refusal TARGET_NOT_EMPTY.
+    are a Refusal TARGET_NOT_EMPTY. Raises what `marker.may_begin` raises.
     """
     with session(target) as connection, locked_transaction(connection, SCHEMA_LOCK, LOCK_SECONDS):
-        if marker.state_of(connection, plan.run) is not None:
+        if not marker.may_begin(connection, plan.run, closed):
             return []
         dropped = make_room(connection, drop=drop)
         for table in plan.tables:

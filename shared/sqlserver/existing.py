@@ -11,10 +11,10 @@ from shared.mendix.metadata import PREFIX, metadata_from
 from shared.settings import SqlServer
 from shared.sqlserver import catalogue, marker
 from shared.sqlserver.connection import session, table_name
-from shared.sqlserver.creation import LOCK_SECONDS, SCHEMA_LOCK
+from shared.sqlserver.creation import LOCK_SECONDS
 from shared.sqlserver.errors import number_of, text_of
 from shared.sqlserver.ledger_table import CREATE_LEDGER, LEDGER_TABLE
-from shared.sqlserver.locks import locked_transaction
+from shared.sqlserver.locks import SCHEMA_LOCK, locked_transaction
 from shared.sqlserver.schema import read_schema
 
 SEEDED = (PREFIX, "system$", "administration$")
@@ -43,17 +43,17 @@ def app_rows(rows: dict[str, int]) -> dict[str, int]:
     return {name: count for name, count in rows.items() if count and not name.startswith(SEEDED)}
 
 
-def empty(target: SqlServer, plan: DatabasePlan, *, drop: bool) -> list[Finding]:
+def empty(target: SqlServer, plan: DatabasePlan, *, drop: bool, closed: marker.Closed) -> list[Finding]:
     """Empty the tables that the plan fills, once, in one transaction; foreign keys rest until `check_again`.
 
     Rows that only an app can have written are a Refusal TARGET_NOT_EMPTY unless `drop`. A second delivery finds the
-    run's marker and changes nothing.
+    run's marker and changes nothing. Raises what `marker.may_begin` raises.
     """
     with (
         session(target, timeout=EMPTYING_SECONDS) as connection,
         locked_transaction(connection, SCHEMA_LOCK, LOCK_SECONDS),
     ):
-        if marker.state_of(connection, plan.run) is not None:
+        if not marker.may_begin(connection, plan.run, closed):
             return []
         held = catalogue.table_rows(connection)
         _refuse_unless(app_rows(held), drop=drop)

@@ -10,6 +10,8 @@ from shared.errors import TransientError
 from shared.sqlserver.connection import literal
 
 LOCK_SECONDS = 60
+SCHEMA_LOCK = "schema"
+"""Held by who makes the tables of a run, makes room for them, or takes the run's marker off."""
 
 
 @contextmanager

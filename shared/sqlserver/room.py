@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from shared.errors import Finding
 from shared.mendix.metadata import PREFIX
 from shared.settings import SqlServer
-from shared.sqlserver import catalogue
+from shared.sqlserver import catalogue, marker
 from shared.sqlserver.completion import set_options
 from shared.sqlserver.connection import session
-from shared.sqlserver.creation import LOCK_SECONDS, SCHEMA_LOCK, dropped_finding, make_room
-from shared.sqlserver.locks import locked_transaction
+from shared.sqlserver.creation import LOCK_SECONDS, dropped_finding, make_room
+from shared.sqlserver.locks import SCHEMA_LOCK, locked_transaction
 from shared.sqlserver.procedures import NEXT_SEQUENCE_VALUE_NAME
 
 
@@ -21,13 +21,15 @@ class Filled:
     rows: int
 
 
-def empty_for_runtime(target: SqlServer, *, drop: bool) -> list[Finding]:
+def empty_for_runtime(target: SqlServer, run: str, *, drop: bool, closed: marker.Closed) -> list[Finding]:
     """See to it that the database has no table at all, which is the runtime's condition, and set its options.
 
-    What is there is dropped if `drop`, else a Refusal TARGET_NOT_EMPTY. Nothing of ours is left in it.
+    What is there is dropped if `drop`, else a Refusal TARGET_NOT_EMPTY. Nothing of ours is left in it. Raises what
+    `marker.may_begin` raises.
     """
     with session(target) as connection:
         with locked_transaction(connection, SCHEMA_LOCK, LOCK_SECONDS):
+            marker.may_begin(connection, run, closed)
             dropped = make_room(connection, drop=drop)
             if drop:
                 connection.execute(f"DROP PROCEDURE IF EXISTS [dbo].[{NEXT_SEQUENCE_VALUE_NAME}]")

@@ -72,7 +72,7 @@ def test_a_chunk_that_was_loaded_is_told_from_the_ledger_also_after_the_end(stan
 def test_a_chunk_that_comes_after_the_clean_up_is_not_loaded_and_leaves_nothing(stand):
     stand.create_tables()
     _, jobs = stand.jobs()
-    marker.remove(stand.target)
+    marker.remove(stand.target, stand.run.id)
     assert refusals(jobs) == {"RUN_OVER"}
     assert rows_on_target(stand) == 0
     names = [row[0] for row in stand.target.execute("SELECT name FROM sys.tables").fetchall()]

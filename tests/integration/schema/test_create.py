@@ -7,8 +7,13 @@ import pytest
 
 from activities import schema
 from orchestrators.finish import finish_schema
+from shared import runs
+from shared.contracts import RestoredWork
+from shared.errors import Refusal
 from shared.sqlserver import catalogue, marker
+from shared.sqlserver.existing import empty
 from shared.sqlserver.ledger_table import LEDGER_TABLE
+from shared.sqlserver.room import empty_for_runtime
 from tests.integration.schema.conftest import Stand, at_once
 
 DROP: dict[str, Any] = {"target_not_empty": "drop", "confirm": "test"}
@@ -94,17 +99,63 @@ def test_two_deliveries_at_once_make_the_tables_once(stand: Stand, target: pyodb
     assert len(catalogue.tables(target)) == len(stand.plan().tables)
 
 
+def another_run(stand: Stand, **request: Any) -> str:
+    """Go on as another run on the same database; returns the run before."""
+    before = stand.run.id
+    stand.run = stand.run.model_copy(update={"id": "20200101t000000-abcdef"})
+    stand.request(**request)
+    stand.call(schema.plan_database)
+    return before
+
+
 def test_another_run_on_the_same_target_must_drop_or_is_refused(stand: Stand, target: pyodbc.Connection) -> None:
     stand.call(schema.plan_database)
     stand.call(schema.create_schema)
-    first = stand.run.id
-    stand.run = stand.run.model_copy(update={"id": "20200101t000000-abcdef"})
-    stand.call(schema.plan_database)
+    first = another_run(stand)
+    runs.close(first)
     assert stand.refused(schema.create_schema).code == "TARGET_NOT_EMPTY"
     stand.request(**DROP)
     stand.call(schema.create_schema)
     assert marker.state_of(target, first) is None
     assert marker.state_of(target, stand.run.id) == "created"
+
+
+def test_a_database_that_another_run_fills_is_left_alone_until_that_run_is_over(
+    stand: Stand, target: pyodbc.Connection
+) -> None:
+    stand.call(schema.plan_database)
+    stand.call(schema.create_schema)
+    first = another_run(stand, **DROP)
+    refused = stand.refused(schema.create_schema)
+    assert (refused.code, refused.object) == ("TARGET_BUSY", first)
+    with pytest.raises(Refusal, match="TARGET_BUSY"):
+        empty_for_runtime(stand.target, stand.run.id, drop=True, closed=runs.closed)
+    with pytest.raises(Refusal, match="TARGET_BUSY"):
+        empty(stand.target, stand.plan(), drop=True, closed=runs.closed)
+    assert marker.state_of(target, first) == "created"
+    assert len(catalogue.tables(target)) == len(stand.plan().tables)
+
+
+def test_a_delivery_that_wakes_up_after_the_clean_up_drops_nothing(stand: Stand, target: pyodbc.Connection) -> None:
+    """It was frozen between its first look at the run and the target's lock: the boundary let it pass."""
+    stand.request(**DROP)
+    stand.call(schema.plan_database)
+    stand.call(schema.create_schema)
+    target.execute("INSERT INTO [dbo].[system$user] ([id], [name]) VALUES (1, N'verified')")
+    runs.close(stand.run.id)
+    marker.remove(target, stand.run.id)
+    work = RestoredWork.model_validate(stand.work)
+    with pytest.raises(Refusal) as late:
+        schema.create_schema.typed(work)  # type: ignore[attr-defined]
+    assert late.value.code == "RUN_OVER"
+    for drop in (
+        lambda: empty(stand.target, stand.plan(), drop=True, closed=runs.closed),
+        lambda: empty_for_runtime(stand.target, stand.run.id, drop=True, closed=runs.closed),
+    ):
+        with pytest.raises(Refusal, match="RUN_OVER"):
+            drop()
+    assert catalogue.table_rows(target)["system$user"] == 1
+    assert marker.runs_on(target) == []
 
 
 def test_when_making_a_table_fails_nothing_is_left(

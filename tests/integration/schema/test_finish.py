@@ -10,6 +10,7 @@ from orchestrators.finish import finish_schema
 from orchestrators.inspect import inspect_data
 from shared.sqlserver import catalogue, marker
 from shared.sqlserver.connection import connect
+from shared.sqlserver.ledger import loaded_chunks
 from shared.sqlserver.ledger_table import LEDGER_TABLE, MARKER_TABLE
 from tests.integration.schema.conftest import Stand, at_once
 
@@ -122,11 +123,39 @@ def test_remedies_are_carried_out_on_the_target(
 def test_clean_up_takes_marker_and_ledger_away_and_may_be_done_twice(stand: Stand, target: pyodbc.Connection) -> None:
     completed(stand)
     with connect(stand.target) as connection:
-        marker.remove(connection)
-        marker.remove(connection)
+        marker.remove(connection, stand.run.id)
+        marker.remove(connection, stand.run.id)
     assert not catalogue.table_exists(target, MARKER_TABLE)
     assert not catalogue.table_exists(target, LEDGER_TABLE)
     assert len(catalogue.tables(target)) == len(stand.plan().tables)
+
+
+def test_a_late_clean_up_leaves_another_runs_marker_and_ledger_alone(stand: Stand, target: pyodbc.Connection) -> None:
+    completed(stand)
+    late, other = "20200101t000000-abcdef", stand.run.id
+    target.execute(
+        f"INSERT INTO [dbo].[{MARKER_TABLE}] ([run_id], [state], [changed_at]) VALUES (?, 'created', SYSUTCDATETIME())",
+        late,
+    )
+    for run in (late, other):
+        target.execute(
+            f"INSERT INTO [dbo].[{LEDGER_TABLE}] ([run_id], [table_name], [chunk], [rows_loaded], [bytes], [loaded_at]) "
+            "VALUES (?, 't', 99, 1, 1, SYSUTCDATETIME())",
+            run,
+        )
+    marker.remove(target, late)
+    assert marker.state_of(target, other) == "finished"
+    assert loaded_chunks(target, late) == []
+    assert [row.chunk for row in loaded_chunks(target, other) if row.table == "t"] == [99]
+    answers = at_once(*[lambda: removed(stand, other)] * 3)
+    assert answers == [None] * 3
+    assert not catalogue.table_exists(target, MARKER_TABLE)
+    assert not catalogue.table_exists(target, LEDGER_TABLE)
+
+
+def removed(stand: Stand, run: str) -> None:
+    with connect(stand.target) as connection:
+        marker.remove(connection, run)
 
 
 def test_finishing_the_database_twice_at_once_refuses_neither_and_late_leaves_no_marker(
@@ -136,7 +165,7 @@ def test_finishing_the_database_twice_at_once_refuses_neither_and_late_leaves_no
     for _ in range(5):
         answers = at_once(*[lambda: finish.finish_database(None, stand.work)] * 2)
         assert [answer.get("refused") for answer in answers] == [None, None]
-    marker.remove(target)
+    marker.remove(target, stand.run.id)
     target.commit()
     assert "refused" not in finish.finish_database(None, stand.work)
     assert not catalogue.table_exists(target, MARKER_TABLE)

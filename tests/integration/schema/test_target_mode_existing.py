@@ -34,7 +34,7 @@ def runtime_schema(stand: Stand, target: pyodbc.Connection) -> DatabasePlan:
     stand.call(schema.create_schema)
     stand.answer(copy_rows)
     assert stand.drive(finish_schema) == []
-    marker.remove(target)
+    marker.remove(target, stand.run.id)
     for statement in (
         f"UPDATE [dbo].[mendixsystem$entity] SET [table_name] = '{OTHER_TABLE}' WHERE [table_name] = 'orders$category'",
         f"UPDATE [dbo].[mendixsystem$attribute] SET [column_name] = '{OTHER_COLUMN}' WHERE [column_name] = 'phone'",
