@@ -71,6 +71,8 @@ def _keys() -> Iterator[Problem]:
     kana = (_set(tag, 5, "name = 'タグ'"), _set(tag, 6, "name = 'たぐ'"))
     yield Problem("unique values that differ in katakana and hiragana only", tag, kana)
     yield Problem("unique values that differ in width only", product, (_set(product, 5, "sku = 'ＳＫＵ-000003'"),))
+    emoji = (_set("orders$category", 3, "name = 'Team 🚀'"), _set("orders$category", 4, "name = 'Team 🎉'"))
+    yield Problem("unique values that differ in characters without a sort weight only", "orders$category", emoji)
     yield Problem(
         "several NULLs in a unique column",
         party,

@@ -6,17 +6,29 @@ kana sensitivity; expansions), https://learn.microsoft.com/sql/t-sql/language-el
 (trailing blanks are ignored under every collation, binary ones too).
 """
 
-import re
 from dataclasses import dataclass
+
+from shared.inspection.weights import version_of, weightless
 
 MENDIX_DEFAULT = "SQL_Latin1_General_CP1_CI_AS"
 """What Mendix recommends: https://docs.mendix.com/developerportal/deploy/setting-up-a-new-sql-server-database/"""
 
-# Letters that Windows collations expand; CI_AS holds them equal to their expansion.
-EXPANSIONS = (("ß", "ss"), ("æ", "ae"), ("œ", "oe"), ("þ", "th"))
+# Letters that Windows collations expand, equal to their expansion whatever the collation tells apart.
+EXPANSIONS = (
+    *(("ß", "ss"), ("æ", "ae"), ("œ", "oe"), ("þ", "th"), ("ĳ", "ij"), ("ﬁ", "fi"), ("ﬂ", "fl")),
+    *(("ẞ", "SS"), ("Æ", "AE"), ("Œ", "OE"), ("Þ", "TH"), ("Ĳ", "IJ")),
+)
+LOWER_CASE = 7
+"""How many of them are of lower case, the first ones."""
 HIRAGANA = "".join(chr(code) for code in range(0x3041, 0x3097))
 KATAKANA = "".join(chr(code) for code in range(0x30A1, 0x30F7))
-COMBINING_MARKS = "[\u0300-\u036f]"
+# What case-insensitive collations take for one letter beyond lower case: final sigma, long s, small kana.
+SMALL = "ςſぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮ"
+LARGE = "σsあいうえおつやゆよわアイウエオツヤユヨワ"
+# What accent-insensitive ones do: combining marks, those that voice kana among them, and strokes, which do not come apart.
+COMBINING_MARKS = "[\u0300-\u036f\u3099\u309a]"
+STROKES = "øØłŁđĐħĦŧŦ"
+PLAIN = "oOlLdDhHtT"
 
 
 @dataclass(frozen=True)
@@ -51,18 +63,15 @@ class Collation:
         """
         folded = expression
         if not self.binary:
+            folded = f"regexp_replace({folded}, '{weightless(version_of(self.name))}', '', 'g')"
             folded = f"normalize({folded}, {'NFC' if self.width else 'NFKC'})"
             if not self.accents:
                 folded = f"regexp_replace(normalize({folded}, NFKD), '{COMBINING_MARKS}', '', 'g')"
+                folded = f"translate({folded}, '{STROKES}', '{PLAIN}')"
             if not self.case:
-                folded = f'lower({folded} COLLATE "{lower}")'
-            for letter, expansion in EXPANSIONS:
+                folded = f"""translate(lower({folded} COLLATE "{lower}"), '{SMALL}', '{LARGE}')"""
+            for letter, expansion in EXPANSIONS if self.case else EXPANSIONS[:LOWER_CASE]:
                 folded = f"replace({folded}, '{letter}', '{expansion}')"
             if not self.kana:
                 folded = f"translate({folded}, '{HIRAGANA}', '{KATAKANA}')"
         return f"rtrim({folded}, ' ')"
-
-
-def is_name(name: str) -> bool:
-    """Whether a text can be the name of a collation."""
-    return re.fullmatch(r"[A-Za-z0-9_]{1,128}", name) is not None

@@ -18,7 +18,8 @@ COLLISION = Problem(
     "error",
     "Choose a collation that tells them apart for the columns of this constraint, such as "
     "`collation:Latin1_General_100_CS_AS`, or `drop-constraint`, or correct the values and take a new snapshot. "
-    "Trailing blanks are ignored under every collation.",
+    "Trailing blanks are ignored under every collation; characters that it does not know, under each but the binary "
+    "ones: emoji and newer letters, where the collation's name has no version number.",
     ("collation:Latin1_General_100_CS_AS", "collation:Latin1_General_100_BIN2", "drop-constraint"),
 )
 NULLS = Problem(
