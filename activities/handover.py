@@ -209,7 +209,7 @@ def _handed_out(work: RunWork) -> Finding:
     times = recorded(work.run.id)
     message = "a password of the login for the runtime was given out to those named; the login ends with the run."
     found = _finding("info", "SOURCE_PASSWORD_HANDED_OUT", database_name(work.run.id), message)
-    said = [f"{one.at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC: {one.by}" for one in times]
+    said = [f"{one.at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC: {one.who}" for one in times]
     return found.model_copy(update={"count": len(times), "examples": said[:10]})
 
 

@@ -2,11 +2,12 @@
 
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import azure.durable_functions as df
 import azure.functions as func
 
-from api.http import Answer, Call, Route, problem
+from api.http import GUARDS, Answer, Call, Route, problem
 from shared.errors import MxferryError, Refusal
 
 log = logging.getLogger("mxferry.api")
@@ -37,6 +38,11 @@ def http_trigger(route: Route) -> Trigger:
 
 async def served(route: Route, call: Call) -> Answer:
     """Answer a call; what a handler did not foresee becomes a 503 or 500 without details, and a log line with them."""
+    found = await _handled(route, call)
+    return replace(found, headers={**GUARDS, **found.headers})
+
+
+async def _handled(route: Route, call: Call) -> Answer:
     try:
         return await route.handler(call)
     except Refusal as error:

@@ -6,9 +6,8 @@ one before is no good any more. Nothing else of the app ever holds a password: i
 
 import asyncio
 from datetime import UTC, datetime
-from typing import Annotated
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
 from api import caller
 from api.http import Answer, Call, answer, parsed, problem, refusal, with_etag
@@ -19,6 +18,7 @@ from shared.errors import Refusal
 from shared.mendix.handover import Source, SourceSettings, in_all_forms
 from shared.postgres.connection import database_name
 from shared.postgres.readers import make_reader, reader_name
+from shared.request import PersonName
 from shared.settings import settings
 from shared.strict import Strict
 
@@ -29,8 +29,10 @@ NEVER_KEPT = {"Cache-Control": "no-store"}
 class HandOut(Strict):
     """Body of `POST /api/migrations/{id}/source-database`."""
 
-    by: Annotated[str, StringConstraints(min_length=1, max_length=200)] = Field(
-        default="unknown", description="Who asks; behind App Service authentication the signed-in user's name."
+    by: PersonName | None = Field(
+        default=None,
+        description="Who asks; required where nobody is signed in. Behind App Service authentication the signed-in "
+        "user's name stands in its place.",
     )
 
 
@@ -50,9 +52,11 @@ async def hand_out(call: Call) -> Answer:
     waiting = await _waiting(call)
     if isinstance(waiting, Answer):
         return waiting
-    by = caller.name(call) or asked.by
+    name = caller.named(call, asked.by)
+    if isinstance(name, Answer):
+        return name
     try:
-        found = await asyncio.to_thread(_with_password, waiting[0], waiting[1].answers_by, by)
+        found = await asyncio.to_thread(_with_password, waiting[0], waiting[1].answers_by, name)
     except Refusal as error:
         return refusal(error, 409)
     return answer(found, headers=NEVER_KEPT)
@@ -80,12 +84,12 @@ def _without_password(seen: MigrationView) -> SourceSettings:
     return in_all_forms(seen.id, source, settings().target_profile(seen.target).app, password=False)
 
 
-def _with_password(seen: MigrationView, until: datetime, by: str) -> SourceSettings:
+def _with_password(seen: MigrationView, until: datetime, name: caller.Name) -> SourceSettings:
     server, database = settings().postgres, database_name(seen.id)
     now = datetime.now(UTC)
-    handedout.record(seen.id, by, now)
+    handedout.record(seen.id, handedout.HandedOut(by=name.by, signed_in=name.signed_in, at=now))
     login = make_reader(server, database, until)
-    events.emit("source-password-handed-out", seen.id, by=by)
+    events.emit("source-password-handed-out", seen.id, by=name.by)
     source = Source(server, database, login.user, login.password)
     app = settings().target_profile(seen.target).app
     return in_all_forms(seen.id, source, app, password=True, valid_until=login.valid_until)

@@ -15,6 +15,17 @@ from shared.errors import MxferryError
 
 MAX_BODY = 1024 * 1024
 PROBLEM = "application/problem+json"
+GUARDS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
+"""Headers of every answer."""
+DOCUMENT = {
+    "Cache-Control": "no-store",
+    "Vary": "Accept",
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'none'"
+    ),
+}
+"""Headers of a report or runbook: kept by no browser or proxy, and never more than a document, whatever is in it."""
 
 
 class Engine(Protocol):
@@ -141,7 +152,7 @@ def parsed[M: BaseModel](model: type[M], body: bytes) -> M | Answer:
 def with_etag(call: Call, found: Answer) -> Answer:
     """Add an ETag of the body; 304 without a body when the caller has it already."""
     etag = f'"{hashlib.sha256(found.body).hexdigest()[:32]}"'
-    headers = {**found.headers, "ETag": etag, "Cache-Control": "no-cache"}
+    headers = {"Cache-Control": "no-cache", **found.headers, "ETag": etag}
     if etag in [one.strip().removeprefix("W/") for one in call.headers.get("if-none-match", "").split(",")]:
         return Answer(304, b"", found.content_type, headers)
     return Answer(found.status, found.body, found.content_type, headers)

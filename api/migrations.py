@@ -1,4 +1,4 @@
-"""Handlers of `/api/migrations`: start, list, watch, approve, abort, report."""
+"""Handlers of `/api/migrations`: start, list, watch, report."""
 
 import asyncio
 import functools
@@ -9,19 +9,17 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from api import caller
-from api.http import Answer, Call, Engine, answer, parsed, problem, refusal, with_etag
+from api.http import DOCUMENT, Answer, Call, Engine, answer, parsed, problem, refusal, with_etag
 from shared import means, progress, rehearsals, runs
 from shared.contracts import Run
 from shared.errors import Finding, Refusal
 from shared.forecast import Forecast, forecast
 from shared.progress import StageView, View
-from shared.request import Decision, MigrationRequest, UrlSource, Window
+from shared.request import MigrationRequest, UrlSource, Window
 from shared.settings import settings
 from shared.sources.url import checked_url, stow_source_url
 from shared.targetmodes import resolved
 
-BY_THE_CLOCK = ("start", "snapshot")
-"""Gates that open by themselves, at their time."""
 OVER = {"COMPLETED", "FAILED", "TERMINATED", "CANCELED"}
 
 
@@ -79,13 +77,6 @@ class MigrationPage(BaseModel):
     next: str | None = Field(default=None, description="Value of `before` for the next page; null on the last.")
 
 
-class Accepted(BaseModel):
-    """Answer of approve and abort."""
-
-    id: str
-    accepted: str
-
-
 async def start(call: Call) -> Answer:
     """Start a migration; 202 with its id, also when the same Idempotency-Key comes again."""
     request = parsed(MigrationRequest, call.body)
@@ -94,13 +85,19 @@ async def start(call: Call) -> Answer:
     key = call.headers.get("idempotency-key") or request.idempotency_key
     try:
         wanted, url = await asyncio.to_thread(_checked, request)
-        run_id, _ = await asyncio.to_thread(runs.reserve, request, key, datetime.now(UTC))
+        run_id, new = await asyncio.to_thread(runs.reserve, request, key, datetime.now(UTC))
+        if not new and await call.engine.get_orchestration_state(run_id, fetch_payloads=False) is not None:
+            return _started(run_id)  # whoever holds the target by now
         busy = await _take_target(call.engine, request.target, run_id)
     except Refusal as error:
         return refusal(error, 409 if error.code == "IDEMPOTENCY_KEY_REUSED" else 400)
     if busy:
         return refusal(_target_busy(request.target, busy), 409)
     await _launch(call, run_id, wanted, url)
+    return _started(run_id)
+
+
+def _started(run_id: str) -> Answer:
     links = _links(run_id)
     return answer(Started(id=run_id, status="pending", links=links), 202, {"Location": links["self"]})
 
@@ -124,16 +121,6 @@ async def show(call: Call) -> Answer:
         return refusal(error, 404)
 
 
-async def approve(call: Call) -> Answer:
-    """Say go at the gate that the migration waits at."""
-    return await _decide(call, "approve")
-
-
-async def abort(call: Call) -> Answer:
-    """Stop a migration: running chunks end or roll back, then report and clean-up."""
-    return await _decide(call, "abort")
-
-
 async def report(call: Call) -> Answer:
     """Return the report: HTML for `Accept: text/html`, JSON otherwise."""
     run_id = call.params["id"]
@@ -148,7 +135,7 @@ async def report(call: Call) -> Answer:
             404, "REPORT_NOT_READY", "expected a finished migration, found one without a report yet.",
             object=run_id, remedy=f"GET /api/migrations/{run_id} shows how far it is.",
         )  # fmt: skip
-    return with_etag(call, Answer(200, stored, "text/html; charset=utf-8" if html else "application/json"))
+    return with_etag(call, Answer(200, stored, "text/html; charset=utf-8" if html else "application/json", DOCUMENT))
 
 
 async def look(engine: Engine, run_id: str) -> MigrationView:
@@ -215,48 +202,6 @@ async def _launch(call: Call, run_id: str, request: MigrationRequest, url: str |
     run = await asyncio.to_thread(runs.load, run_id)
     if await call.engine.get_orchestration_state(run_id, fetch_payloads=False) is None:
         await call.engine.schedule_new_orchestration("migrate", input=run.model_dump(mode="json"), instance_id=run_id)
-
-
-async def _decide(call: Call, event: str) -> Answer:
-    run_id = call.params["id"]
-    decision = parsed(Decision, call.body)
-    if isinstance(decision, Answer):
-        return decision
-    try:
-        seen = await look(call.engine, run_id)
-    except Refusal as error:
-        return refusal(error, 404)
-    decision = decision.model_copy(update={"by": caller.name(call) or decision.by})
-    gate = seen.progress.gate
-    if seen.verdict is not None:
-        return problem(409, "ALREADY_OVER", f"expected a running migration, found it {seen.status}.", object=run_id)
-    if event == "abort":
-        return await _abort(call.engine, run_id, seen.progress, decision)
-    if gate is None or gate.decision is not None or gate.name in BY_THE_CLOCK:
-        return problem(
-            409, "NOTHING_TO_APPROVE", f"expected a migration that waits at a gate, found it {seen.status}.",
-            object=run_id, remedy="Approve when the status is `waiting`.",
-        )  # fmt: skip
-    if decision.gate not in (None, gate.name):
-        return problem(
-            409, "OTHER_GATE", f"expected the migration to wait at the gate {decision.gate}, found it at {gate.name}.",
-            object=run_id, remedy="Look at it again, and answer the gate that it waits at.",
-        )  # fmt: skip
-    holder = seen.progress.gate_instance or run_id
-    await call.engine.raise_orchestration_event(holder, f"approve-{gate.name}", data=_said(decision))
-    return answer(Accepted(id=run_id, accepted=event), 202)
-
-
-async def _abort(engine: Engine, run_id: str, seen: View, decision: Decision) -> Answer:
-    """Leave the mark that activities look for, and wake whatever waits at a gate."""
-    await asyncio.to_thread(runs.ask_to_abort, run_id, decision)
-    for instance in dict.fromkeys((run_id, seen.gate_instance or run_id)):
-        await engine.raise_orchestration_event(instance, "abort", data=_said(decision))
-    return answer(Accepted(id=run_id, accepted="abort"), 202)
-
-
-def _said(decision: Decision) -> dict[str, Any]:
-    return decision.model_dump(mode="json", exclude={"gate"})
 
 
 async def _item(engine: Engine, run_id: str) -> MigrationItem | None:

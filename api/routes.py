@@ -1,6 +1,6 @@
 """The table of routes: it makes the HTTP triggers in `function_app.py`, and the OpenAPI page."""
 
-from api import handover, health, migrations, openapi, profiles, rehearsals, runbook, setup, tables, ui
+from api import decisions, handover, health, migrations, openapi, profiles, rehearsals, runbook, setup, tables, ui
 from api.http import Problem, Query, Route
 from shared.mendix.handover import SourceSettings
 from shared.reporting.model import Report
@@ -27,16 +27,16 @@ _ROUTES = (
           responses={200: migrations.MigrationView, 404: Problem}, etag=True),
     Route("migration_tables", "GET", "migrations/{id}/tables", tables.show, "Its tables, planned and on the target.",
           responses={200: tables.TablesView, 404: Problem}, etag=True),
-    Route("approve_migration", "POST", "migrations/{id}/approve", migrations.approve, "Approve at a gate.",
-          request=Decision, responses={202: migrations.Accepted, 404: Problem, 409: Problem}),
+    Route("approve_migration", "POST", "migrations/{id}/approve", decisions.approve, "Approve at a gate.",
+          request=Decision, responses={202: decisions.Accepted, 404: Problem, 409: Problem}),
     Route("source_settings", "GET", "migrations/{id}/source-database", handover.show,
           "The settings by which the Mendix runtime copies its source, without the password.",
           responses={200: SourceSettings, 404: Problem, 409: Problem}, etag=True),
     Route("hand_out_source_settings", "POST", "migrations/{id}/source-database", handover.hand_out,
           "The same with a new password, shown this once.", request=handover.HandOut,
           responses={200: SourceSettings, 404: Problem, 409: Problem}),
-    Route("abort_migration", "POST", "migrations/{id}/abort", migrations.abort, "Abort a migration.",
-          request=Decision, responses={202: migrations.Accepted, 404: Problem, 409: Problem}),
+    Route("abort_migration", "POST", "migrations/{id}/abort", decisions.abort, "Abort a migration.",
+          request=Decision, responses={202: decisions.Accepted, 404: Problem, 409: Problem}),
     Route("start_rehearsal", "POST", "rehearsals", rehearsals.start, "Start a rehearsal on to a throw-away target.",
           idempotent=True, request=MigrationRequest, responses={202: migrations.Started, 409: Problem}),
     Route("list_rehearsals", "GET", "rehearsals", rehearsals.index, "Compare rehearsals; are we ready?",

@@ -4,7 +4,7 @@ import asyncio
 from datetime import UTC, datetime
 
 from api import migrations
-from api.http import Answer, Call, refusal, with_etag
+from api.http import DOCUMENT, Answer, Call, refusal, with_etag
 from shared import rehearsals, runs
 from shared.errors import Refusal
 from shared.reporting import runbook
@@ -22,8 +22,8 @@ async def show(call: Call) -> Answer:
     measured = last.stages if last else {}
     book = runbook.runbook(run, seen.progress, measured, seen.findings, _minute(), last.id if last else None)
     if "text/html" in call.headers.get("accept", ""):
-        return with_etag(call, Answer(200, runbook.html(book).encode(), "text/html; charset=utf-8"))
-    return with_etag(call, Answer(200, runbook.markdown(book).encode(), "text/markdown; charset=utf-8"))
+        return with_etag(call, Answer(200, runbook.html(book).encode(), "text/html; charset=utf-8", DOCUMENT))
+    return with_etag(call, Answer(200, runbook.markdown(book).encode(), "text/markdown; charset=utf-8", DOCUMENT))
 
 
 def _minute() -> datetime:

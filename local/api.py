@@ -10,14 +10,19 @@ from shared.mendix.handover import SourceSettings
 
 
 class ApiError(RuntimeError):
-    """The API refused a call; the text is its sentence and its remedy."""
+    """The API refused a call; the text is its sentence and its remedy, `status` that of the answer, if there was one."""
+
+    def __init__(self, text: str, status: int | None = None) -> None:
+        self.status = status
+        super().__init__(text)
 
 
 class Api:
-    """Calls one Functions host with its function key."""
+    """Calls one Functions host with its function key, and an Entra token where one is wanted beside it."""
 
-    def __init__(self, url: str, key: str) -> None:
-        self._client = httpx.Client(base_url=f"{url}/api", headers={"x-functions-key": key}, timeout=30)
+    def __init__(self, url: str, key: str, token: str | None = None) -> None:
+        headers = {"x-functions-key": key} | ({"Authorization": f"Bearer {token}"} if token else {})
+        self._client = httpx.Client(base_url=f"{url}/api", headers=headers, timeout=30)
 
     def start(self, request: dict[str, Any], *, rehearsal: bool = False, key: str | None = None) -> str:
         """Post a migration or a rehearsal and return its id; the same idempotency key starts only one."""
@@ -32,9 +37,12 @@ class Api:
         _check(answer)
         return MigrationPage.model_validate(answer.json())
 
-    def decide(self, run: str, what: Literal["approve", "abort"], by: str, comment: str = "") -> None:
-        """Approve at a gate, or abort."""
-        _check(self._client.post(f"/migrations/{run}/{what}", json={"by": by, "comment": comment}))
+    def decide(
+        self, run: str, what: Literal["approve", "abort"], by: str | None, comment: str = "", gate: str | None = None
+    ) -> None:
+        """Approve at a gate (refused if `gate` is named and it waits at another), or abort."""
+        body = {"by": by, "comment": comment, "gate": gate}
+        _check(self._client.post(f"/migrations/{run}/{what}", json=body))
 
     def show(self, run: str) -> MigrationView:
         """Return a migration's status; an answer that does not come is asked for again for half a minute."""
@@ -76,4 +84,5 @@ def _check(answer: httpx.Response) -> None:
     except ValueError:
         said = {}
     sentence = said.get("detail") or answer.text[:500] or answer.reason_phrase
-    raise ApiError(" ".join(part for part in (f"{answer.status_code}:", sentence, said.get("remedy")) if part))
+    words = " ".join(part for part in (f"{answer.status_code}:", sentence, said.get("remedy")) if part)
+    raise ApiError(words, answer.status_code)

@@ -1,10 +1,10 @@
 """`python -m local.cli`: start, watch, approve, abort and read migrations from a terminal, through the API alone.
 
 The function key comes from the environment (MXFERRY_KEY) or from a file (--key-file), never from the command line,
-where every user of the machine could read it.
+where every user of the machine could read it; so does the Entra token (MXFERRY_TOKEN) of an app that asks for one.
 
 Exit codes: 0 done (with --watch: verified, or planned); 1 the migration ended otherwise; 2 wrong usage; 3 the API
-refused; 4 it does not answer.
+refused; 4 it does not answer; 5 a file is no JSON, or cannot be written.
 """
 
 import argparse
@@ -14,8 +14,9 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import httpx
 from pydantic import BaseModel
@@ -24,14 +25,19 @@ from rich.table import Table
 
 from api.migrations import MigrationView
 from local.api import Api, ApiError
+from local.plaintext import plain, plain_values
 from local.progressview import view
 from shared.contracts import Gate
 from shared.reporting.wording import gate_words, moment
 
 GOOD = {"verified", "planned"}
-EXIT_OK, EXIT_NOT_VERIFIED, EXIT_REFUSED, EXIT_UNREACHABLE = 0, 1, 3, 4
+EXIT_OK, EXIT_NOT_VERIFIED, EXIT_REFUSED, EXIT_UNREACHABLE, EXIT_FILE = 0, 1, 3, 4, 5
 FORMS = ("environment", "kubernetes", "mendix-operator", "azure", "console", "removal")
 MEDIA = {"html": "text/html", "json": "application/json", "markdown": "text/markdown"}
+
+
+class BadFile(Exception):  # noqa: N818 - what is wrong is the file
+    """A file of the person's own that cannot be read as what it should be, or not be written; the text is a sentence."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,14 +45,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     given = parser.parse_args(arguments)
     try:
-        api = Api(given.url.rstrip("/"), _key(given.key_file))
+        key = _key(given.key_file)
     except OSError as error:
         parser.error(f"--key-file: {error}")
+    api = Api(given.url.rstrip("/"), key, os.environ.get("MXFERRY_TOKEN"))
     try:
         return int(given.run(api, given))
     except ApiError as error:
-        print(error, file=sys.stderr)
+        print(plain(str(error)), file=sys.stderr)
+        if error.status == HTTPStatus.UNAUTHORIZED:
+            print(_let_in(key), file=sys.stderr)
         return EXIT_REFUSED
+    except BadFile as error:
+        print(plain(str(error)), file=sys.stderr)
+        return EXIT_FILE
     except httpx.TransportError as error:
         print(f"{given.url} does not answer ({type(error).__name__}). Is the app up, and --url right?", file=sys.stderr)
         return EXIT_UNREACHABLE
@@ -77,16 +89,20 @@ def _parser() -> argparse.ArgumentParser:
     for what, words in (("approve", "say go at the gate it waits at"), ("abort", "stop it")):
         decide = commands.add_parser(what, help=words)
         decide.add_argument("id")
-        decide.add_argument("--by", default=getpass.getuser(), help="who decides (default %(default)s)")
+        decide.add_argument("--by", default=_user(), help="who decides (default %(default)s)")
         decide.add_argument("--comment", default="")
-        decide.set_defaults(run=_decide, what=what)
+        if what == "approve":
+            decide.add_argument(
+                "--gate", help="the gate that is meant; refused if it waits at another (default: the one shown)"
+            )
+        decide.set_defaults(run=_decide, what=what, gate=None)
     settings = commands.add_parser(
         "source-settings", help="target mode runtime: the settings by which the app copies its source"
     )
     settings.add_argument("id")
     settings.add_argument("--form", choices=FORMS, default=FORMS[0])
     settings.add_argument("--password", action="store_true", help="make a new password, and print it this once")
-    settings.add_argument("--by", default=getpass.getuser(), help="who asks for the password (default %(default)s)")
+    settings.add_argument("--by", default=_user(), help="who asks for the password (default %(default)s)")
     settings.set_defaults(run=_source_settings)
     for what, forms in (("report", ("json", "html")), ("runbook", ("markdown", "html"))):
         read = commands.add_parser(what, help=f"fetch the {what}")
@@ -119,6 +135,19 @@ def _key(file: Path | None) -> str:
     return (file.read_text() if file else os.environ.get("MXFERRY_KEY", "")).strip()
 
 
+def _user() -> str | None:
+    try:
+        return getpass.getuser()
+    except OSError:  # a container's user without a name: the API will ask for one
+        return None
+
+
+def _let_in(key: str) -> str:
+    if not key:
+        return "Set MXFERRY_KEY to a function key of the app, or name a file that holds it: --key-file."
+    return "Is it a function key of this app? An app with Entra sign-in wants a token too: set MXFERRY_TOKEN."
+
+
 def _start(api: Api, given: argparse.Namespace) -> int:
     run = api.start(_request(given), rehearsal=given.rehearsal, key=given.idempotency_key)
     print(run)
@@ -126,7 +155,7 @@ def _start(api: Api, given: argparse.Namespace) -> int:
 
 
 def _request(given: argparse.Namespace) -> dict[str, Any]:
-    request: dict[str, Any] = json.load(given.request) if given.request else {}
+    request = _loaded(given.request) if given.request else {}
     if given.blob:
         container, _, blob = given.blob.partition("/")
         request["source"] = {"kind": "blob", "container": container, "blob": blob}
@@ -143,6 +172,16 @@ def _request(given: argparse.Namespace) -> dict[str, Any]:
     return request
 
 
+def _loaded(file: TextIO) -> dict[str, Any]:
+    try:
+        found = json.load(file)
+    except ValueError as error:
+        raise BadFile(f"{file.name}: expected a MigrationRequest as JSON, found {error}.") from None
+    if not isinstance(found, dict):
+        raise BadFile(f"{file.name}: expected a MigrationRequest as JSON, found no object.")
+    return found
+
+
 def _list(api: Api, given: argparse.Namespace) -> int:
     table = Table("Run", "Status", "Purpose", "Target", "Asked for (UTC)", box=None, pad_edge=False)
     for item in api.index(given.limit).items:
@@ -156,7 +195,7 @@ def _status(api: Api, given: argparse.Namespace) -> int:
         return _watch(api, given.id)
     seen = api.show(given.id)
     if given.json:
-        print(_json(seen))
+        _print(_json(seen))
     else:
         _show(seen)
     return EXIT_OK
@@ -166,15 +205,16 @@ def _watch(api: Api, run: str) -> int:
     with view(Console()) as shown:
         seen = api.show(run)
         while seen.verdict is None:
-            shown.show(seen)
+            shown.show(_plain(seen))
             time.sleep(1)
             seen = api.show(run)
-        shown.show(seen)
-    _end(seen)
+        shown.show(_plain(seen))
+    _end(_plain(seen))
     return EXIT_OK if seen.verdict in GOOD else EXIT_NOT_VERIFIED
 
 
 def _show(seen: MigrationView) -> None:
+    seen = _plain(seen)
     with view(Console()) as shown:
         shown.show(seen)
     _end(seen)
@@ -190,18 +230,29 @@ def _end(seen: MigrationView) -> None:
         print(f"  {finding.severity}: [{finding.code}] {finding.object}: {finding.message} {finding.remedy}".rstrip())
 
 
+def _plain(seen: MigrationView) -> MigrationView:
+    return MigrationView.model_validate(plain_values(seen.model_dump(mode="json")))
+
+
 def _gate(gate: Gate) -> str:
     """Say what a gate asked, and what became of it."""
     if gate.decision is None:
         return f"{gate_words(gate)} It waits until {moment(gate.answers_by)}."
-    who = f" by {gate.decided_by}" if gate.decided_by else ""
+    who = f" by {gate.who}" if gate.who else ""
     why = f": {gate.comment}" if gate.comment else ""
     return f"{gate_words(gate)} {gate.decision}{who}, {moment(gate.decided_at)}{why}"
 
 
 def _decide(api: Api, given: argparse.Namespace) -> int:
-    api.decide(given.id, given.what, given.by, given.comment)
-    print(f"{given.id}: {given.what} asked for by {given.by}")
+    gate = given.gate
+    if given.what == "approve" and gate is None:
+        waiting = api.show(given.id).progress.gate
+        if waiting is not None and waiting.decision is None:
+            print(plain(_gate(waiting)))
+            gate = waiting.name
+    api.decide(given.id, given.what, given.by, given.comment, gate)
+    at = f" at the gate `{gate}`" if gate else ""
+    print(f"{given.id}: {given.what}{at} asked for by {given.by}")
     return EXIT_OK
 
 
@@ -216,11 +267,21 @@ def _source_settings(api: Api, given: argparse.Namespace) -> int:
 def _read(api: Api, given: argparse.Namespace) -> int:
     body = api.report(given.id, MEDIA[given.form], what=given.what)
     if given.out:
-        given.out.write_bytes(body)
+        try:
+            given.out.write_bytes(body)
+        except OSError as error:
+            raise BadFile(f"--out: {error}. Nothing was written.") from None
+    elif sys.stdout.isatty():
+        _print(body.decode())
     else:
         sys.stdout.buffer.write(body)
         sys.stdout.flush()
     return EXIT_OK
+
+
+def _print(text: str) -> None:
+    """Print a document: byte for byte into a file or a pipe, harmless on a terminal."""
+    print(plain(text) if sys.stdout.isatty() else text)
 
 
 def _json(model: BaseModel) -> str:

@@ -13,9 +13,8 @@ from durabletask import task
 from orchestrators.calling import Payload, StageRefused, Steps, call, race
 from orchestrators.outcome import Outcome
 from orchestrators.stages import Book, StageFailed, aside
-from shared.contracts import Gate, Run
+from shared.contracts import Gate, Run, Said
 from shared.errors import Finding
-from shared.request import Decision
 
 UNTOUCHED = "Source and target are as they were."
 LEAST_TIME = timedelta(minutes=5)
@@ -75,8 +74,8 @@ def asked(book: Book, stage: str, name: str, deadline: datetime) -> Steps:
     # The event is named by its gate: a second approval of this gate, which waits in the mailbox, never opens the next.
     gate = yield from _decided(book, gate, {"approved": book.ctx.wait_for_external_event(f"approve-{name}")}, "expired")
     if gate.decision == "approved":
-        book.close(opened, "done", note=f"approved by {book.progress.gates[-1].decided_by}")
-        return gate.decided_by
+        book.close(opened, "done", note=f"approved by {book.progress.gates[-1].who}")
+        return gate.who
     finding = _stopped(stage, gate, written=book.progress.target_written_at is not None)
     book.close(opened, "failed", note=finding.code)
     raise StageFailed(stage, finding)
@@ -107,8 +106,8 @@ def _decided(book: Book, gate: Gate, events: dict[str, task.CancellableTask[Any]
     decision = yield from race(answers)
     update = {"decision": decision, "decided_at": book.now()}
     if decision != when_time_is_up:
-        said = Decision.model_validate(answers[decision].get_result() or {})
-        update |= {"decided_by": said.by, "comment": said.comment}
+        said = Said.model_validate(answers[decision].get_result() or {})
+        update |= {"decided_by": said.by, "signed_in": said.signed_in, "comment": said.comment}
     gate = gate.model_copy(update=update)
     book.decided(gate)
     return gate
@@ -120,7 +119,7 @@ def _stopped(stage: str, gate: Gate, *, written: bool = False) -> Finding:
         when = "after the target was written" if written else "before the target was written"
         return Finding(
             code="ABORTED", severity="error", object=stage,
-            message=f"aborted by {gate.decided_by} {when}. {gate.comment or ''}".strip(),
+            message=f"aborted by {gate.who} {when}. {gate.comment or ''}".strip(),
             remedy=f"{state} Start a new migration when ready.",
         )  # fmt: skip
     return Finding(

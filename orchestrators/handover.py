@@ -14,9 +14,8 @@ from durabletask import task
 from orchestrators.calling import Payload, StageRefused, Steps, answering, call, fan_out
 from orchestrators.restore import whole_database
 from orchestrators.stages import Book, StageFailed, finding_of
-from shared.contracts import Counts, Gate, Run, StageProgress, StageState
+from shared.contracts import Counts, Gate, Run, Said, StageProgress, StageState
 from shared.errors import Finding
-from shared.request import Decision
 
 STAGE = "hand-over"
 GATE = "started"
@@ -178,14 +177,20 @@ class _Watch:
 
 def _decided(book: Book, gate: Gate, decision: str, event: task.CancellableTask[Any]) -> Finding:
     """Keep the decision; return it as a finding, which an abort ends the stage with."""
-    said = Decision.model_validate(event.get_result() or {})
-    update = {"decision": decision, "decided_by": said.by, "decided_at": book.now(), "comment": said.comment}
+    said = Said.model_validate(event.get_result() or {})
+    update = {
+        "decision": decision,
+        "decided_by": said.by,
+        "signed_in": said.signed_in,
+        "decided_at": book.now(),
+        "comment": said.comment,
+    }
     book.decided(gate.model_copy(update=update))
     if decision == "approved":
-        return Finding(code="STARTED", severity="info", object=STAGE, message=f"approved by {said.by}")
+        return Finding(code="STARTED", severity="info", object=STAGE, message=f"approved by {said.who}")
     return Finding(
         code="ABORTED", severity="error", object=STAGE,
-        message=f"aborted by {said.by} while the runtime had the source to copy. {said.comment}".strip(),
+        message=f"aborted by {said.who} while the runtime had the source to copy. {said.comment}".strip(),
         remedy="Stop the app and take its SourceDatabase settings away: the login ends now, and the target is incomplete.",
     )  # fmt: skip
 

@@ -225,6 +225,24 @@ class StageState(Strict):
     note: str = ""
 
 
+def named(by: str, signed_in: bool) -> str:
+    """Return a person's name as people read it: one that nobody vouches for says so."""
+    return by if signed_in else f"{by} (as stated)"
+
+
+class Said(Strict):
+    """What somebody decided: the external event of a gate, and the mark of an abort."""
+
+    by: str = "unknown"
+    signed_in: bool = Field(default=False, description="Whether the platform vouches for the name.")
+    comment: str = ""
+
+    @property
+    def who(self) -> str:
+        """Who said so, for people."""
+        return named(self.by, self.signed_in)
+
+
 class Gate(Strict):
     """Where the run waits for people or for the clock, or waited. Times are those of the orchestration."""
 
@@ -235,8 +253,16 @@ class Gate(Strict):
         default=None, description="Null while it waits; `opened` by the clock."
     )
     decided_by: str | None = None
+    signed_in: bool = Field(
+        default=False, description="Whether App Service authentication vouches for `decided_by`; else it is as stated."
+    )
     decided_at: datetime | None = None
     comment: str | None = None
+
+    @property
+    def who(self) -> str | None:
+        """Who decided, for people; None where nobody did."""
+        return None if self.decided_by is None else named(self.decided_by, self.signed_in)
 
 
 class Progress(Strict):

@@ -5,6 +5,7 @@ from datetime import datetime
 from pydantic import BaseModel
 
 from shared import runs
+from shared.contracts import named
 
 FOLDER = "runs/{run}/handed-out/"
 
@@ -13,13 +14,19 @@ class HandedOut(BaseModel):
     """One time that a password was given out."""
 
     by: str
+    signed_in: bool = False
     at: datetime
 
+    @property
+    def who(self) -> str:
+        """Who was given it, for people."""
+        return named(self.by, self.signed_in)
 
-def record(run_id: str, by: str, at: datetime) -> None:
+
+def record(run_id: str, given: HandedOut) -> None:
     """Keep that a password is about to be given out."""
-    name = f"{FOLDER.format(run=run_id)}{at:%Y%m%dt%H%M%S%f}.json"
-    runs.write(name, HandedOut(by=by, at=at).model_dump_json().encode(), "application/json")
+    name = f"{FOLDER.format(run=run_id)}{given.at:%Y%m%dt%H%M%S%f}.json"
+    runs.write(name, given.model_dump_json().encode(), "application/json")
 
 
 def recorded(run_id: str) -> list[HandedOut]:

@@ -12,6 +12,7 @@ from pydantic import AwareDatetime, Field, StringConstraints, model_validator
 from shared.strict import Strict
 
 ProfileName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
+PersonName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 BlobName = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 Purpose = Literal["cutover", "rehearsal"]
 TargetMode = Literal["create", "existing", "postgres", "runtime"]
@@ -261,10 +262,12 @@ class MigrationRequest(Strict):
 
 
 class Decision(Strict):
-    """Body of `POST /api/migrations/{id}/approve` and of `.../abort`, and the external event they raise."""
+    """Body of `POST /api/migrations/{id}/approve` and of `.../abort`."""
 
-    by: Annotated[str, StringConstraints(min_length=1, max_length=200)] = Field(
-        default="unknown", description="Who says so; behind App Service authentication the signed-in user's name."
+    by: PersonName | None = Field(
+        default=None,
+        description="Who says so; required where nobody is signed in. Behind App Service authentication the signed-in "
+        "user's name stands in its place.",
     )
     gate: str | None = Field(
         default=None,

@@ -18,9 +18,9 @@ from azure.storage.blob import ContainerClient, ContentSettings
 from pydantic import BaseModel, TypeAdapter
 
 from shared.blobs import clients
-from shared.contracts import RUN_ID, Run
+from shared.contracts import RUN_ID, Run, Said
 from shared.errors import Finding, Refusal
-from shared.request import Decision, MigrationRequest
+from shared.request import MigrationRequest
 
 _JSON = ContentSettings(content_type="application/json")
 _FINDINGS = TypeAdapter(list[Finding])
@@ -115,18 +115,18 @@ def ids(limit: int, before: str | None = None) -> list[str]:
     return [one for one in known if before is None or one < before][:limit]
 
 
-def ask_to_abort(run_id: str, decision: Decision) -> None:
+def ask_to_abort(run_id: str, said: Said) -> None:
     """Ask a run to stop; every activity of it looks at this before it works. The first asker stays."""
-    _create(f"runs/{run_id}/abort.json", decision.model_dump(mode="json"))
+    _create(f"runs/{run_id}/abort.json", said.model_dump(mode="json"))
 
 
 def stop_if_aborted(run_id: str) -> None:
     """Raise `Refusal` ABORTED if somebody asked the run to stop."""
     record = _load(f"runs/{run_id}/abort.json")
     if record is not None:
-        decision = Decision.model_validate(record)
+        said = Said.model_validate(record)
         raise Refusal(
-            "ABORTED", run_id, f"aborted by {decision.by}. {decision.comment}".strip(),
+            "ABORTED", run_id, f"aborted by {said.who}. {said.comment}".strip(),
             "What was running ended or was rolled back; the report says what the target holds.",
         )  # fmt: skip
 

@@ -65,7 +65,7 @@ export function decisions(gates) {
   if (!made.length) return [];
   return [h("h2", {}, "Decisions ", h("small", {}, String(made.length))), h("ul", { class: "decisions" }, made.map((one) => h("li", {},
     h("span", { class: `mark tone-${one.decision}` }, one.decision), " ", h("strong", {}, GATES[one.name] ?? one.name),
-    ` ${one.decided_by ? `by ${one.decided_by}, ` : ""}${moment(one.decided_at)}`, one.comment ? h("span", { class: "soft" }, ` “${one.comment}”`) : null)))];
+    ` ${one.decided_by ? `by ${one.decided_by}${one.signed_in ? "" : " (as stated)"}, ` : ""}${moment(one.decided_at)}`, one.comment ? h("span", { class: "soft" }, ` “${one.comment}”`) : null)))];
 }
 
 export function abortPanel(seen, path, signedIn) {

@@ -88,6 +88,6 @@ def test_a_run_aborted_at_the_gate_leaves_the_target(running: Stand) -> None:
     running.end(run)
     report = running.report(run)
     assert report.verdict == "aborted"
-    assert "aborted by Ada before the target was written. not tonight" in report.reason
+    assert "aborted by Ada (as stated) before the target was written. not tonight" in report.reason
     assert report.target_written_at is None
     tells_the_truth(running, report, before)

@@ -51,8 +51,10 @@ def test_the_headers_are_believed_only_where_the_platform_says_that_it_sets_them
     [
         (NAME, "ada.fischer@example.org"),
         (principal(**CLAIMS), "Ada Fischer"),
-        (principal(claims=[]), None),
-        ({"X-MS-CLIENT-PRINCIPAL": "no base64 at all"}, None),
+        (principal(**CLAIMS) | {"X-MS-CLIENT-PRINCIPAL-ID": "7d0c"}, "Ada Fischer"),
+        (principal(claims=[]) | {"X-MS-CLIENT-PRINCIPAL-ID": "7d0c"}, "7d0c"),
+        (principal(claims=[]), caller.NAMELESS),
+        ({"X-MS-CLIENT-PRINCIPAL": "no base64 at all"}, caller.NAMELESS),
         ({"X-MS-CLIENT-PRINCIPAL-NAME": "x" * 500}, "x" * 200),
         ({}, None),
     ],
@@ -63,3 +65,10 @@ def test_the_name_comes_from_either_header(
     monkeypatch.setenv("WEBSITE_AUTH_ENABLED", "true")
     call = Call(engine=None, headers={name.lower(): value for name, value in headers.items()})  # type: ignore[arg-type]
     assert caller.name(call) == who
+
+
+def test_a_signed_in_callers_decision_never_carries_the_name_of_the_body(monkeypatch: pytest.MonkeyPatch) -> None:
+    call = Call(engine=None, headers={"x-ms-client-principal-id": "7d0c"})  # type: ignore[arg-type]
+    assert caller.named(call, "Ada") == caller.Name("Ada", signed_in=False)
+    monkeypatch.setenv("WEBSITE_AUTH_ENABLED", "true")
+    assert caller.named(call, "Ada") == caller.Name("7d0c", signed_in=True)

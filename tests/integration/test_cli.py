@@ -10,6 +10,7 @@ import pytest
 
 from shared import runs
 from shared.contracts import Gate, Progress, Run, StageState
+from shared.errors import Finding
 from shared.reporting.wording import moment
 from shared.request import MigrationRequest
 from tests.fixtures import reports
@@ -94,7 +95,7 @@ def test_status_tells_every_gate_and_what_became_of_it(api: ApiServer) -> None:
     late = Gate(name="late", asked_at=NOW, answers_by=NOW, decision="approved", decided_by="Ada", decided_at=NOW, comment="Go on.")  # fmt: skip
     put(api, Progress(stages=reports.stages("inspect"), gates=[late, Gate(name="write", asked_at=NOW, answers_by=NOW)]))
     said = cli(api, "status", ID).stdout
-    assert f"It will be late. Go on? approved by Ada, {moment(NOW)}: Go on." in said
+    assert f"It will be late. Go on? approved by Ada (as stated), {moment(NOW)}: Go on." in said
     assert f"Write the target? It waits until {moment(NOW)}." in said
 
 
@@ -103,8 +104,51 @@ def test_approve_and_abort_say_who(api: ApiServer) -> None:
     put(api, Progress(stages=[StageState(name="approval", state="waiting", started_at=NOW)], gates=[gate]))
     assert cli(api, "approve", ID, "--by", "Ada", "--comment", "Go.").returncode == 0
     assert cli(api, "abort", ID, "--by", "Bob").returncode == 0
-    said = {"by": "Ada", "comment": "Go."}
-    assert api.engine.events == [(ID, "approve-write", said), (ID, "abort", {"by": "Bob", "comment": ""})]
+    said = {"by": "Ada", "signed_in": False, "comment": "Go."}
+    assert api.engine.events == [(ID, "approve-write", said), (ID, "abort", said | {"by": "Bob", "comment": ""})]
+
+
+def test_approve_tells_the_question_and_answers_that_gate_alone(api: ApiServer) -> None:
+    gate = Gate(name="late", asked_at=NOW, answers_by=NOW)
+    put(api, Progress(stages=[StageState(name="late", state="waiting", started_at=NOW)], gates=[gate]))
+    other = cli(api, "approve", ID, "--by", "Ada", "--gate", "write")
+    assert (other.returncode, "found it at late" in other.stderr) == (3, True)
+    assert api.engine.events == []
+    done = cli(api, "approve", ID, "--by", "Ada")
+    assert "It will be late. Go on?" in done.stdout
+    assert "approve at the gate `late` asked for by Ada" in done.stdout
+    [(_, event, _)] = api.engine.events
+    assert event == "approve-late"
+
+
+def test_without_a_key_it_says_what_to_set(api: ApiServer) -> None:
+    done = cli(api, "list", key="")
+    assert (done.returncode, "MXFERRY_KEY" in done.stderr) == (3, True)
+
+
+@pytest.mark.parametrize("text", ["{nope", "[1]", '"a"'])
+def test_a_request_that_is_no_json_object_is_a_sentence_and_exits_5(api: ApiServer, text: str) -> None:
+    done = cli(api, "start", "-", "--target", "demo", stdin=text)
+    assert (done.returncode, "expected a MigrationRequest as JSON" in done.stderr) == (5, True), done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_report_that_cannot_be_written_is_a_sentence_and_exits_5(api: ApiServer, tmp_path) -> None:
+    put(api, Progress(), "COMPLETED", {"verdict": "verified"})
+    runs.write(f"runs/{ID}/report.json", b"{}", "application/json")
+    done = cli(api, "report", ID, "--out", str(tmp_path / "none" / "r.json"))
+    assert (done.returncode, done.stderr.startswith("--out: ")) == (5, True), done.stderr
+
+
+def test_names_of_a_database_cannot_steer_the_terminal(api: ApiServer) -> None:
+    hostile = "a\x1b]0;owned\x07\x9b2J\u202eb"
+    stage = StageState(name="copy", started_at=NOW, note=hostile)
+    gate = Gate(name="late", asked_at=NOW, answers_by=NOW, decision="approved", decided_by=hostile, comment=hostile)
+    put(api, Progress(stages=[stage], gates=[gate]), "COMPLETED", {"verdict": "failed", "reason": hostile})
+    runs.save_findings(ID, [Finding(code="X", severity="error", object=hostile, message=hostile)])
+    said = cli(api, "status", ID).stdout
+    assert said.count("a�]0;owned��2J�b") == 6
+    assert not set(said) & set("\x1b\x07\x9b\u202e")
 
 
 def test_the_report_goes_to_a_file_or_to_standard_output(api: ApiServer, tmp_path) -> None:

@@ -109,6 +109,12 @@ def test_nothing_is_handed_out_before_or_after_the_wait(api: ApiServer, waiting:
     assert recorded(waiting) == []
 
 
+def test_nobody_is_given_a_password_without_a_name(api: ApiServer, waiting: str) -> None:
+    answer = asked(api, "POST", waiting, json={})
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "by")
+    assert recorded(waiting) == []
+
+
 def test_the_page_shows_the_settings_and_the_password_only_after_a_click(
     api: ApiServer, waiting: str, browser: Browser
 ) -> None:

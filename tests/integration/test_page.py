@@ -154,7 +154,7 @@ def test_a_gate_is_approved_by_keyboard_with_name_and_comment(api: ApiServer, br
     assert browser.driver.switch_to.active_element.text == "Approve"
     browser.driver.switch_to.active_element.send_keys(Keys.ENTER)
     browser.until(lambda: api.engine.events or None)
-    assert api.engine.events == [(ID, "approve-write", {"by": "Ada Fischer", "comment": "Go."})]
+    assert api.engine.events == [(ID, "approve-write", {"by": "Ada Fischer", "signed_in": False, "comment": "Go."})]
 
 
 def test_polling_does_not_take_what_the_person_types(api: ApiServer, browser: Browser) -> None:
@@ -181,7 +181,7 @@ def test_an_abort_needs_a_name_and_reaches_the_run(api: ApiServer, browser: Brow
     browser.fill("#abort-why", "Wrong snapshot")
     browser.click("Abort this run")
     browser.reads("Abort asked for")
-    assert api.engine.events == [(ID, "abort", {"by": "Ada", "comment": "Wrong snapshot"})]
+    assert api.engine.events == [(ID, "abort", {"by": "Ada", "signed_in": False, "comment": "Wrong snapshot"})]
 
 
 def finished(api: ApiServer, report: object, verdict: str) -> None:
@@ -259,6 +259,29 @@ def test_the_page_may_load_only_itself(api: ApiServer) -> None:
     assert "<script>" not in answered.text
     assert httpx.get(f"{api.url}/api/ui/..%2Ffunction_app.py").status_code == 404
     assert httpx.get(f"{api.url}/api/ui/app.js").headers["content-type"].startswith("text/javascript")
+
+
+@pytest.mark.parametrize("what", ["report", "runbook"])
+def test_a_document_is_kept_by_nobody_and_can_run_nothing(api: ApiServer, what: str) -> None:
+    finished(api, "verified", "verified")
+    for accept in ("text/html", "application/json"):
+        answered = httpx.get(
+            f"{api.url}/api/migrations/{ID}/{what}", headers={"x-functions-key": api.key, "Accept": accept}
+        )
+        assert answered.status_code == 200
+        assert (answered.headers["cache-control"], answered.headers["vary"]) == ("no-store", "Accept")
+        assert answered.headers["content-security-policy"].startswith("default-src 'none'")
+        again = httpx.get(
+            str(answered.url),
+            headers={"x-functions-key": api.key, "Accept": accept, "If-None-Match": answered.headers["etag"]},
+        )
+        assert (again.status_code, again.headers["vary"]) == (304, "Accept")
+
+
+def test_no_answer_is_taken_for_another_type_than_it_says(api: ApiServer) -> None:
+    for path in ("health", "ui", "ui/app.js", "migrations", f"migrations/{ID}"):
+        answered = httpx.get(f"{api.url}/api/{path}", headers={"x-functions-key": api.key})
+        assert answered.headers["x-content-type-options"] == "nosniff", path
 
 
 def test_the_page_names_the_stages_as_the_report_does(api: ApiServer) -> None:

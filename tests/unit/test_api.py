@@ -98,6 +98,20 @@ def test_a_doubled_click_starts_one_migration(engine):
     assert len(engine.scheduled) == 1
 
 
+def test_a_start_that_is_repeated_is_told_its_run_whoever_holds_the_target_by_now(engine):
+    headers = {"idempotency-key": "click-1"}
+    first = ask(engine, "POST", "migrations", BODY, headers)
+    engine.set(first[1]["id"], "COMPLETED", output={"verdict": "verified"})
+    other = ask(engine, "POST", "migrations", BODY)
+    assert other[0] == 202
+    again = ask(engine, "POST", "migrations", BODY, headers)
+    assert (again[0], again[1]["id"]) == (202, first[1]["id"])
+    engine.set(other[1]["id"], "COMPLETED", output={"verdict": "verified"})
+    ask(engine, "POST", "migrations", BODY, headers)
+    assert runs.take_target("demo", "probe").run == other[1]["id"], "a run that is over never takes the target again"
+    assert len(engine.scheduled) == 2
+
+
 def test_an_idempotency_key_with_another_body_is_refused(engine):
     headers = {"idempotency-key": "click-1"}
     ask(engine, "POST", "migrations", BODY, headers)
@@ -253,7 +267,7 @@ def test_only_a_waiting_migration_can_be_approved(engine):
     engine.set(body["id"], "RUNNING", custom={"stages": [], "gates": [gate]})
     assert ask(engine, "GET", f"migrations/{body['id']}")[1]["status"] == "waiting"
     assert ask(engine, "POST", f"migrations/{body['id']}/approve", {"by": "kim"})[0] == 202
-    assert engine.events == [(body["id"], "approve-write", {"by": "kim", "comment": ""})]
+    assert engine.events == [(body["id"], "approve-write", {"by": "kim", "signed_in": False, "comment": ""})]
 
 
 GATE = {"name": "write", "asked_at": "2026-11-28T20:00:00Z", "answers_by": "2026-11-29T20:00:00Z"}
@@ -277,7 +291,7 @@ def test_the_gate_of_a_side_is_answered_where_it_is_held(engine):
     engine.set(body["id"], "RUNNING", custom={"stages": [stage]})
     engine.set(side, "RUNNING", custom={"stages": [], "gates": [GATE | {"name": "started"}]})
     assert ask(engine, "POST", f"migrations/{body['id']}/approve", {"by": "kim"})[0] == 202
-    assert engine.events == [(side, "approve-started", {"by": "kim", "comment": ""})]
+    assert engine.events == [(side, "approve-started", {"by": "kim", "signed_in": False, "comment": ""})]
     assert ask(engine, "POST", f"migrations/{body['id']}/abort", {"by": "kim"})[0] == 202
     assert {one[:2] for one in engine.events[1:]} == {(body["id"], "abort"), (side, "abort")}
 
@@ -289,7 +303,7 @@ def test_a_signed_in_name_stands_in_the_place_of_the_given_one(engine, monkeypat
     assert runs.load(body["id"]).asked_by == ("ada@example.org" if enabled else None)
     engine.set(body["id"], "RUNNING", custom={"stages": [], "gates": [GATE]})
     ask(engine, "POST", f"migrations/{body['id']}/approve", {"by": "somebody else"}, SIGNED_IN)
-    assert engine.events[0][2]["by"] == who
+    assert (engine.events[0][2]["by"], engine.events[0][2]["signed_in"]) == (who, bool(enabled))
     assert ask(engine, "GET", "profiles", headers=SIGNED_IN)[1]["signed_in_as"] == (
         "ada@example.org" if enabled else None
     )
@@ -299,7 +313,7 @@ def test_an_abort_stops_activities_and_wakes_gates(engine):
     _, body, _ = ask(engine, "POST", "migrations", BODY)
     assert ask(engine, "POST", f"migrations/{body['id']}/abort", {"by": "kim", "comment": "no"})[0] == 202
     assert engine.events[0][1] == "abort"
-    with pytest.raises(Exception, match=r"ABORTED.*aborted by kim"):
+    with pytest.raises(Exception, match=r"ABORTED.*aborted by kim \(as stated\)\. no"):
         runs.stop_if_aborted(body["id"])
 
 
@@ -349,6 +363,32 @@ def test_a_finished_migration_can_not_be_aborted(engine):
     engine.set(body["id"], "COMPLETED", output={"verdict": "verified"})
     status, refused, _ = ask(engine, "POST", f"migrations/{body['id']}/abort", {})
     assert (status, refused["code"]) == (409, "ALREADY_OVER")
+
+
+@pytest.mark.parametrize("stage", ["report", "clean-up"])
+def test_an_abort_that_comes_too_late_to_stop_anything_says_so(engine, stage):
+    _, body, _ = ask(engine, "POST", "migrations", BODY)
+    engine.set(body["id"], "RUNNING", custom={"stages": [{"name": stage, "started_at": "2026-11-28T20:00:00Z"}]})
+    status, refused, _ = ask(engine, "POST", f"migrations/{body['id']}/abort", {"by": "kim"})
+    assert (status, refused["code"]) == (409, "ENDING_ALREADY")
+    assert f"`{stage}`" in refused["detail"]
+    assert engine.events == []
+    runs.stop_if_aborted(body["id"])
+
+
+@pytest.mark.parametrize("what", ["approve", "abort"])
+@pytest.mark.parametrize("said", [{}, {"by": " "}, {"by": None}])
+def test_nobody_decides_without_a_name(engine, monkeypatch, what, said):
+    _, body, _ = ask(engine, "POST", "migrations", BODY)
+    engine.set(body["id"], "RUNNING", custom={"stages": [], "gates": [GATE]})
+    path = f"migrations/{body['id']}/{what}"
+    status, refused, _ = ask(engine, "POST", path, said)
+    assert (status, refused["errors"][0]["field"]) == (400, "by")
+    assert engine.events == []
+    if said != {"by": " "}:
+        monkeypatch.setenv("WEBSITE_AUTH_ENABLED", "true")
+        assert ask(engine, "POST", path, said, SIGNED_IN)[0] == 202
+        assert engine.events[0][2]["by"] == "ada@example.org"
 
 
 def test_the_report_comes_as_html_or_json_by_accept(engine):

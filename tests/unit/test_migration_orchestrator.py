@@ -261,10 +261,11 @@ def test_the_target_is_written_only_after_the_approval(hub, doubles):
     started(hub, approval=True)
     _wait_until_waiting(hub)
     assert "create_schema" not in doubles.calls
-    hub.raise_orchestration_event(RUN_ID, "approve-write", data={"by": "kim"})
+    hub.raise_orchestration_event(RUN_ID, "approve-write", data={"by": "kim", "signed_in": True})
     summary = ended(hub)
     assert summary["verdict"] == "verified"
-    assert doubles.reports[-1]["gates"][0]["decided_by"] == "kim"
+    gate = doubles.reports[-1]["gates"][0]
+    assert (gate["decided_by"], gate["signed_in"]) == ("kim", True)
 
 
 def test_an_abort_at_the_gate_leaves_the_target_as_it_was(hub, doubles):
@@ -311,7 +312,7 @@ def test_a_window_that_is_too_short_may_ask_and_go_on(hub, doubles):
     hub.raise_orchestration_event(RUN_ID, "approve-late", data={"by": "kim"})
     assert ended(hub)["verdict"] == "verified"
     [found] = [one for one in doubles.reports[-1]["findings"] if one["code"] == "WINDOW_TOO_SHORT"]
-    assert found["chosen"] == "go on, decided by kim"
+    assert found["chosen"] == "go on, decided by kim (as stated)"
 
 
 def test_a_no_at_the_question_of_lateness_leaves_the_target_as_it_was(hub, doubles):

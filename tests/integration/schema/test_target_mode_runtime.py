@@ -16,7 +16,7 @@ from orchestrators.handover import prepare_source
 from orchestrators.inspect import inspect_data
 from orchestrators.verify import verify_rows
 from shared.errors import Finding
-from shared.handedout import record
+from shared.handedout import HandedOut, record
 from shared.mendix.handover import Source, environment
 from shared.postgres import readers
 from shared.postgres.connection import database_name
@@ -249,7 +249,7 @@ def test_the_login_ends_with_the_run_also_when_everything_else_is_kept(stand: St
     run = stand.run.model_dump(mode="json")
     assert database_name(run_id) == stand.database
     readers.make_reader(server, stand.database, datetime.now(UTC) + timedelta(hours=1))
-    record(run_id, "Ada", datetime.now(UTC))
+    record(run_id, HandedOut(by="Ada", at=datetime.now(UTC)))
     handed, reminder = handover.take_settings_back(None, {"run": run})["findings"]
     assert (handed["code"], "Ada" in handed["examples"][0]) == ("SOURCE_PASSWORD_HANDED_OUT", True)
     assert (reminder["code"], "SourceDatabasePassword" in reminder["message"]) == ("SOURCE_SETTINGS_TO_REMOVE", True)

@@ -1,0 +1,96 @@
+"""`/api/migrations/{id}/approve` and `/abort`: what people decide, and whose name it carries."""
+
+import asyncio
+
+from pydantic import BaseModel
+
+from api import caller
+from api.http import Answer, Call, answer, parsed, problem, refusal
+from api.migrations import MigrationView, look
+from shared import runs
+from shared.contracts import Said
+from shared.errors import Refusal
+from shared.request import Decision
+
+BY_THE_CLOCK = ("start", "snapshot")
+"""Gates that open by themselves, at their time."""
+CLOSING = ("stock", "report", "clean-up", "stand-down")
+"""Stages of every end; an abort has nothing left to stop in them."""
+
+
+class Accepted(BaseModel):
+    """Answer of approve and abort."""
+
+    id: str
+    accepted: str
+
+
+async def approve(call: Call) -> Answer:
+    """Say go at the gate that the migration waits at."""
+    decision = parsed(Decision, call.body)
+    if isinstance(decision, Answer):
+        return decision
+    seen = await _running(call)
+    if isinstance(seen, Answer):
+        return seen
+    gate = seen.progress.gate
+    if gate is None or gate.decision is not None or gate.name in BY_THE_CLOCK:
+        return problem(
+            409, "NOTHING_TO_APPROVE", f"expected a migration that waits at a gate, found it {seen.status}.",
+            object=seen.id, remedy="Approve when the status is `waiting`.",
+        )  # fmt: skip
+    if decision.gate not in (None, gate.name):
+        return problem(
+            409, "OTHER_GATE", f"expected the migration to wait at the gate {decision.gate}, found it at {gate.name}.",
+            object=seen.id, remedy="Look at it again, and answer the gate that it waits at.",
+        )  # fmt: skip
+    said = _said(call, decision)
+    if isinstance(said, Answer):
+        return said
+    await _raise(call, f"approve-{gate.name}", said, [seen.progress.gate_instance or seen.id])
+    return answer(Accepted(id=seen.id, accepted="approve"), 202)
+
+
+async def abort(call: Call) -> Answer:
+    """Stop a migration: running chunks end or roll back, then report and clean-up.
+
+    It leaves the mark that activities look for, and wakes whatever waits at a gate.
+    """
+    decision = parsed(Decision, call.body)
+    if isinstance(decision, Answer):
+        return decision
+    seen = await _running(call)
+    if isinstance(seen, Answer):
+        return seen
+    if closing := [one.name for one in seen.stages if one.name in CLOSING]:
+        return problem(
+            409, "ENDING_ALREADY", f"expected a migration with work to stop, found it at `{closing[-1]}`: it has its outcome.",
+            object=seen.id, remedy="Wait for its end; the report says what the target holds.",
+        )  # fmt: skip
+    said = _said(call, decision)
+    if isinstance(said, Answer):
+        return said
+    await asyncio.to_thread(runs.ask_to_abort, seen.id, said)
+    await _raise(call, "abort", said, [seen.id, seen.progress.gate_instance or seen.id])
+    return answer(Accepted(id=seen.id, accepted="abort"), 202)
+
+
+async def _running(call: Call) -> MigrationView | Answer:
+    """Return the migration if it is not over; else the answer that says so."""
+    try:
+        seen = await look(call.engine, call.params["id"])
+    except Refusal as error:
+        return refusal(error, 404)
+    if seen.verdict is not None:
+        return problem(409, "ALREADY_OVER", f"expected a running migration, found it {seen.status}.", object=seen.id)
+    return seen
+
+
+def _said(call: Call, decision: Decision) -> Said | Answer:
+    name = caller.named(call, decision.by)
+    return name if isinstance(name, Answer) else Said(by=name.by, signed_in=name.signed_in, comment=decision.comment)
+
+
+async def _raise(call: Call, event: str, said: Said, instances: list[str]) -> None:
+    for instance in dict.fromkeys(instances):
+        await call.engine.raise_orchestration_event(instance, event, data=said.model_dump(mode="json"))
