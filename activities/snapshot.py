@@ -3,6 +3,7 @@
 import time
 
 from activities.boundary import activity
+from shared import runs
 from shared.contracts import RunWork, SnapshotRef
 from shared.errors import Refusal
 from shared.snapshot import places
@@ -43,7 +44,8 @@ def stage_range(work: StageRange) -> StagedRange:
 @activity
 def stage_whole(work: StageRange) -> StagedRange:
     """Bring an archive into staging whose source serves no ranges."""
-    size = stage_stream(open_origin(work.run), work.facts, places.staged(work.run.id, places.ARCHIVE))
+    archive = places.staged(work.run.id, places.ARCHIVE)
+    size = stage_stream(open_origin(work.run), work.facts, archive, lambda: runs.stop_if_aborted(work.run.id))
     return StagedRange(bytes=size, through_us=blocks_of(size))
 
 
@@ -70,7 +72,7 @@ def seal_snapshot(work: ArchiveWork) -> SnapshotRef:
     state = InflatePass(work.run.id, work.facts.layout, work.size).advance(lambda: True)
     if not state.finished:
         raise Refusal("SNAPSHOT_UNFINISHED", work.run.id, "expected an inflated archive, found an unfinished one.")
-    return sealed(work.run.id, work.facts.layout, work.size, state)
+    return sealed(work.run.id, work.facts, work.size, state)
 
 
 ACTIVITIES = [describe_source, stage_range, stage_whole, commit_staged, inflate_archive, seal_snapshot]

@@ -45,6 +45,14 @@ def put_block(blob: BlobClient, number: int, data: bytes, version: str = "") -> 
     blob.stage_block(block_id(number, version), data, length=len(data), validate_content=True)
 
 
+def refuses_copy(status: int | None) -> bool:
+    """Return whether a status of Put Block From URL says that it will never do, so that the bytes must come through us.
+
+    501: an emulator without the call. 4xx: the service cannot reach or verify the source; 408 and 429 pass.
+    """
+    return status == 501 or (400 <= (status or 0) < 500 and status not in (408, 429))
+
+
 class BlockWriter:
     """Puts blocks in parallel, at most `ahead` at a time; leaving the `with` waits for the last of them."""
 

@@ -16,7 +16,7 @@ from azure.core.exceptions import HttpResponseError, ResourceExistsError, Resour
 from azure.storage.blob import BlobBlock, ContentSettings
 from azure.storage.blob.aio import BlobClient, ContainerClient
 
-from shared.blobs.blocks import block_id, md5_of
+from shared.blobs.blocks import block_id, md5_of, refuses_copy
 from shared.contracts import FilesCopied
 from shared.errors import Refusal, TransientError
 from shared.snapshot.digest import PIECE, Md5
@@ -133,8 +133,7 @@ class FileCopy:
         except HttpResponseError as error:
             if getattr(error, "error_code", None) in ("Md5Mismatch", "SourceContentMD5Mismatch"):
                 raise _damaged(row) from None
-            # 501: an emulator without the call. 4xx: the target's service cannot reach or verify the source.
-            if error.status_code == 501 or 400 <= (error.status_code or 0) < 500:
+            if refuses_copy(error.status_code):
                 self._service_copies = False
                 return False
             raise TransientError("FILES_BUSY", uuid_text(row.uuid or b""), f"expected a copy: {error.reason}") from None

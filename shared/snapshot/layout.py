@@ -5,10 +5,8 @@ Mendix speaks of "a zip file", of `.tar.gz`, of `.backup` and of `.gz` for the s
 
 from typing import Literal
 
-from isal import igzip_lib
-
 from shared.errors import Refusal
-from shared.snapshot.gz import INFLATE_ERRORS
+from shared.snapshot.gz import inflate
 from shared.snapshot.tar import BLOCK, is_header
 
 Layout = Literal["tar.gz", "tar", "dump.gz", "dump"]
@@ -46,9 +44,10 @@ def sniff(first: bytes) -> Layout:
 
 
 def _inner(first: bytes) -> bytes:
+    """Return the first inflated bytes, of as many gzip members as it takes to have a tar header."""
     try:
-        return bytes(igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP).decompress(first, 4096))
-    except INFLATE_ERRORS:
+        return next(inflate([first], BLOCK), b"")
+    except Refusal:
         raise _unknown("a damaged gzip file") from None
 
 

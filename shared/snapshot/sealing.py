@@ -12,6 +12,7 @@ from shared.snapshot.dump import read_dump
 from shared.snapshot.index import seal
 from shared.snapshot.inflating import Checkpoint, tar_place
 from shared.snapshot.layout import Layout
+from shared.sources.origin import OriginFacts, is_strong
 
 MAX_METADATA = 1 << 20
 CHECKS: dict[Layout, str] = {
@@ -22,8 +23,9 @@ CHECKS: dict[Layout, str] = {
 }
 
 
-def seal_snapshot(run: str, layout: Layout, archive_bytes: int, end: Checkpoint) -> SnapshotRef:
+def seal_snapshot(run: str, facts: OriginFacts, archive_bytes: int, end: Checkpoint) -> SnapshotRef:
     """Return what the run's archive holds. Raises `Refusal` ARCHIVE_NO_DATABASE, DUMP_UNREADABLE, ARCHIVE_DUPLICATE."""
+    layout = facts.layout
     members = tar_place(run, layout)
     if end.dump is None:
         raise Refusal(
@@ -41,7 +43,7 @@ def seal_snapshot(run: str, layout: Layout, archive_bytes: int, end: Checkpoint)
         archive_blob=places.staged(run, places.ARCHIVE).blob_name,
         archive_bytes=archive_bytes,
         archive_md5=end.md5,
-        archive_check=_check(layout, end),
+        archive_check=_check(facts, end),
         tar_blob=members.blob_name if full else None,
         tar_bytes=end.bytes if full else 0,
         index_blob=index.blob_name if full else None,
@@ -54,12 +56,21 @@ def seal_snapshot(run: str, layout: Layout, archive_bytes: int, end: Checkpoint)
     )
 
 
-def _check(layout: Layout, end: Checkpoint) -> str:
+def _check(facts: OriginFacts, end: Checkpoint) -> str:
     """Return in words what is known of the archive being whole; its size was compared in any case."""
     md5 = "The MD5 of its bytes in staging is the one that the source tells. " if end.md5 else ""
-    if md5 and layout in ("tar", "dump"):
+    if md5 and facts.layout in ("tar", "dump"):
         return md5.strip()
-    return f"Its size is the source's. {md5}{CHECKS[layout]}"
+    return f"Its size is the source's. {md5}{CHECKS[facts.layout]}{'' if end.md5 else _pin(facts)}"
+
+
+def _pin(facts: OriginFacts) -> str:
+    """Return in words what kept the source from changing while it was copied, where that is not much."""
+    if is_strong(facts.etag):
+        return ""
+    if facts.etag or facts.modified:
+        return " While it was copied, the source told one weak ETag or one time of its last change throughout."
+    return " The copy was not pinned to a version: the source tells neither ETag nor time of its last change."
 
 
 def dump_ref(blob: BlobClient, offset: int, size: int) -> DumpRef:

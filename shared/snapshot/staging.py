@@ -6,7 +6,8 @@ there are left alone, so a successor goes on where a dead delivery stopped.
 """
 
 import hashlib
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import BoundedSemaphore
@@ -14,13 +15,15 @@ from threading import BoundedSemaphore
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from azure.storage.blob import BlobClient
 
-from shared.blobs.blocks import MAX_BLOCKS, BlockWriter, block_id, commit, put_block, staged_blocks
+from shared.blobs.blocks import MAX_BLOCKS, BlockWriter, block_id, commit, put_block, refuses_copy, staged_blocks
 from shared.errors import Refusal, TransientError
-from shared.sources.origin import Origin, OriginFacts
+from shared.sources.origin import Origin, OriginFacts, changed, is_strong
 
 BLOCK = 16 * 1024 * 1024  # bytes; 50,000 of them are 781 GiB
 AT_ONCE = 4  # server-side copies under way in one activity
 PARALLEL = 3  # blocks under way in one activity when the bytes pass through us
+STREAM_SECONDS = 20 * 60  # of one `stage_stream`, below the 30 minutes of host.json: it cannot go on where it stopped
+LOOK = 64  # blocks after which a stream asks whether it is to stop
 THROUGH_US = BoundedSemaphore(4)  # of these in the whole process, whatever the number of activities: its memory's bound
 
 
@@ -57,6 +60,9 @@ def stage_blocks(origin: Origin, facts: OriginFacts, archive: BlobClient, first:
     staged = Staged(existed=stop - first - len(wanted))
     if wanted and _copy_block(origin, facts, archive, wanted[0]):
         staged.server_side = _copy_blocks(origin, facts, archive, wanted[1:]) + 1
+        # The service saw the source's answers, not we; and not every source heeds the condition it passes on.
+        if origin.facts().version != facts.version:
+            raise changed(origin.label, "another version after its blocks were copied")
         return staged
     with ThreadPoolExecutor(PARALLEL, thread_name_prefix="bring-block") as pool:
         for _ in pool.map(lambda number: _bring_block(origin, facts, archive, number), wanted):
@@ -65,21 +71,41 @@ def stage_blocks(origin: Origin, facts: OriginFacts, archive: BlobClient, first:
     return staged
 
 
-def stage_stream(origin: Origin, facts: OriginFacts, archive: BlobClient) -> int:
-    """Bring the whole archive through us in one go, for sources that serve no ranges; return its bytes."""
-    there = staged_blocks(archive)
+def stage_stream(origin: Origin, facts: OriginFacts, archive: BlobClient, look: Callable[[], None]) -> int:
+    """Bring the whole archive through us in one go, for sources that serve no ranges; return its bytes.
+
+    `look` is called now and then; it raises when the run is to stop. Raises `Refusal` SOURCE_TOO_SLOW,
+    ARCHIVE_TOO_LARGE, and what `origin.stream` raises.
+    """
+    # A block that is there spares a write only where it is known to be of this version: the new bytes are here anyway.
+    there = staged_blocks(archive) if is_strong(facts.etag) else {}
+    started = time.monotonic()
     number = size = 0
     with BlockWriter(archive, version=_version(facts)) as writer:
-        for data in _reblocked(origin.stream(facts.etag)):
-            if there.get(block_id(number, _version(facts))) != len(data):
-                writer.put(number, data)
+        for data in _reblocked(origin.stream(facts)):
             number, size = number + 1, size + len(data)
+            blocks_of(size)
+            if there.get(block_id(number - 1, _version(facts))) != len(data):
+                writer.put(number - 1, data)
+            if time.monotonic() - started > STREAM_SECONDS:
+                raise _too_slow(origin.label, size)
+            if number % LOOK == 0:
+                look()
     if facts.size is not None and size != facts.size:
         raise TransientError(
             "SOURCE_DROPPED", origin.label, f"expected {facts.size:,} bytes, found {size:,} and an end."
         )
-    blocks_of(size)
     return size
+
+
+def _too_slow(label: str, size: int) -> Refusal:
+    return Refusal(
+        "SOURCE_TOO_SLOW",
+        label,
+        f"expected the whole archive within {STREAM_SECONDS // 60} minutes from a source that serves no parts of it, "
+        f"found {size:,} bytes so far.",
+        'Copy the archive into a storage container, with AzCopy for example, and give it as a "blob" source.',
+    )
 
 
 def commit_archive(facts: OriginFacts, archive: BlobClient, size: int) -> None:
@@ -92,10 +118,13 @@ def commit_archive(facts: OriginFacts, archive: BlobClient, size: int) -> None:
     if wrong:
         if _committed_size(archive) == size:
             return  # another delivery has committed the blocks since we looked
-        raise TransientError(
+        if short := there.get(block_id(wrong[0], _version(facts))):
+            raise changed(archive.blob_name, f"{short:,} bytes where block {wrong[0]:,} should be")
+        raise Refusal(
             "STAGING_INCOMPLETE",
             archive.blob_name,
-            f"expected {blocks:,} blocks, found {len(wrong):,} missing or short.",
+            f"expected {blocks:,} blocks, found that {len(wrong):,} are not there.",
+            "Azure drops what is not committed after a week, and nobody else may write there; start the migration again.",
         )
     commit(archive, blocks, _version(facts))
     if (found := _committed_size(archive)) != size:
@@ -111,7 +140,7 @@ def _committed_size(archive: BlobClient) -> int | None:
 
 def _version(facts: OriginFacts) -> str:
     """Return what keeps blocks of two versions of the archive apart: Mendix Cloud may make it anew on a renewal."""
-    return hashlib.sha256(f"{facts.etag}|{facts.size}".encode()).hexdigest()[:8]
+    return hashlib.sha256("|".join(map(str, facts.version)).encode()).hexdigest()[:8]
 
 
 def _length(number: int, size: int) -> int:
@@ -120,7 +149,7 @@ def _length(number: int, size: int) -> int:
 
 def _bring_block(origin: Origin, facts: OriginFacts, archive: BlobClient, number: int) -> None:
     with THROUGH_US:
-        data = origin.read(number * BLOCK, _length(number, facts.size or 0), facts.etag)
+        data = origin.read(number * BLOCK, _length(number, facts.size or 0), facts)
         put_block(archive, number, data, _version(facts))
 
 
@@ -143,22 +172,22 @@ def _copy_block(origin: Origin, facts: OriginFacts, archive: BlobClient, number:
             origin.copy_url(),
             source_offset=number * BLOCK,
             source_length=length,
-            headers={"x-ms-source-if-match": facts.etag} if facts.etag else {},
+            headers=_condition(facts),
         )
     except HttpResponseError as error:
         if error.status_code == 412:
-            raise Refusal(
-                "SOURCE_CHANGED",
-                origin.label,
-                f"expected version {facts.etag} throughout the run, found another.",
-                "Leave the archive alone while it is being copied, and start the migration again.",
-            ) from None
-        # 501: an emulator without the call. 4xx: the source cannot be verified or reached by the service. Its message
-        # may quote the source's URL, so it goes nowhere.
-        if error.status_code == 501 or 400 <= (error.status_code or 0) < 500:
+            raise changed(origin.label, "another version") from None
+        # Its message may quote the source's URL, so it goes nowhere.
+        if refuses_copy(error.status_code):
             return False
         raise TransientError("STAGING_BUSY", archive.blob_name, f"expected a copied block: {error.reason}.") from None
     return True
+
+
+def _condition(facts: OriginFacts) -> dict[str, str]:
+    if is_strong(facts.etag):
+        return {"x-ms-source-if-match": str(facts.etag)}
+    return {"x-ms-source-if-unmodified-since": facts.modified} if facts.modified else {}
 
 
 def _reblocked(pieces: Iterator[bytes]) -> Iterator[bytes]:

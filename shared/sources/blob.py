@@ -55,13 +55,13 @@ class BlobOrigin:
         """Return the blob's URL with a short-lived SAS."""
         return copy_source_url(self._account, self._blob)
 
-    def read(self, offset: int, length: int, etag: str | None) -> bytes:
-        """Return exactly `length` bytes of the version `etag`."""
-        return read_range(self._blob, offset, length, etag)
+    def read(self, offset: int, length: int, facts: OriginFacts) -> bytes:
+        """Return exactly `length` bytes of the version of `facts`."""
+        return read_range(self._blob, offset, length, facts.etag)
 
-    def stream(self, etag: str | None) -> Iterator[bytes]:
+    def stream(self, facts: OriginFacts) -> Iterator[bytes]:
         """Yield the whole blob from its start."""
-        return read_ahead(self._blob, 0, int(self._blob.get_blob_properties().size), etag=etag)
+        return read_ahead(self._blob, 0, facts.size or 0, etag=facts.etag)
 
 
 def _denied(label: str) -> Refusal:

@@ -4,7 +4,10 @@ The HTTP trigger stows it before the run is recorded; activities read it back; i
 A pre-signed URL is signed for one method, so everything here is a GET: HEAD would be refused by S3.
 """
 
+import base64
+import hashlib
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
@@ -16,10 +19,13 @@ from shared.errors import Refusal, TransientError
 from shared.settings import settings
 from shared.snapshot.layout import SNIFF, sniff
 from shared.snapshot.places import SOURCE_URL, staged
-from shared.sources.origin import OriginFacts
+from shared.sources.origin import OriginFacts, changed, is_strong
 
-CONTENT_RANGE = re.compile(r"bytes [0-9]+-[0-9]+/([0-9]+)\Z")
+CONTENT_RANGE = re.compile(r"bytes (?:([0-9]+)-[0-9]+|\*)/([0-9]+)\Z")
 TIMEOUT = httpx.Timeout(30, read=120)
+MOST_SECONDS = 600  # for one `read`, of 16 MiB at most: a source slower than this could not be staged in a day
+FRUITLESS = 4  # answers in a row that bring less than `PROGRESS`
+PROGRESS = 64 * 1024  # bytes; some servers answer a range with its beginning only
 EXPIRED = {401, 403, 410}
 
 
@@ -51,14 +57,18 @@ def forget_source_url(run_id: str) -> None:
 
 def checked_url(url: str) -> str:
     """Return the URL. Raises `Refusal` SOURCE_URL_INVALID unless it is https (or http where settings allow it)."""
-    parts = urlsplit(url)
     allowed = ("https", "http") if settings().allow_http_sources else ("https",)
-    if parts.scheme in allowed and parts.hostname:
-        return url
+    try:
+        parts, known = urlsplit(url), httpx.URL(url)
+        if known.scheme in allowed and known.host:
+            return url
+        label, found = label_of(url), f"scheme {parts.scheme or 'none'!r}"
+    except (ValueError, httpx.InvalidURL):
+        label, found = "source URL", "one that cannot be read"
     raise Refusal(
         "SOURCE_URL_INVALID",
-        label_of(url),
-        f"expected an {' or '.join(allowed)} URL with a host name, found scheme {parts.scheme or 'none'!r}.",
+        label,
+        f"expected an {' or '.join(allowed)} URL with a host name, found {found}.",
         "Give the download URL as it was handed out.",
     )
 
@@ -83,48 +93,70 @@ class UrlOrigin:
     def facts(self) -> OriginFacts:
         """Look at the first bytes. Raises `Refusal` SOURCE_URL_EXPIRED, SOURCE_MISSING or of `sniff`."""
         with self._get({"Range": f"bytes=0-{SNIFF - 1}"}) as answer:
-            first = _take(answer.iter_raw(), SNIFF)
-            ranges = answer.status_code == httpx.codes.PARTIAL_CONTENT
-            if ranges:
-                told = CONTENT_RANGE.match(answer.headers.get("Content-Range", ""))
-                size = int(told[1]) if told else None
-            else:
-                length = answer.headers.get("Content-Length", "")
-                size = int(length) if length.isdigit() and "Content-Encoding" not in answer.headers else None
-            etag = answer.headers.get("ETag")
-        strong = etag if etag and not etag.startswith("W/") else None  # If-Match compares strongly (RFC 9110, 13.1.1)
-        return OriginFacts(size=size, etag=strong, ranges=ranges and size is not None, layout=sniff(first))
+            first = b"".join(_first(answer, SNIFF))
+            size, etag = _total(answer), answer.headers.get("ETag")
+            return OriginFacts(
+                size=size,
+                etag=etag,
+                modified=None if is_strong(etag) else answer.headers.get("Last-Modified"),
+                md5=_md5(answer),
+                ranges=answer.status_code == httpx.codes.PARTIAL_CONTENT and size is not None,
+                layout=sniff(first),
+            )
 
     def copy_url(self) -> str:
         """Return the URL itself; the storage service can follow it if the source is open to it."""
         return self._url
 
-    def read(self, offset: int, length: int, etag: str | None) -> bytes:
-        """Return exactly `length` bytes of the version `etag`; a dropped connection is resumed where it broke."""
+    def read(self, offset: int, length: int, facts: OriginFacts) -> bytes:
+        """Return exactly `length` bytes of the version of `facts`.
+
+        A dropped connection is resumed where it broke. Raises `Refusal` SOURCE_CHANGED.
+        """
         data = bytearray()
-        for _attempt in range(4):
-            start = offset + len(data)
-            headers = {"Range": f"bytes={start}-{offset + length - 1}"} | ({"If-Match": etag} if etag else {})
+        started, fruitless = time.monotonic(), 0
+        while len(data) < length and fruitless < FRUITLESS and time.monotonic() - started < MOST_SECONDS:
+            before = len(data)
+            headers = {"Range": f"bytes={offset + before}-{offset + length - 1}", **_pinned(facts)}
             try:
                 with self._get(headers) as answer:
-                    if answer.status_code != httpx.codes.PARTIAL_CONTENT:
-                        raise _changed(self.label, "it no longer serves parts")
-                    for piece in answer.iter_raw():
+                    self._refuse_other(answer, facts, offset + before)
+                    for piece in _first(answer, length - before):
                         data += piece
+                        if time.monotonic() - started > MOST_SECONDS:
+                            break
             except TransientError:
-                if len(data) == start - offset:
+                if len(data) == before:
                     raise  # no progress: the orchestrator's policy decides
-            if len(data) >= length:
-                del data[length:]  # and no slice: it would be the whole block once more
-                return bytes(data)
-        raise TransientError(
-            "SOURCE_DROPPED", self.label, f"expected {length:,} bytes, found {len(data):,} and an end."
-        )
+            fruitless = 0 if len(data) - before >= PROGRESS else fruitless + 1
+        if len(data) < length:
+            raise TransientError(
+                "SOURCE_DROPPED", self.label, f"expected {length:,} bytes, found {len(data):,} and an end."
+            )
+        return bytes(data)
 
-    def stream(self, etag: str | None) -> Iterator[bytes]:
-        """Yield the whole archive from its start."""
-        with self._get({"If-Match": etag} if etag else {}) as answer:
+    def stream(self, facts: OriginFacts) -> Iterator[bytes]:
+        """Yield the whole archive from its start. Raises `Refusal` SOURCE_CHANGED."""
+        with self._get(_pinned(facts)) as answer:
+            self._refuse_other(answer, facts, None)
             yield from answer.iter_raw()
+
+    def _refuse_other(self, answer: httpx.Response, facts: OriginFacts, start: int | None) -> None:
+        """Refuse an answer that is not of the version of `facts`, or not what was asked for; not all heed If-Match."""
+        if start is not None:
+            if answer.status_code != httpx.codes.PARTIAL_CONTENT:
+                raise changed(self.label, "that it no longer serves parts")
+            told = CONTENT_RANGE.match(answer.headers.get("Content-Range", ""))
+            if told is None or int(told[1] or -1) != start:
+                raise TransientError(
+                    "SOURCE_DROPPED", self.label, f"expected the bytes from {start:,} on, found others."
+                )
+        for name, wanted in (("ETag", facts.etag), ("Last-Modified", facts.modified)):
+            found = answer.headers.get(name)
+            if wanted is not None and found != wanted:
+                raise changed(self.label, f"{name} {found or 'no longer told'} instead of {wanted}")
+        if (size := _total(answer)) is not None and facts.size is not None and size != facts.size:
+            raise changed(self.label, f"{size:,} bytes instead of {facts.size:,}")
 
     @contextmanager
     def _get(self, headers: dict[str, str]) -> Iterator[httpx.Response]:
@@ -149,13 +181,41 @@ class UrlOrigin:
             raise TransientError("SOURCE_UNREACHABLE", self.label, f"expected an answer, found {what}.") from None
 
 
-def _take(pieces: Iterator[bytes], most: int) -> bytes:
-    data = b""
-    for piece in pieces:
-        data += piece
-        if len(data) >= most:
-            break
-    return data[:most]
+def _first(answer: httpx.Response, most: int) -> Iterator[bytes]:
+    """Yield the first `most` bytes of the answer, and take no more of it."""
+    for piece in answer.iter_raw():
+        yield piece[:most]
+        most -= len(piece)
+        if most <= 0:
+            return
+
+
+def _total(answer: httpx.Response) -> int | None:
+    """Return the bytes of the whole archive, where the answer tells them."""
+    if answer.status_code == httpx.codes.PARTIAL_CONTENT:
+        told = CONTENT_RANGE.match(answer.headers.get("Content-Range", ""))
+        return int(told[2]) if told else None
+    length = answer.headers.get("Content-Length", "")
+    return int(length) if length.isdigit() and "Content-Encoding" not in answer.headers else None
+
+
+def _md5(answer: httpx.Response) -> str | None:
+    """Return the MD5 of the whole archive, where the answer tells it; Content-MD5 is that of what was sent."""
+    told = answer.headers.get("x-ms-blob-content-md5")
+    if told is None and answer.status_code == httpx.codes.OK:
+        told = answer.headers.get("Content-MD5")
+    try:
+        found = base64.b64decode(told or "", validate=True)
+    except ValueError:
+        return None
+    return found.hex() if len(found) == hashlib.md5(usedforsecurity=False).digest_size else None
+
+
+def _pinned(facts: OriginFacts) -> dict[str, str]:
+    """Return the headers that ask for the version of `facts` and no other, as far as it can be asked for."""
+    if is_strong(facts.etag):
+        return {"If-Match": str(facts.etag)}
+    return {"If-Unmodified-Since": facts.modified} if facts.modified else {}
 
 
 def _refuse(answer: httpx.Response, label: str) -> None:
@@ -172,16 +232,11 @@ def _refuse(answer: httpx.Response, label: str) -> None:
     if status == httpx.codes.NOT_FOUND:
         raise Refusal("SOURCE_MISSING", label, "expected an archive, found status 404.", "Check the URL.")
     if status == httpx.codes.PRECONDITION_FAILED:
-        raise _changed(label, "another version")
+        raise changed(label, "another version")
+    if status == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
+        if answer.request.headers.get("Range", "").startswith("bytes=0-"):
+            sniff(b"")  # not even the first byte is there
+        raise changed(label, "a shorter one")
     if status == httpx.codes.TOO_MANY_REQUESTS or status >= 500:
         raise TransientError("SOURCE_BUSY", label, f"expected the archive, found status {status}.")
     raise Refusal("SOURCE_REFUSED", label, f"expected the archive, found status {status}.", "Check the URL.")
-
-
-def _changed(label: str, found: str) -> Refusal:
-    return Refusal(
-        "SOURCE_CHANGED",
-        label,
-        f"expected the same archive throughout the run, found {found}.",
-        "Leave the archive alone while it is being copied, and start the migration again.",
-    )

@@ -84,6 +84,12 @@ def test_the_first_bytes_tell_the_layout() -> None:
     assert sniff(gzip.compress(b"PGDMP\1\x0e\0", mtime=0)) == "dump.gz"
 
 
+def test_a_backup_whose_gzip_members_are_short_is_known_all_the_same() -> None:
+    tar = small_tar()
+    short = b"".join(gzip.compress(tar[at : at + 100], mtime=0) for at in range(0, 600, 100))
+    assert sniff(short + gzip.compress(tar[600:], mtime=0)) == "tar.gz"
+
+
 @pytest.mark.parametrize(
     ("first", "found"),
     [

@@ -56,7 +56,7 @@ def test_a_source_without_ranges_is_streamed(by_url: Stand, server: ArchiveServe
 def test_a_dropped_connection_goes_on_where_it_broke(by_url: Stand, server: ArchiveServer) -> None:
     facts = UrlOrigin(server.signed).facts()
     server.drop_after = 6_000_000
-    data = UrlOrigin(server.signed).read(100, BLOCK, facts.etag)
+    data = UrlOrigin(server.signed).read(100, BLOCK, facts)
     assert data == server.data[100 : 100 + BLOCK]
     assert [span for _, span in server.requests[1:]] == [
         f"bytes={start}-{100 + BLOCK - 1}" for start in (100, 6_000_100, 12_000_100)
@@ -92,7 +92,7 @@ def test_another_version_of_the_archive_is_refused(server: ArchiveServer, stand:
     facts = UrlOrigin(server.signed).facts()
     server.etag = '"two"'
     with pytest.raises(Refusal, match="SOURCE_CHANGED"):
-        UrlOrigin(server.signed).read(0, 100, facts.etag)
+        UrlOrigin(server.signed).read(0, 100, facts)
 
 
 def test_blocks_of_another_version_are_not_mixed_in(by_url: Stand, server: ArchiveServer) -> None:
@@ -133,7 +133,16 @@ def test_the_url_is_in_no_answer_status_log_or_kept_blob(
 
 
 @pytest.mark.parametrize(
-    "url", ["ftp://host/x", "https:///x", "file:///etc/passwd", "snapshot.tar.gz", "http://h/x?sig=s3cr3t-signature"]
+    "url",
+    [
+        "ftp://host/x",
+        "https:///x",
+        "file:///etc/passwd",
+        "snapshot.tar.gz",
+        "http://h/x?sig=s3cr3t-signature",
+        "https://host:port/x?sig=s3cr3t-signature",
+        "https://[half/x?sig=s3cr3t-signature",
+    ],
 )
 def test_urls_that_are_not_https_are_refused(stand: Stand, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     from shared.settings import settings
