@@ -1,5 +1,11 @@
-"""Reading a chunk from PostgreSQL by ADBC: rows as Arrow batches, and their count, in one snapshot."""
+"""Reading a chunk from PostgreSQL by ADBC: rows as Arrow batches, and their count, in one snapshot.
 
+The driver's public `fetch_record_batch` hands out pyarrow's own reader, which says of an error in the middle of the rows
+only its text, as an OSError. The reader under it keeps the SQLSTATE, and is reached by two names that are not public:
+`Cursor._results` and its `reader`; `tests/integration/rows/test_source.py` pins them.
+"""
+
+import re
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 
@@ -14,7 +20,8 @@ SOURCE_ERRORS = (adbc_driver_manager.Error, pa.ArrowException)
 
 # Classes of SQLSTATE that come back however often one asks: syntax and names, data, features, programming.
 _HOPELESS = ("42", "22", "0A", "XX")
-
+_VALUES = "22"  # their texts quote the value
+_QUOTED = re.compile(r'"[^"]*"')
 
 Opening = Callable[[Callable[[], adbc.Connection]], adbc.Connection]
 """Calls what connects; the watchdog notes there which sockets that opened."""
@@ -74,13 +81,26 @@ class Snapshot:
         size = WIDE_BATCH_BYTES if widest >= WIDE_ROW_BYTES else BATCH_BYTES
         self._cursor.adbc_statement.set_options(**{"adbc.postgresql.batch_size_hint_bytes": str(size)})
         self._cursor.execute(statement)
-        yield from self._cursor.fetch_record_batch()
+        yield from self._cursor._results.reader
 
 
 def source_error(error: BaseException, about: str) -> MxferryError:
     """Return what reading raised as TransientError SOURCE_FAILED, or Refusal SOURCE_REFUSED when it is hopeless."""
     state = str(getattr(error, "sqlstate", None) or "")
     text = " ".join(str(error).split())
+    if state.startswith(_VALUES):
+        text = _QUOTED.sub('"(not shown)"', text)
     if state.startswith(_HOPELESS):
-        return Refusal("SOURCE_REFUSED", about, f"PostgreSQL refused to read the rows: {text}")
-    return TransientError("SOURCE_FAILED", about, f"reading from PostgreSQL failed: {text}")
+        return Refusal("SOURCE_REFUSED", about, f"PostgreSQL refused to read the rows: {text}", _remedy(state))
+    return TransientError("SOURCE_FAILED", about, f"reading from PostgreSQL failed: {text}", _AWAY)
+
+
+_AWAY = "Check that the temporary PostgreSQL is up and reachable from the app, then start the migration again."
+
+
+def _remedy(state: str) -> str:
+    if state.startswith("XX"):
+        return (
+            "A value or a page is damaged: take a new snapshot, or have the source database looked into (pg_amcheck)."
+        )
+    return "A value does not go through the expression that reads it: look at the masks and remedies of that table."
