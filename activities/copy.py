@@ -11,7 +11,7 @@ from shared.contracts import Copied, RestoredWork, TableRows
 from shared.copying.job import Ends, JobDone, Policy, run_job
 from shared.copying.model import Job
 from shared.copying.plan import heap_sizes, make_jobs, part_bytes, plan_chunks, total_bytes
-from shared.copying.stage import database_plan, group_blob, grouped, read_lines, write_lines
+from shared.copying.stage import database_plan, forget_rejects, group_blob, grouped, read_lines, write_lines
 from shared.databaseplan import DatabasePlan, PlannedTable
 from shared.errors import Refusal, TransientError
 from shared.postgres.connection import adbc_uri, connect
@@ -82,15 +82,8 @@ def finish_copy(work: FinishCopy) -> Copied:
             f"expected {work.chunks} loaded chunks in the ledger, found {len(ledger)}.",
             "Start the migration again; what was loaded is removed with the target's tables.",
         )
-    allowed = run.request.options.max_rejects
-    if work.rejected > allowed:
-        raise Refusal(
-            "TOO_MANY_REJECTS",
-            "copy",
-            f"expected at most {allowed} refused rows, found {work.rejected}.",
-            f"Look at runs/{run.id}/rejects/ in the staging container.",
-        )
-    tables = _table_rows(plan, ledger, staging)
+    forget_rejects(staging, run.id, {(entry.table, entry.chunk) for entry in ledger if not entry.rejected})
+    tables = _table_rows(plan, ledger)
     name = f"runs/{run.id}/copy/tables.ndjson"
     write_lines(staging, name, tables)
     return Copied(
@@ -98,8 +91,8 @@ def finish_copy(work: FinishCopy) -> Copied:
         chunks=work.chunks,
         rows=sum(table.rows_copied for table in tables),
         bytes=sum(table.bytes for table in tables),
-        rejected=work.rejected,
-        rounded=work.rounded,
+        rejected=sum(entry.rejected for entry in ledger),
+        rounded=sum(entry.rounded for entry in ledger),
         tables_blob=name,
     )
 
@@ -123,17 +116,17 @@ def _answer(job: Job, done: JobDone) -> JobCopied:
         rows=sum(loaded.rows for loaded in done.loaded),
         bytes=sum(chunk.bytes for chunk in job.chunks),
         rejected=sum(loaded.rejected for loaded in done.loaded),
-        rounded=sum(loaded.rounded for loaded in done.loaded),
     )
 
 
-def _table_rows(plan: DatabasePlan, ledger: list[LedgerRow], staging: ContainerClient) -> list[TableRows]:
+def _table_rows(plan: DatabasePlan, ledger: list[LedgerRow]) -> list[TableRows]:
     rows: dict[str, int] = defaultdict(int)
     size: dict[str, int] = defaultdict(int)
+    rejected: dict[str, int] = defaultdict(int)
     for entry in ledger:
         rows[entry.table] += entry.rows
         size[entry.table] += entry.bytes
-    rejected = _rejected(staging, plan.run)
+        rejected[entry.table] += entry.rejected
     tables = [
         TableRows(
             name=table.name,
@@ -160,15 +153,6 @@ def _check_rows(counted: TableRows, table: PlannedTable) -> None:
             f"expected {expected} rows, found {counted.rows_copied} loaded and {counted.rejected} refused.",
             "The temporary database changed after it was planned from: start the migration again.",
         )
-
-
-def _rejected(staging: ContainerClient, run: str) -> dict[str, int]:
-    counts: dict[str, int] = defaultdict(int)
-    prefix = f"runs/{run}/rejects/"
-    for name in staging.list_blob_names(name_starts_with=prefix):
-        table = name.removeprefix(prefix).rsplit("/", 1)[0]
-        counts[table] += len(staging.download_blob(name).readall().splitlines())
-    return counts
 
 
 def _target(work: RestoredWork) -> SqlServer:

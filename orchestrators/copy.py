@@ -38,6 +38,7 @@ def copy_rows(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
             group=group.model_dump(),
             limit=plan.limit,
             window=done.window,
+            rejected=done.rejected,
             table_lock=plan.table_lock,
             log_stats=plan.log_stats,
         )
@@ -48,8 +49,6 @@ def copy_rows(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
     finish = FinishCopy(
         **RestoredWork.model_validate(payload).model_dump(),
         chunks=plan.chunks,
-        rejected=done.rejected,
-        rounded=done.rounded,
     )
     return (yield from call(ctx, "finish_copy", finish.model_dump(mode="json")))
 
@@ -137,7 +136,6 @@ class _Desk:
             rows=total.rows,
             bytes=total.bytes,
             rejected=total.rejected,
-            rounded=total.rounded,
             window=self._pace.window,
         ).model_dump(mode="json")
 
@@ -146,6 +144,7 @@ class _Desk:
         if answer.stopped is None:
             self._pace.finished(now, answer.bytes, answer.log_write_percent)
             self._sum = _added(self._sum, answer)
+            self._check_rejects()
             return
         if answer.stopped == "throttled":
             self._pace.throttled(now)
@@ -154,6 +153,12 @@ class _Desk:
         self._waiting.append(number)
         if self._pause is None:
             self._pause = self._ctx.create_timer(now + PAUSE)
+
+    def _check_rejects(self) -> None:
+        """Refuse as soon as more rows were left out than the request allows, in this group and those before."""
+        allowed, found = self._work.run.request.options.max_rejects, self._work.rejected + self._sum.rejected
+        if found > allowed:
+            raise StageRefused(_too_many_rejects(allowed, found))
 
     def _tell(self) -> None:
         group = self._work.group
@@ -172,7 +177,6 @@ def _added(total: JobCopied, more: JobCopied) -> JobCopied:
         rows=total.rows + more.rows,
         bytes=total.bytes + more.bytes,
         rejected=total.rejected + more.rejected,
-        rounded=total.rounded + more.rounded,
     )
 
 
@@ -181,8 +185,18 @@ def _plus(total: GroupCopied, more: GroupCopied) -> GroupCopied:
         rows=total.rows + more.rows,
         bytes=total.bytes + more.bytes,
         rejected=total.rejected + more.rejected,
-        rounded=total.rounded + more.rounded,
         window=more.window,
+    )
+
+
+def _too_many_rejects(allowed: int, found: int) -> Finding:
+    return Finding(
+        code="TOO_MANY_REJECTS",
+        severity="error",
+        object="copy",
+        message=f"expected at most {allowed:,} refused rows, found {found:,} before all rows were copied.",
+        remedy="Mend the rows in the source app and take a new snapshot, or raise options.max_rejects.",
+        count=found,
     )
 
 

@@ -182,7 +182,10 @@ class Options(Strict):
         default_factory=dict, description="Finding `CODE` or `CODE:object` → chosen remedy."
     )
     max_rejects: int = Field(
-        default=0, ge=0, le=1_000_000, description="Rows the target may refuse before the run fails."
+        default=0,
+        ge=0,
+        le=10_000,
+        description="Rows the target may refuse, in all tables together, before the run fails.",
     )
     masks: list[Mask] = Field(default_factory=list, max_length=1000)
     show_values: bool = Field(default=False, description="Show the examples of findings unmasked.")

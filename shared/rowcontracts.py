@@ -40,6 +40,7 @@ class CopyGroup(RestoredWork):
     group: JobGroup
     limit: int
     window: int = Field(description="How many jobs to begin with at a time.")
+    rejected: int = Field(default=0, description="Rows that were left out in the groups before.")
     table_lock: bool
     log_stats: bool
 
@@ -60,7 +61,6 @@ class JobCopied(Strict):
     rows: int = 0
     bytes: int = Field(default=0, description="Bytes in PostgreSQL, as planned, for progress.")
     rejected: int = 0
-    rounded: int = 0
     stopped: Literal["throttled", "busy"] | None = None
     log_write_percent: float | None = Field(default=None, description="0 to 100, of the last 15 seconds.")
 
@@ -71,7 +71,6 @@ class GroupCopied(Strict):
     rows: int = 0
     bytes: int = 0
     rejected: int = 0
-    rounded: int = 0
     window: int = Field(description="How many jobs at a time did best; the next group begins with it.")
 
 
@@ -79,8 +78,6 @@ class FinishCopy(RestoredWork):
     """Input of the activity `finish_copy`."""
 
     chunks: int
-    rejected: int
-    rounded: int
 
 
 class VerifyPlan(Strict):

@@ -5,6 +5,7 @@ rounded to the digits the column keeps (the driver would truncate them); and a t
 infinity arrives as a wrapped number (the ADBC driver adds the epochs without a check), so the range is checked.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -25,6 +26,8 @@ _PLAIN: dict[str, pa.DataType] = {
     "float": pa.float64(), "real": pa.float32(), "nvarchar": pa.string(), "varchar": pa.string(),
     "varbinary": pa.binary(), "date": pa.date32(),
 }  # fmt: skip
+
+_VALUE = re.compile(r"'.*'|(?<=value )-?\d[\d.e+-]*", re.DOTALL)  # as pyarrow's errors tell it
 
 
 class ValueOutOfRange(ValueError):  # noqa: N818 - it is a value that is out of range
@@ -54,7 +57,7 @@ class Conversion:
             try:
                 array, changed = _convert(batch.column(name), kind)
             except (pa.ArrowInvalid, ValueOutOfRange) as error:
-                raise ValueOutOfRange(f"column {name}: {error}") from None
+                raise ValueOutOfRange(f"column {name}: {_VALUE.sub('(not shown)', str(error))}") from None
             arrays.append(array)
             rounded += changed
         return Converted(pa.RecordBatch.from_arrays(arrays, schema=self.schema), rounded)

@@ -122,24 +122,17 @@ def _load(
     table = plan.table(chunk.table)
     work = ChunkWork(plan.run, table, policy.table_lock, Conversion(table.columns))
     try:
-        loaded = load_chunk(connections.session, connections.source, work, chunk, heartbeat)
+        return load_chunk(connections.session, connections.source, work, chunk, heartbeat)
     except RowRefused as refused:
         rejects = _rejected(connections, work, chunk, policy, heartbeat, refused)
-        # The file is there before the rows are: whoever finds the chunk in the ledger finds its rejects.
-        write_lines(ends.staging, rejects_blob(plan.run, chunk.table, chunk.number), rejects)
-        _within_policy(rejects, policy, chunk)
-        without = [reject.ctid for reject in rejects]
-        try:
-            loaded = load_chunk(connections.session, connections.source, work, chunk, heartbeat, without)
-        except RowRefused as again:
-            raise duplicate_row(chunk, f"rows that are refused only together: {again}") from None
-        return loaded.model_copy(update={"rejected": len(rejects)})
-    if loaded.repeated and policy.max_rejects:
-        rejected = ends.staging.get_blob_client(rejects_blob(plan.run, chunk.table, chunk.number))
-        if rejected.exists():
-            count = len(rejected.download_blob().readall().splitlines())
-            return loaded.model_copy(update={"rejected": count})
-    return loaded
+    # The file is there before the rows are: whoever finds the chunk in the ledger finds its rejects.
+    write_lines(ends.staging, rejects_blob(plan.run, chunk.table, chunk.number), rejects)
+    _within_policy(rejects, policy, chunk)
+    without = [reject.ctid for reject in rejects]
+    try:
+        return load_chunk(connections.session, connections.source, work, chunk, heartbeat, without)
+    except RowRefused as again:
+        raise duplicate_row(chunk, f"rows that are refused only together: {again}") from None
 
 
 def _rejected(

@@ -30,7 +30,14 @@ from shared.sqlserver.errors import (
     number_of,
     text_of,
 )
-from shared.sqlserver.ledger import NOT_TAKING, chunk_statement, claim_statement, settle_statement
+from shared.sqlserver.ledger import (
+    NOT_TAKING,
+    LedgerRow,
+    chunk_statement,
+    claim_statement,
+    ledger_row,
+    settle_statement,
+)
 
 # Azure SQL says so when the database or its pool has had enough: fewer at a time helps, not only waiting.
 # https://learn.microsoft.com/azure/azure-sql/database/troubleshoot-common-errors-issues#resource-governance-errors
@@ -74,14 +81,16 @@ def load_chunk(
     """
     try:
         with opened(source, work.table, work.where(chunk, without), heartbeat, chunk.about) as rows:
-            return _transaction(session, rows, work, chunk, heartbeat)
+            return _transaction(session, rows, work, chunk, heartbeat, rejected=len(without))
     except SOURCE_ERRORS as error:
         raise source_error(error, chunk.about) from None
     except CORE_ERRORS as error:
         raise explained(error, chunk.about) from None
 
 
-def _transaction(session: BulkSession, rows: Rows, work: ChunkWork, chunk: Chunk, heartbeat: Heartbeat) -> Loaded:
+def _transaction(
+    session: BulkSession, rows: Rows, work: ChunkWork, chunk: Chunk, heartbeat: Heartbeat, rejected: int
+) -> Loaded:
     try:
         heartbeat.beat(f"claiming {chunk.about}")
         session.execute("BEGIN TRANSACTION")
@@ -91,9 +100,10 @@ def _transaction(session: BulkSession, rows: Rows, work: ChunkWork, chunk: Chunk
             return done
         loaded = _fill(session, rows, work, chunk, heartbeat)
         heartbeat.beat(f"committing {chunk.about}")
-        session.execute(settle_statement(work.run, chunk.table, chunk.number, loaded.rows, loaded.bytes))
+        entry = LedgerRow(chunk.table, chunk.number, loaded.rows, loaded.bytes, rejected, loaded.rounded)
+        session.execute(settle_statement(work.run, entry))
         session.execute("COMMIT TRANSACTION")
-        return loaded
+        return loaded.model_copy(update={"rejected": rejected})
     except RowRefused:
         session.rollback()
         raise
@@ -124,7 +134,10 @@ def _in_ledger(session: BulkSession, work: ChunkWork, chunk: Chunk) -> Loaded | 
         if number_of(error) != NO_SUCH_TABLE:
             raise
         return None
-    return Loaded(rows=int(rows[0][0]), bytes=int(rows[0][1]), repeated=True) if rows else None
+    if not rows:
+        return None
+    entry = ledger_row(rows[0])
+    return Loaded(rows=entry.rows, bytes=entry.bytes, rejected=entry.rejected, rounded=entry.rounded)
 
 
 def _run_over(chunk: Chunk) -> Refusal:

@@ -58,4 +58,3 @@ class Loaded(Frozen):
     bytes: int = Field(description="Bytes of the rows in Arrow.")
     rejected: int = 0
     rounded: int = Field(default=0, description="Timestamps that lost microseconds.")
-    repeated: bool = Field(default=False, description="An earlier delivery had loaded it.")

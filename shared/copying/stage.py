@@ -1,6 +1,6 @@
 """The copy's files in the staging container: plans, rejects, tables. One model a line (NDJSON), written whole."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 
 from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.blob import ContainerClient
@@ -83,3 +83,15 @@ def rejects_of(container: ContainerClient, run: str, table: str) -> list[Reject]
     """Return every rejected row of a table."""
     names = sorted(container.list_blob_names(name_starts_with=rejects_folder(run, table)))
     return [reject for name in names for reject in read_lines(container, name, Reject)]
+
+
+def forget_rejects(container: ContainerClient, run: str, loaded_whole: Container[tuple[str, int]]) -> None:
+    """Delete the reject files of chunks (table, number) that a later delivery has loaded whole.
+
+    A row may be refused once and taken the next time; the ledger knows which load was committed, the files do not.
+    """
+    folder = f"runs/{run}/rejects/"
+    for name in list(container.list_blob_names(name_starts_with=folder)):
+        table, _, file = name.removeprefix(folder).rpartition("/")
+        if (table, int(file.removesuffix(".ndjson"))) in loaded_whole:
+            container.delete_blob(name)

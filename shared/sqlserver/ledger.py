@@ -9,7 +9,9 @@ its COMMIT. A delivery so late that the schema was finished, the run cleaned up,
 target, finds no such marker (error 50010); who changes the marker waits for the loads that found it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pyodbc
 
@@ -20,17 +22,20 @@ NOT_TAKING = 50010
 """Error number of ours: the target does not take rows of this run (any more)."""
 
 _TABLE = f"[dbo].[{LEDGER_TABLE}]"
+_COLUMNS = "[table_name], [chunk], [rows_loaded], [bytes], [rows_rejected], [rounded]"
 _MARKER = f"[dbo].[{MARKER_TABLE}]"
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerRow:
-    """A chunk that is in the target: `bytes` are bytes of its rows in Arrow."""
+    """A chunk that is in the target: `bytes` of its rows in Arrow, rows left out, timestamps that lost microseconds."""
 
     table: str
     chunk: int
     rows: int
     bytes: int
+    rejected: int = 0
+    rounded: int = 0
 
 
 def claim_statement(run: str, table: str, chunk: int, rows: int) -> str:
@@ -43,23 +48,24 @@ def claim_statement(run: str, table: str, chunk: int, rows: int) -> str:
         f"IF NOT EXISTS (SELECT 1 FROM {_MARKER} WITH (HOLDLOCK) "  # noqa: S608
         f"WHERE [run_id] = {literal(run)} AND [state] = N'created') "
         f"BEGIN THROW {NOT_TAKING}, N'the target takes no rows of this run', 1; END; "
-        f"INSERT INTO {_TABLE} ([run_id], [table_name], [chunk], [rows_loaded], [bytes], [loaded_at]) "
-        f"VALUES ({literal(run)}, {literal(table)}, {chunk:d}, {rows:d}, 0, SYSUTCDATETIME())"
+        f"INSERT INTO {_TABLE} ([run_id], [table_name], [chunk], [rows_loaded], [bytes], [rows_rejected], [rounded], "
+        f"[loaded_at]) VALUES ({literal(run)}, {literal(table)}, {chunk:d}, {rows:d}, 0, 0, 0, SYSUTCDATETIME())"
     )
 
 
-def settle_statement(run: str, table: str, chunk: int, rows: int, size: int) -> str:
-    """Return the UPDATE that notes what the load brought, in rows and bytes."""
+def settle_statement(run: str, loaded: LedgerRow) -> str:
+    """Return the UPDATE that notes what the load brought."""
     return (
-        f"UPDATE {_TABLE} SET [rows_loaded] = {rows:d}, [bytes] = {size:d} "  # noqa: S608
-        f"WHERE [run_id] = {literal(run)} AND [table_name] = {literal(table)} AND [chunk] = {chunk:d}"
+        f"UPDATE {_TABLE} SET [rows_loaded] = {loaded.rows:d}, [bytes] = {loaded.bytes:d}, "  # noqa: S608
+        f"[rows_rejected] = {loaded.rejected:d}, [rounded] = {loaded.rounded:d} "
+        f"WHERE [run_id] = {literal(run)} AND [table_name] = {literal(loaded.table)} AND [chunk] = {loaded.chunk:d}"
     )
 
 
 def chunk_statement(run: str, table: str, chunk: int) -> str:
-    """Return the SELECT of a chunk's rows and bytes."""
+    """Return the SELECT of what the ledger says of a chunk, in the order of `LedgerRow`."""
     return (
-        f"SELECT [rows_loaded], [bytes] FROM {_TABLE} "  # noqa: S608
+        f"SELECT {_COLUMNS} FROM {_TABLE} "  # noqa: S608
         f"WHERE [run_id] = {literal(run)} AND [table_name] = {literal(table)} AND [chunk] = {chunk:d}"
     )
 
@@ -67,11 +73,15 @@ def chunk_statement(run: str, table: str, chunk: int) -> str:
 def loaded_chunks(connection: pyodbc.Connection, run: str) -> list[LedgerRow]:
     """Return every chunk of a run that was committed, by table and chunk number."""
     rows = connection.execute(
-        f"SELECT [table_name], [chunk], [rows_loaded], [bytes] FROM {_TABLE} "  # noqa: S608
-        f"WHERE [run_id] = ? ORDER BY [table_name], [chunk]",
+        f"SELECT {_COLUMNS} FROM {_TABLE} WHERE [run_id] = ? ORDER BY [table_name], [chunk]",  # noqa: S608
         run,
     ).fetchall()
-    return [LedgerRow(str(table), int(chunk), int(count), int(size)) for table, chunk, count, size in rows]
+    return [ledger_row(row) for row in rows]
+
+
+def ledger_row(row: Sequence[Any]) -> LedgerRow:
+    """Return a fetched row of the ledger."""
+    return LedgerRow(str(row[0]), *(int(number) for number in row[1:]))
 
 
 def forget_run(connection: pyodbc.Connection, run: str) -> None:

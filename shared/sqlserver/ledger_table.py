@@ -12,6 +12,8 @@ CREATE TABLE [dbo].[{LEDGER_TABLE}] (
     [chunk] int NOT NULL,
     [rows_loaded] bigint NOT NULL,
     [bytes] bigint NOT NULL,
+    [rows_rejected] bigint NOT NULL,
+    [rounded] bigint NOT NULL,
     [loaded_at] datetime2(3) NOT NULL,
     CONSTRAINT [pk_{LEDGER_TABLE}] PRIMARY KEY CLUSTERED ([run_id], [table_name], [chunk])
 )"""

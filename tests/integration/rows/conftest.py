@@ -78,11 +78,10 @@ class Stand:
         planned, inputs = self.jobs()
         answers = [opened(copy.copy_chunks(None, job)) for job in inputs]
         assert not any(answer["stopped"] for answer in answers)
-        return self.finish(planned, answers)
+        return self.finish(planned)
 
-    def finish(self, planned: Answer, answers: list[Answer]) -> Copied:
-        sums = {name: sum(answer[name] for answer in answers) for name in ("rejected", "rounded")}
-        return Copied.model_validate(opened(copy.finish_copy(None, {**self.work, "chunks": planned["chunks"], **sums})))
+    def finish(self, planned: Answer) -> Copied:
+        return Copied.model_validate(opened(copy.finish_copy(None, {**self.work, "chunks": planned["chunks"]})))
 
     def verify(self) -> tuple[list[Answer], list[Finding], list[TableRows]]:
         """Verify everything; return checks, findings and tables."""

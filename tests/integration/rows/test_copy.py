@@ -66,8 +66,9 @@ def test_a_job_delivered_again_finds_its_chunks_in_the_ledger(stand):
     first = opened(copy.copy_chunks(None, jobs[0]))
     again = opened(copy.copy_chunks(None, jobs[0]))
     assert (again["rows"], again["chunks"]) == (first["rows"], first["chunks"])
-    stand.copy()
+    copied = stand.copy()
     assert stand.count("shop$order") == 2000
+    assert copied.rounded > 1000, "the ledger counts them also where an earlier delivery had loaded the chunk"
 
 
 def test_a_predicate_and_an_expression_of_the_plan_decide_what_is_read(stand):
@@ -92,9 +93,9 @@ def test_a_source_that_changed_since_it_was_planned_is_noticed(stand):
     stand.create_tables()
     stand.postgres.execute('DELETE FROM "shop$customer" WHERE id % 256 = 0')
     planned, jobs = stand.jobs()
-    answers = [opened(copy.copy_chunks(None, job)) for job in jobs]
-    sums = {"chunks": planned["chunks"], "rejected": 0, "rounded": sum(one["rounded"] for one in answers)}
-    refused = copy.finish_copy(None, {**stand.work, **sums})["refused"]
+    for job in jobs:
+        opened(copy.copy_chunks(None, job))
+    refused = copy.finish_copy(None, {**stand.work, "chunks": planned["chunks"]})["refused"]
     assert (refused["code"], refused["object"]) == ("ROWS_NOT_COPIED", "shop$customer")
     assert refused["message"] == "expected 100 rows, found 50 loaded and 0 refused."
 
@@ -105,9 +106,7 @@ def test_a_chunk_that_is_not_in_the_ledger_is_noticed(stand):
     for job in jobs:
         opened(copy.copy_chunks(None, job))
     stand.target.execute("DELETE FROM [dbo].[__mxferry_ledger] WHERE [table_name] = N'shop$customer'")
-    refused = copy.finish_copy(None, {**stand.work, "chunks": planned["chunks"], "rejected": 0, "rounded": 0})[
-        "refused"
-    ]
+    refused = copy.finish_copy(None, {**stand.work, "chunks": planned["chunks"]})["refused"]
     assert refused["code"] == "ROWS_NOT_COPIED"
     assert (
         refused["message"]

@@ -7,6 +7,8 @@ from activities import copy
 from shared.contracts import TableRows
 from shared.copying.rejects import refused_rows
 from shared.copying.stage import read_lines
+from shared.errors import TransientError
+from tests.integration.rows.conftest import opened
 
 
 def spoil(stand, *numbers, set_="code = repeat('😀', 101)"):
@@ -80,6 +82,23 @@ def test_a_repeated_delivery_still_knows_how_many_were_rejected(stand):
     _, jobs = stand.jobs()
     answers = [[copy.copy_chunks(None, job) for job in jobs] for _ in range(2)]
     assert [sum(answer["rejected"] for answer in one) for one in answers] == [1, 1]
+
+
+def test_a_row_that_was_refused_once_and_taken_by_the_next_delivery_is_not_counted_as_left_out(stand):
+    stand.create_tables()
+    stand.target.execute("ALTER TABLE [dbo].[shop$order] ADD CONSTRAINT [small] CHECK ([number] <> 1234)")
+    stand.option(max_rejects=1)
+    planned, jobs = stand.jobs()
+    with stand.server.faults("reset_before_commit"), pytest.raises(TransientError):
+        copy.copy_chunks(None, jobs[0])
+    assert len(stand.rejects("shop$order")) == 1
+    stand.target.execute("ALTER TABLE [dbo].[shop$order] DROP CONSTRAINT [small]")
+    for job in jobs:
+        opened(copy.copy_chunks(None, job))
+    assert stand.finish(planned).rejected == 0
+    checks, _, _ = stand.verify()
+    assert {check["outcome"] for check in checks} == {"passed", "skipped"}
+    assert stand.count("shop$order") == 2000
 
 
 @pytest.mark.parametrize("bad", [[], [0], [9], [3, 4], [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]])

@@ -49,15 +49,14 @@ class Activities:
             return plan
 
         def copy_chunks(_ctx, payload):
-            return self._work(payload, {"chunks": 1, "rows": 1, "bytes": 1, "rounded": 2})
+            return self._work(payload, {"chunks": 1, "rows": 1, "bytes": 1})
 
         def verify_slices(_ctx, payload):
             return self._work(payload, {"rows": 1, "bytes": 1, "findings": []})
 
         def finish_copy(_ctx, payload):
             self.finish = payload
-            return {"tables": 1, "chunks": payload["chunks"], "rows": 5, "bytes": 6, "rejected": payload["rejected"],
-                    "rounded": payload["rounded"], "tables_blob": "t"}  # fmt: skip
+            return {"tables": 1, "chunks": payload["chunks"], "rows": 5, "bytes": 6, "tables_blob": "t"}
 
         def finish_verification(_ctx, payload):
             self.finish = payload
@@ -81,16 +80,17 @@ class Activities:
         return answer
 
 
-def run(bench: EngineBench, activities, orchestrator="copy_rows"):
-    state = ended(bench, activities, orchestrator)
+def run(bench: EngineBench, activities, orchestrator="copy_rows", options=None):
+    state = ended(bench, activities, orchestrator, options)
     assert state.runtime_status.name == "COMPLETED", state.failure_details
     return state.get_output()
 
 
-def ended(bench: EngineBench, activities, orchestrator="copy_rows"):
+def ended(bench: EngineBench, activities, orchestrator="copy_rows", options=None):
     bench.worker(copy_rows, copy_group, verify_rows, verify_group, *activities.functions())
     client = bench.client()
     work = RestoredWork(run=new_run(), restore=RESTORE).model_dump(mode="json")
+    work["run"]["request"]["options"] |= options or {}
     instance = client.schedule_new_orchestration(orchestrator, input=work)
     state = client.wait_for_orchestration_completion(instance, timeout=60)
     assert state is not None
@@ -102,7 +102,7 @@ def test_every_job_of_every_group_is_called_once_and_the_sums_reach_the_finish(b
     result = run(bench, activities)
     assert activities.calls == Counter({**{("g0", n): 1 for n in range(5)}, **{("g1", n): 1 for n in range(3)}})
     assert activities.finish["chunks"] == 8
-    assert result["rounded"] == 16
+    assert result["rows"] == 5
     assert activities.most <= 4
 
 
@@ -123,7 +123,7 @@ def fast(monkeypatch):
 def test_a_target_that_is_away_for_three_minutes_is_outlived(fast, bench):
     activities = Activities([3])
     activities.away = lambda: fast() < 180
-    assert run(bench, activities)["rounded"] == 6
+    assert run(bench, activities)["chunks"] == 3
     assert fast() >= 180
     assert max(activities.calls.values()) <= 8, "called again after 2, 4, 8, 16, 32, 60 and 60 s"
 
@@ -142,9 +142,8 @@ def test_a_throttled_job_is_called_again_after_a_pause(bench, monkeypatch):
     monkeypatch.setattr(copy, "PAUSE", timedelta(milliseconds=100))
     activities = Activities([6])
     activities.answers["g0", 2] = [{"stopped": "throttled"}, {"stopped": "busy"}]
-    result = run(bench, activities)
+    run(bench, activities)
     assert activities.calls["g0", 2] == 3
-    assert result["rounded"] == 12, "an answer that stopped is not counted"
 
 
 def test_a_target_that_is_never_free_ends_the_copy_with_a_remedy(bench, monkeypatch):
@@ -164,6 +163,24 @@ def test_a_refused_job_ends_the_copy_with_its_finding_and_starts_no_more(bench):
     activities.answers["g0", 3] = [{"refused": refused}]
     assert run(bench, activities)["refused"]["object"] == "t chunk 3"
     assert activities.calls["g0", 10] == 0
+
+
+@pytest.mark.parametrize(("allowed", "ends"), [(4, True), (5, False)])
+def test_more_refused_rows_than_the_request_allows_end_the_copy_long_before_its_end(bench, allowed, ends):
+    activities = Activities([3, 100], limit=1)
+    some = {"chunks": 1, "rows": 1, "bytes": 1, "rejected": 2}
+    activities.answers["g0", 1] = [some]
+    activities.answers["g1", 4] = [some]
+    activities.answers["g1", 9] = [some | {"rejected": 1}]
+    result = run(bench, activities, options={"max_rejects": allowed})
+    if not ends:
+        assert result["chunks"] == 103
+        return
+    finding = result["refused"]
+    assert (finding["code"], finding["count"]) == ("TOO_MANY_REJECTS", 5)
+    assert "max_rejects" in finding["remedy"]
+    assert activities.calls["g1", 10] == 0
+    assert activities.finish is None
 
 
 def test_an_empty_database_is_copied_and_verified_without_a_job(bench):
