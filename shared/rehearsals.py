@@ -83,9 +83,7 @@ def prepared(request: MigrationRequest) -> MigrationRequest:
     options = request.options.model_copy(
         update={"purpose": "rehearsal", "cleanup": "always", "masks": request.options.masks or _masks()}
     )
-    return request.model_copy(
-        update={"options": options, "target_not_empty": "drop", "confirm": request.target, "approval": False}
-    )
+    return request.model_copy(update={"options": options, "target_not_empty": "drop", "confirm": request.target})
 
 
 def unmasked(request: MigrationRequest) -> list[Finding]:

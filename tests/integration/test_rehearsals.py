@@ -37,12 +37,17 @@ def rehearsal(days: float = 0, **changes: object):
 
 
 def test_a_rehearsal_drops_its_target_without_asking_and_always_cleans_up(api: ApiServer) -> None:
-    body = {"source": SOURCE, "target": "rehearsal", "approval": True, "options": {"cleanup": "keep"}}
+    body = {"source": SOURCE, "target": "rehearsal", "options": {"cleanup": "keep"}}
     answered = post(api, body)
     assert answered.status_code == 202, answered.text
     request = api.engine.scheduled[0][2]["request"]
     assert (request["target_not_empty"], request["confirm"], request["approval"]) == ("drop", "rehearsal", False)
     assert (request["options"]["purpose"], request["options"]["cleanup"]) == ("rehearsal", "always")
+
+
+def test_a_rehearsal_waits_for_an_approval_where_it_is_asked_to(api: ApiServer) -> None:
+    assert post(api, {"source": SOURCE, "target": "rehearsal", "approval": True}).status_code == 202
+    assert api.engine.scheduled[0][2]["request"]["approval"] is True
 
 
 def test_a_target_that_is_not_throw_away_is_never_rehearsed_on(api: ApiServer) -> None:
