@@ -17,7 +17,6 @@ from shared.snapshot import places
 from shared.snapshot.dump import Dump
 from shared.snapshot.dumpsource import open_dump, table_text
 from shared.snapshot.restoring import POST_DATA, Contents, RestorePlan, plan_of, skipped_of
-from shared.snapshot.rowtext import columns_of
 
 DDL = "schema.sql"
 
@@ -99,10 +98,7 @@ def _changes(
 ) -> tuple[dict[str, dumped.Change], list[Finding]]:
     """Return what becomes of the tables of schema public that do not arrive as they are."""
     columns = {
-        table.table: columns_of(table.copy_statement)
-        for batch in restore.batches
-        for table in batch
-        if table.schema_name == "public"
+        table.table: table.columns for batch in restore.batches for table in batch if table.schema_name == "public"
     }
     fixed = {
         entry.tag: dumped.declared_not_null(entry.definition)

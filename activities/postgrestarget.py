@@ -80,7 +80,7 @@ def load_postgres_tables(work: LoadBatch) -> Loaded:
     batch = plan.batches[work.batch]
     rows = 0
     for table in batch:
-        rewrites = rewrites_of(table.changes, table.columns, work.run.id)
+        rewrites = rewrites_of(table.changes, table.data.columns, work.run.id)
         text = rewritten(table_text(work.snapshot.dump, table.data), rewrites)
         rows += load_table(server, server.database, table.data, plan.encoding, text)
     return Loaded(tables=len(batch), rows=rows, bytes=sum(table.data.size for table in batch))

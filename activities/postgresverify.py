@@ -95,7 +95,7 @@ def _verified(
     sides = sides_of(
         connection,
         (data.schema_name, data.table),
-        table.columns,
+        table.data.columns,
         lambda: _source(work.run, work.snapshot.dump, table),
         plan.server_major,
     )
@@ -112,7 +112,7 @@ def _verified(
 
 def _source(run: Run, dump: DumpRef, table: TargetTable) -> Iterator[bytes]:
     """The rows that the target should have: the dump's, with the changes of the run."""
-    return rewritten(table_text(dump, table.data), rewrites_of(table.changes, table.columns, run.id))
+    return rewritten(table_text(dump, table.data), rewrites_of(table.changes, table.data.columns, run.id))
 
 
 def _left_empty(connection: psycopg.Connection, plan: TargetPlan) -> dict[str, int]:

@@ -15,7 +15,7 @@ from shared.mendix import masks, volatile
 from shared.mendix.metadata import PREFIX, Metadata, metadata_from
 from shared.request import Mask, Options
 from shared.snapshot.restoring import TableData
-from shared.snapshot.rowtext import NULL, MaskedColumn, RowChanges, columns_of, rows_of, unescaped
+from shared.snapshot.rowtext import NULL, MaskedColumn, RowChanges, rows_of, unescaped
 
 PROPERTIES = PREFIX + "properties"
 NUMBERS = {"type", "length", "short_id", "object_sequence", "start_value", "current_value", "storage_format"}
@@ -76,9 +76,8 @@ def changes(
 
 
 def _rows(table: TableData, text: Iterable[bytes]) -> list[dict[str, Any]]:
-    columns = columns_of(table.copy_statement)
     return [
-        {name: _value(name, value) for name, value in zip(columns, row.split(b"\t"), strict=True)}
+        {name: _value(name, value) for name, value in zip(table.columns, row.split(b"\t"), strict=True)}
         for row in rows_of(text)
     ]
 

@@ -11,7 +11,7 @@ from shared.postgres.diagnosis import without_values
 from shared.postgres.room import FULL, when_full
 from shared.postgres.temporary import LOCK, LOCK_WAIT
 from shared.settings import Postgres
-from shared.snapshot.restoring import COPY, TableData
+from shared.snapshot.restoring import TableData
 
 
 def load_table(server: Postgres, database: str, table: TableData, encoding: str, text: Iterable[bytes]) -> int:
@@ -36,6 +36,18 @@ def load_table(server: Postgres, database: str, table: TableData, encoding: str,
         return rows
 
 
+def copy_statement(table: TableData) -> sql.Composed:
+    """Return the statement that takes the table's text: ours, of the names in the dump, never the dump's own.
+
+    FREEZE: the rows are written as visible to everybody, so that the readers after us need not write them again. It is
+    allowed because the table was truncated in the same transaction.
+    """
+    columns = sql.SQL(", ").join(map(sql.Identifier, table.columns))
+    names = sql.SQL("({}) ").format(columns) if table.columns else sql.SQL("")
+    name = sql.Identifier(table.schema_name, table.table)
+    return sql.SQL("COPY {} {}FROM STDIN WITH (FREEZE)").format(name, names)
+
+
 def _lock(connection: psycopg.Connection, table: TableData) -> None:
     try:
         connection.execute("SELECT pg_advisory_xact_lock(%s, %s)", (LOCK, table.entry))
@@ -46,12 +58,9 @@ def _lock(connection: psycopg.Connection, table: TableData) -> None:
 
 
 def _copy(connection: psycopg.Connection, table: TableData, text: Iterable[bytes]) -> int:
-    # FREEZE: the rows are written as visible to everybody, so that the readers after us need not write them again. It
-    # is allowed because the table was truncated in this transaction.
-    statement = COPY.sub(r"COPY \g<table> \g<columns>FROM stdin WITH (FREEZE)", table.copy_statement)
     with connection.cursor() as cursor:
         try:
-            with cursor.copy(statement.encode()) as copy:
+            with cursor.copy(copy_statement(table)) as copy:
                 for piece in text:
                     # psycopg cuts it into 128 KiB: parts of a view are not copied.
                     copy.write(memoryview(piece))

@@ -119,6 +119,7 @@ def make(server: Postgres, database: str, group: Group) -> int:
     with connect(server, database, application_name="mxferry post-data") as connection:
         connection.execute(sql.SQL("SET lock_timeout = {}").format(LOCK_WAIT))
         connection.execute("SET maintenance_work_mem = '128MB'")
+        connection.execute("SET search_path = ''; SET standard_conforming_strings = on")  # as they were checked
         if not group.parallel:
             connection.execute("SET max_parallel_maintenance_workers = 0")
         query = STATEMENTS + "WHERE p.ordinal = ANY (%s) ORDER BY p.ordinal"

@@ -3,13 +3,12 @@
 import re
 
 import psycopg
+from psycopg import sql
 
 from shared.errors import Refusal
 from shared.snapshot.dump import Dump
 
-SETVAL = re.compile(
-    r"SELECT pg_catalog\.setval\('(?P<name>(?:[^']|'')+)', (?P<value>-?[0-9]+), (?P<called>true|false)\);\s*\Z"
-)
+SETVAL = re.compile(r"SELECT pg_catalog\.setval\('(?:[^']|'')+', (?P<value>-?[0-9]+), (?P<called>true|false)\);\s*\Z")
 
 
 def set_sequences(connection: psycopg.Connection, dump: Dump) -> int:
@@ -26,7 +25,7 @@ def set_sequences(connection: psycopg.Connection, dump: Dump) -> int:
                 f"expected a call of setval, found {entry.definition[:80]!r}.",
                 "The backup was written by a PostgreSQL that this version of mxferry does not know.",
             )
-        name = found["name"].replace("''", "'")
+        name = sql.Identifier(entry.namespace, entry.tag).as_string(connection)
         connection.execute(
             "SELECT pg_catalog.setval(%s, %s, %s)", (name, int(found["value"]), found["called"] == "true")
         )

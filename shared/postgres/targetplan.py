@@ -1,6 +1,7 @@
 """What is made on a PostgreSQL target: decided from the dump's table of contents, kept in staging, told in the report.
 
-Nothing is converted: the dump's own statements are executed as they stand. What is left aside is said by name.
+Nothing is converted: the dump's own statements are executed as they stand, where `shared.snapshot.dumpsql` lets them
+through. What is left aside is said by name.
 """
 
 import re
@@ -10,10 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from shared.errors import Finding
 from shared.mendix.dumped import Change
+from shared.postgres.loading import copy_statement
 from shared.postgres.sequences import SETVAL
 from shared.snapshot.dump import Dump, Entry
 from shared.snapshot.restoring import LEFT_ASIDE, POST_DATA, PRE_DATA, RestorePlan, TableData
-from shared.snapshot.rowtext import RowChanges, columns_of
+from shared.snapshot.rowtext import RowChanges
 
 PLAN = "target/plan.json"
 PRIVILEGES = {"ACL", "DEFAULT ACL"}
@@ -22,12 +24,11 @@ BUILT_IN = {"plpgsql"}
 
 
 class TargetTable(BaseModel):
-    """A table whose rows are loaded: its place in the dump, its columns, and what arrives changed."""
+    """A table whose rows are loaded: its place in the dump, and what arrives changed."""
 
     model_config = ConfigDict(extra="forbid")
 
     data: TableData
-    columns: list[str]
     changes: RowChanges = Field(default_factory=RowChanges)
 
 
@@ -153,7 +154,7 @@ def script(plan: TargetPlan, dump: Dump, *, drops: Sequence[str] = ()) -> Iterat
     yield from _statements(dump.entries, PRE_DATA)
     yield "\n-- Rows, each table in one transaction, several tables at a time\n"
     for table in sorted(plan.tables, key=lambda one: one.data.label):
-        yield f"{table.data.copy_statement.strip()}{f' -- {words}' if (words := told(table.changes)) else ''}\n"
+        yield f"{copy_statement(table.data).as_string()};{f' -- {words}' if (words := told(table.changes)) else ''}\n"
     for one in sorted(plan.empty, key=lambda one: one.data.label):
         yield f"-- {one.data.label} stays empty: {one.reason}\n"
     yield "\n-- Sequences\n"
@@ -167,7 +168,7 @@ def script(plan: TargetPlan, dump: Dump, *, drops: Sequence[str] = ()) -> Iterat
 def _table(table: TableData, changes: Mapping[str, Change]) -> TargetTable:
     change = changes.get(name_of(table))
     rows = change.rows if change else RowChanges()
-    return TargetTable(data=table, columns=columns_of(table.copy_statement), changes=rows)
+    return TargetTable(data=table, changes=rows)
 
 
 def _statements(entries: Iterable[Entry], kinds: set[str]) -> Iterator[str]:

@@ -16,7 +16,8 @@ from shared.postgres.connection import connect
 from shared.postgres.ownership import claim, refuse_others
 from shared.settings import Postgres
 from shared.snapshot.dump import Dump, Entry
-from shared.snapshot.restoring import PRE_DATA, post_data_of
+from shared.snapshot.dumpsql import definition
+from shared.snapshot.restoring import PRE_DATA, post_data_of, tables_of
 
 LOCK = 0x6D786665  # "mxfe": our class of advisory locks
 LOCK_WAIT = "150s"
@@ -61,16 +62,24 @@ def make_tables(connection: psycopg.Connection[Any], dump: Dump) -> None:
     """
     connection.execute("SET search_path = ''; SET check_function_bodies = false; SET standard_conforming_strings = on")
     connection.execute(OUR_TABLES)
+    tables = tables_of(dump)
     for entry in dump.entries:
         if entry.desc == "SCHEMA":
             connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(entry.tag)))
         elif entry.desc in PRE_DATA:
-            _execute(connection, entry)
+            _execute(connection, entry, definition(entry, tables))
     with connection.cursor() as cursor:
         cursor.executemany(
             "INSERT INTO mxferry.post_data VALUES (%s, %s, %s, %s, %s, %s)",
             [
-                (number, entry.desc, table.namespace, table.tag, entry.tag, entry.definition)
+                (
+                    number,
+                    entry.desc,
+                    table.namespace,
+                    table.tag,
+                    entry.tag,
+                    definition(entry, {(table.namespace, table.tag)}),
+                )
                 for number, (entry, table) in enumerate(post_data_of(dump))
             ],
         )
@@ -194,10 +203,9 @@ def _refuse_older(maintenance: psycopg.Connection, dump: Dump) -> None:
         )
 
 
-def _execute(connection: psycopg.Connection, entry: Entry) -> None:
-    """Execute an entry of the dump as it stands: it is SQL of the source database, as pg_restore would execute it."""
+def _execute(connection: psycopg.Connection, entry: Entry, statements: str) -> None:
     try:
-        connection.execute(entry.definition.encode())
+        connection.execute(statements.encode())
     except psycopg.OperationalError:
         raise  # the connection or the server, not the statement
     except psycopg.Error as error:

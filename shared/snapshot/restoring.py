@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pydantic import BaseModel, ConfigDict, Field
 
 from shared.errors import Refusal
+from shared.snapshot import dumpsql
 from shared.snapshot.dump import Dump, Entry, unreadable
 from shared.snapshot.dumpdata import large_objects
 
@@ -47,7 +48,6 @@ LEFT_ASIDE = {
     "TRIGGER",
     "VIEW",
 }
-COPY = re.compile(r"COPY (?P<table>.+?) (?P<columns>\(.*\) )?FROM stdin;\s*\Z", re.DOTALL)
 ENCODING = re.compile(r"SET client_encoding = '([A-Za-z0-9_]+)'")
 
 A_BATCH = 8 * 1024 * 1024  # bytes in the dump of small tables that are loaded by one activity
@@ -56,14 +56,17 @@ MOST_BATCHES = 150
 
 
 class TableData(BaseModel):
-    """The rows of one table in the dump. `offset` and `size` are in bytes of the dump; unknown until located."""
+    """The rows of one table in the dump. `offset` and `size` are in bytes of the dump; unknown until located.
+
+    `columns` are those of its text, in order; a table without columns has none.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     entry: int
     schema_name: str
     table: str
-    copy_statement: str
+    columns: list[str]
     offset: int | None
     size: int = 0
 
@@ -101,6 +104,7 @@ class RestorePlan(BaseModel):
 def contents_of(dump: Dump) -> Contents:
     """Return the tables of the dump. Raises `Refusal` for everything a conversion cannot carry over, by name."""
     _refuse_unknown(dump.entries)
+    _refuse_foreign(dump)
     encoding = "UTF8"
     tables = []
     for entry in dump.entries:
@@ -159,7 +163,7 @@ def plan_of(contents: Contents, dump_size: int, skipped: list[str]) -> RestorePl
 
 
 def _table(entry: Entry) -> TableData:
-    if not COPY.match(entry.copy):
+    if not entry.copy.startswith("COPY "):
         raise Refusal(
             "DUMP_NOT_COPY",
             entry.label,
@@ -170,9 +174,26 @@ def _table(entry: Entry) -> TableData:
         entry=entry.id,
         schema_name=entry.namespace,
         table=entry.tag,
-        copy_statement=entry.copy,
+        columns=dumpsql.copied_columns(entry),
         offset=entry.offset,
     )
+
+
+def tables_of(dump: Dump) -> set[dumpsql.Name]:
+    """Return schema and name of every table of the dump."""
+    return {(entry.namespace, entry.tag) for entry in dump.entries if entry.desc == "TABLE"}
+
+
+def _refuse_foreign(dump: Dump) -> None:
+    """Refuse SQL that pg_dump would not have written, before any of it is executed."""
+    tables = tables_of(dump)
+    for entry in dump.entries:
+        if entry.desc in PRE_DATA | DATA:
+            dumpsql.refuse_reserved(entry)
+        if entry.desc in PRE_DATA - {"SCHEMA"}:
+            dumpsql.definition(entry, tables)
+    for entry, table in post_data_of(dump):
+        dumpsql.definition(entry, {(table.namespace, table.tag)})
 
 
 def _refuse_unknown(entries: Iterable[Entry]) -> None:

@@ -16,7 +16,6 @@ from shared.errors import Refusal
 NULL = b"\\N"
 ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
 ESCAPES = {b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"v": b"\v"}
-NAME = re.compile(r'"((?:[^"]|"")*)"|([^",\s]+)')
 
 Rewrite = Callable[[list[bytes]], list[bytes] | None]
 """Takes a row's values as they are in the text, returns those to put in their place, or None to leave the row out."""
@@ -39,14 +38,6 @@ class RowChanges(Frozen):
 
     def __bool__(self) -> bool:
         return bool(self.left_out or self.emptied or self.masked)
-
-
-def columns_of(statement: str) -> list[str]:
-    """Return the columns of a dump's COPY statement, in the order of its text."""
-    inside = re.search(r"\((.*)\) FROM stdin;\s*\Z", statement, re.DOTALL)
-    if inside is None:
-        return []
-    return [quoted.replace('""', '"') if quoted else plain for quoted, plain in NAME.findall(inside[1])]
 
 
 def whole_rows(pieces: Iterable[bytes]) -> Iterator[bytes]:

@@ -8,7 +8,6 @@ from shared.errors import Refusal
 from shared.snapshot.rowtext import (
     MaskedColumn,
     RowChanges,
-    columns_of,
     masked,
     rewrites_of,
     rewritten,
@@ -41,18 +40,6 @@ def test_text_that_ends_in_the_middle_of_a_row_is_refused() -> None:
     with pytest.raises(Refusal) as caught:
         list(whole_rows([b"1\ta\n2\t"]))
     assert caught.value.code == "DUMP_UNREADABLE"
-
-
-@pytest.mark.parametrize(
-    ("statement", "columns"),
-    [
-        ('COPY public."system$user" (id, name, "system$owner") FROM stdin;\n', ["id", "name", "system$owner"]),
-        ('COPY public.t ("a ""b""", "c, d", e) FROM stdin;\n', ['a "b"', "c, d", "e"]),
-        ("COPY public.t  FROM stdin;\n", []),
-    ],
-)
-def test_the_columns_of_a_copy_statement_are_read_whatever_their_names(statement: str, columns: list[str]) -> None:
-    assert columns_of(statement) == columns
 
 
 def test_without_changes_the_text_passes_as_it_is() -> None:

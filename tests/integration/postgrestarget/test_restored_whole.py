@@ -104,7 +104,7 @@ def test_the_plan_says_what_will_be_made_before_anything_is(stand: Stand) -> Non
     script = stand.reports.download_blob(answer["ddl_blob"]).readall().decode()
     order = [
         'CREATE TABLE public."shop$customer"',
-        'COPY public."shop$customer"',
+        'COPY "public"."shop$customer"',
         "pg_catalog.setval",
         "PRIMARY KEY",
         "FOREIGN KEY",

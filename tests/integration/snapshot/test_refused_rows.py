@@ -11,9 +11,7 @@ from shared.postgres.temporary import OUR_TABLES
 from shared.snapshot.restoring import TableData
 from tests.fixtures.postgres import settings_of
 
-TABLE = TableData(
-    entry=1, schema_name="public", table="t", copy_statement="COPY public.t (id, email) FROM stdin;\n", offset=0
-)
+TABLE = TableData(entry=1, schema_name="public", table="t", columns=["id", "email"], offset=0)
 
 
 @pytest.mark.parametrize(
