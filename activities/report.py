@@ -13,6 +13,7 @@ from shared import events, rehearsals, runs
 from shared.blobs import clients
 from shared.contracts import Check, Gate, RestoreRef, Run, RunWork, SnapshotRef, StageState, TableRows, Verdict
 from shared.errors import Finding, MxferryError
+from shared.reporting import rejects
 from shared.reporting.build import Known, build
 from shared.reporting.html import page
 from shared.settings import settings
@@ -70,7 +71,7 @@ def write_report(work: ReportWork) -> Recorded:
         run=work.run, verdict=work.verdict or "failed", reason=work.reason, stages=work.stages, gates=work.gates,
         target_written_at=work.target_written_at, snapshot=work.snapshot, restore=work.restore, answers=work.answers,
         checks=work.checks, findings=work.findings, reported_at=work.reported_at, tables=tables,
-        target_version=_target_version(work.run),
+        target_version=_target_version(work.run), rejects=rejects.kept(work.run),
     )  # fmt: skip
     report = rehearsals.compared(build(known))
     rehearsals.remember(report)

@@ -18,7 +18,7 @@ from shared.copying.plan import (
     part_bytes,
     total_bytes,
 )
-from shared.copying.stage import database_plan, group_blob, grouped, read_lines, rejects_of, write_lines
+from shared.copying.stage import all_rejects, database_plan, group_blob, grouped, read_lines, write_lines
 from shared.databaseplan import DatabasePlan
 from shared.errors import Finding, Refusal
 from shared.postgres.connection import connect
@@ -77,7 +77,7 @@ def verify_slices(work: VerifyJob) -> JobVerified:
     ):
         for chunk in job.chunks:
             table = plan.table(chunk.table)
-            rejected = rejects_of(staging, run.id, table.name) if run.request.options.max_rejects else []
+            rejected = all_rejects(staging, run.id, table.name) if run.request.options.max_rejects else ()
             without = tuple(reject.ctid for reject in rejected)
             sides = Sides(postgres, connection, table, chunk, without)
             result, found = verify_slice(sides, run.request.options.verify)

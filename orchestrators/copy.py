@@ -15,7 +15,7 @@ from orchestrators.calling import RETRY, Payload, StageRefused, Steps, answering
 from orchestrators.pace import Pace
 from shared.contracts import Counts, RestoredWork, StageProgress
 from shared.errors import Finding
-from shared.rowcontracts import CopyGroup, CopyJob, CopyPlan, FinishCopy, GroupCopied, JobCopied
+from shared.rowcontracts import CopyGroup, CopyJob, CopyPlan, FinishCopy, GroupCopied, JobCopied, kept_rejects
 
 PAUSE = timedelta(seconds=10)
 CALLS_A_JOB = 60  # ten minutes of pauses for one job; the activity's own retries come on top
@@ -158,7 +158,7 @@ class _Desk:
         """Refuse as soon as more rows were left out than the request allows, in this group and those before."""
         allowed, found = self._work.run.request.options.max_rejects, self._work.rejected + self._sum.rejected
         if found > allowed:
-            raise StageRefused(_too_many_rejects(allowed, found))
+            raise StageRefused(_too_many_rejects(self._work.run.id, allowed, found))
 
     def _tell(self) -> None:
         group = self._work.group
@@ -189,13 +189,14 @@ def _plus(total: GroupCopied, more: GroupCopied) -> GroupCopied:
     )
 
 
-def _too_many_rejects(allowed: int, found: int) -> Finding:
+def _too_many_rejects(run: str, allowed: int, found: int) -> Finding:
     return Finding(
         code="TOO_MANY_REJECTS",
         severity="error",
         object="copy",
         message=f"expected at most {allowed:,} refused rows, found {found:,} before all rows were copied.",
-        remedy="Mend the rows in the source app and take a new snapshot, or raise options.max_rejects.",
+        remedy="Mend the rows in the source app and take a new snapshot, or raise options.max_rejects. The report lists the "
+        f"first hundred, and {kept_rejects(run)} in the reports container all of them.",
         count=found,
     )
 

@@ -12,6 +12,11 @@ from shared.errors import Finding
 from shared.strict import Strict
 
 
+def kept_rejects(run: str) -> str:
+    """Name of the blob in the reports container that lists the rows which the target refused, one JSON a line."""
+    return f"runs/{run}/rejects.ndjson"
+
+
 class JobGroup(Strict):
     """Jobs that one orchestration hands out: one a line in a staging blob."""
 

@@ -14,6 +14,7 @@ from shared.copying.stage import rejects_blob, write_lines
 from shared.copying.watchdog import Heartbeat, Sockets, opened_by, run_watched
 from shared.databaseplan import DatabasePlan
 from shared.errors import Refusal, TransientError
+from shared.rowcontracts import kept_rejects
 from shared.settings import SqlServer
 from shared.sqlserver.bulk import CORE_ERRORS, BulkSession, is_sql_port
 from shared.sqlserver.errors import DUPLICATE_KEY
@@ -127,7 +128,7 @@ def _load(
         rejects = _rejected(connections, work, chunk, policy, heartbeat, refused)
     # The file is there before the rows are: whoever finds the chunk in the ledger finds its rejects.
     write_lines(ends.staging, rejects_blob(plan.run, chunk.table, chunk.number), rejects)
-    _within_policy(rejects, policy, chunk)
+    _within_policy(rejects, policy, plan.run, chunk)
     without = [reject.ctid for reject in rejects]
     try:
         return load_chunk(connections.session, connections.source, work, chunk, heartbeat, without)
@@ -152,7 +153,7 @@ def _rejected(
     return rejects
 
 
-def _within_policy(rejects: list[Reject], policy: Policy, chunk: Chunk) -> None:
+def _within_policy(rejects: list[Reject], policy: Policy, run: str, chunk: Chunk) -> None:
     if len(rejects) <= policy.max_rejects:
         return
     first = rejects[0]
@@ -162,5 +163,6 @@ def _within_policy(rejects: list[Reject], policy: Policy, chunk: Chunk) -> None:
         "ROW_REFUSED",
         chunk.about,
         f"expected at most {policy.max_rejects} refused rows, found more; the first is the row with {key}: {first.error}",
-        f"Mend the row in the source app and take a new snapshot{keys}, or allow some with options.max_rejects.",
+        f"Mend the row in the source app and take a new snapshot{keys}, or allow some with options.max_rejects. The report "
+        f"lists the refused rows that were found, and so does {kept_rejects(run)} in the reports container.",
     )

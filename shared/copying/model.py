@@ -48,7 +48,9 @@ class Reject(Frozen):
     ctid: str
     key: dict[str, str] = Field(default_factory=dict, description="Primary key column → value.")
     error: str
-    row: dict[str, str | None] = Field(default_factory=dict, description="The values as text, each cut at 1,000.")
+    row: dict[str, str | None] = Field(
+        default_factory=dict, description="The values as text, each cut at 1,000; of the first hundred rows of a chunk."
+    )
 
 
 class Loaded(Frozen):

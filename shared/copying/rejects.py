@@ -22,6 +22,7 @@ from shared.sqlserver.bulk import CORE_ERRORS, BulkSession
 from shared.sqlserver.errors import text_of
 
 SHOWN = 1000  # characters of a value in a reject file
+WHOLE = 100  # rows of a chunk whose values are written down; of more of them key and error
 
 Trial = Callable[[pa.RecordBatch], str | None]
 """Loads a batch and rolls it back; returns why it was refused, or None."""
@@ -45,6 +46,7 @@ def find_rejects(
 
 
 def _rejects(batches: Iterator[pa.RecordBatch], trial: Trial, work: ChunkWork, chunk: Chunk) -> Iterator[Reject]:
+    known = 0
     for batch in batches:
         why = trial(batch.slice(0, 0))
         if why is not None:
@@ -55,7 +57,9 @@ def _rejects(batches: Iterator[pa.RecordBatch], trial: Trial, work: ChunkWork, c
                 "Compare the table on the target with the DDL script of this run.",
             )
         for index, error in refused_rows(batch, trial):
-            yield _reject(batch.slice(index, 1), error, work, chunk)
+            reject = _reject(batch.slice(index, 1), error, work, chunk)
+            yield reject if known < WHOLE else reject.model_copy(update={"row": {}})
+            known += 1
 
 
 def refused_rows(batch: pa.RecordBatch, trial: Trial, offset: int = 0) -> Iterator[tuple[int, str]]:

@@ -79,10 +79,11 @@ def rejects_folder(run: str, table: str) -> str:
     return f"runs/{run}/rejects/{table}/"
 
 
-def rejects_of(container: ContainerClient, run: str, table: str) -> list[Reject]:
-    """Return every rejected row of a table."""
-    names = sorted(container.list_blob_names(name_starts_with=rejects_folder(run, table)))
-    return [reject for name in names for reject in read_lines(container, name, Reject)]
+def all_rejects(container: ContainerClient, run: str, table: str | None = None) -> Iterator[Reject]:
+    """Yield every rejected row of a run, or of one table of it, file by file."""
+    folder = rejects_folder(run, table) if table else f"runs/{run}/rejects/"
+    for name in sorted(container.list_blob_names(name_starts_with=folder)):
+        yield from read_lines(container, name, Reject)
 
 
 def forget_rejects(container: ContainerClient, run: str, loaded_whole: Container[tuple[str, int]]) -> None:

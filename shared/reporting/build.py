@@ -9,7 +9,7 @@ from typing import Any
 from shared.contracts import Check, Gate, Reconciliation, RestoreRef, Run, SnapshotRef, StageState, TableRows, Verdict
 from shared.errors import Finding
 from shared.reporting.applications import sentences
-from shared.reporting.model import CLOSING, OUTSIDE, FilesReport, Report, StockReport, stage_report
+from shared.reporting.model import CLOSING, OUTSIDE, FilesReport, RejectsReport, Report, StockReport, stage_report
 from shared.reporting.wording import bytes_of, plural, source_words
 from shared.request import MigrationRequest
 from shared.version import VERSION
@@ -33,6 +33,7 @@ class Known:
     reported_at: datetime
     tables: list[TableRows]
     target_version: str | None = None
+    rejects: RejectsReport | None = None
 
 
 def build(known: Known) -> Report:
@@ -55,6 +56,7 @@ def build(known: Known) -> Report:
         rows_not_counted=_rows_not_counted(known), files=_files(known),
         checks=known.checks, findings=known.findings, gates=known.gates,
         reconciliation=Reconciliation.model_validate(reconciliation) if reconciliation else None,
+        rejects=known.rejects,
         stock=StockReport.model_validate(stock) if stock else None,
         smoke=[one for one in known.checks if one.name.startswith("smoke")],
         cleanup=known.answers.get("clean-up", {}).get("done", []),

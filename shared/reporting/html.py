@@ -78,7 +78,6 @@ def _context(report: Report) -> dict[str, Any]:
         "done_checks": sorted((c for c in checks if c.outcome != "skipped"), key=lambda c: OUTCOME_ORDER[c.outcome]),
         "not_checked": [one for one in report.checks if one.outcome == "skipped"],
         "findings": sorted(report.findings, key=_finding_order),
-        "rejected": [one for one in report.tables if one.rejected],
         "emptied": [one for one in report.tables if one.content == "empty"],
     }
 

@@ -54,6 +54,25 @@ class FilesReport(BaseModel):
     not_counted: str | None = Field(default=None, description="Why the copied files are not counted, if they are not.")
 
 
+class RejectedRow(BaseModel):
+    """A row that the target refused."""
+
+    table: str
+    key: dict[str, str] = Field(description="Column → value of the primary key; the row's ctid where there is no key.")
+    error: str
+    row: dict[str, str | None] = Field(
+        default_factory=dict, description="Its values as text, only with `options.show_values`."
+    )
+
+
+class RejectsReport(BaseModel):
+    """The rows that the target refused."""
+
+    rows: int
+    blob: str = Field(description="All of them, NDJSON, in the reports container.")
+    first: list[RejectedRow] = Field(description="The first hundred.")
+
+
 class StockReport(BaseModel):
     """What the target holds after a run that did not end verified, counted there."""
 
@@ -95,6 +114,7 @@ class Report(BaseModel):
     findings: list[Finding]
     gates: list[Gate] = Field(default_factory=list, description="Where the run waited, and who decided what.")
     reconciliation: Reconciliation | None = None
+    rejects: RejectsReport | None = Field(default=None, description="Null where the target refused no row.")
     stock: StockReport | None = Field(default=None, description="Counted only if the run did not end verified.")
     smoke: list[Check] = Field(default_factory=list)
     outside: list[str] = Field(default_factory=list, description="What no check of a run looks at.")

@@ -10,7 +10,7 @@ from shared.contracts import Check, Gate, TableRows
 from shared.errors import Finding
 from shared.reporting import wording
 from shared.reporting.html import page
-from shared.reporting.model import Report
+from shared.reporting.model import RejectedRow, Report
 from shared.request import Window
 from tests.fixtures import reports
 
@@ -49,10 +49,22 @@ def test_a_failed_run_says_why_and_warns_of_the_half_written_target() -> None:
     assert text.index("DUPLICATE_KEYS") < text.index("What was moved")
 
 
+def test_refused_rows_are_listed_with_table_key_and_reason_and_the_blob_that_has_all_of_them() -> None:
+    report = reports.failed()
+    assert report.rejects is not None
+    first = [RejectedRow(table="crm$party", key={"id": str(number)}, error=HOSTILE) for number in range(100)]
+    rejects = report.rejects.model_copy(update={"rows": 4321, "first": first})
+    text = " ".join(" ".join(Seen(page(report.model_copy(update={"rejects": rejects}))).text).split())
+    assert "The target refused 4,321 rows." in text
+    assert f"in the blob {rejects.blob} of the reports container; these are the first 100" in text
+    assert f"crm$party id 99 {HOSTILE}" in text
+
+
 def test_what_was_not_counted_is_said_instead_of_a_zero() -> None:
     why = "the copy did not end"
     files = reports.failed().files.model_copy(update={"copied": 0, "bytes": 0, "not_counted": why})
-    report = reports.failed().model_copy(update={"tables": [], "rows": 0, "rows_not_counted": why, "files": files})
+    nothing = {"tables": [], "rows": 0, "rejects": None}
+    report = reports.failed().model_copy(update=nothing | {"rows_not_counted": why, "files": files})
     text = " ".join(" ".join(Seen(page(report)).text).split())
     assert text.count(f"not counted: {why}") == 3, "the figures of rows and files, and the files' own section"
     assert text.count(f"Not counted: {why}.") == 2, "tables and rejected rows"

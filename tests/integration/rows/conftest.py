@@ -13,7 +13,7 @@ from azure.storage.blob import ContainerClient
 
 from activities import copy, verify
 from shared.contracts import Copied, RestoredWork, RestoreRef, Run, TableRows
-from shared.copying.stage import read_lines, rejects_of
+from shared.copying.stage import all_rejects, read_lines
 from shared.databaseplan import DatabasePlan, PlannedTable, blob_name
 from shared.errors import Finding
 from shared.settings import SqlServer, settings
@@ -101,7 +101,7 @@ class Stand:
         return int(self.target.execute(f"SELECT COUNT_BIG(*) FROM [dbo].[{table}]").fetchval())
 
     def rejects(self, table: str) -> list[Any]:
-        return rejects_of(self.staging, self.run.id, table)
+        return list(all_rejects(self.staging, self.run.id, table))
 
 
 def opened(answer: Answer) -> Answer:

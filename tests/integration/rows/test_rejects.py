@@ -1,13 +1,20 @@
 """Rows that the driver or the server refuses: found one by one, written down, counted, or the end of the run."""
 
+import json
+import secrets
+from datetime import UTC, datetime
+
 import pyarrow as pa
 import pytest
+from azure.storage.blob import BlobServiceClient
 
-from activities import copy
+from activities import cleanup, copy, report
+from shared import runs
 from shared.contracts import TableRows
 from shared.copying.rejects import refused_rows
 from shared.copying.stage import read_lines
 from shared.errors import TransientError
+from shared.reporting.model import Report
 from tests.integration.rows.conftest import opened
 
 
@@ -32,6 +39,7 @@ def test_a_row_that_is_too_long_ends_the_run_and_is_named(stand):
     row_id = stand.postgres.execute('SELECT id FROM "shop$order" WHERE number = 1234').fetchone()[0]
     assert f"id {row_id}" in refused["message"]
     assert "max_rejects" in refused["remedy"]
+    assert f"runs/{stand.run.id}/rejects.ndjson in the reports container" in refused["remedy"]
     assert stand.count("shop$order") == 0
     (reject,) = stand.rejects("shop$order")
     assert reject.key == {"id": str(row_id)}
@@ -99,6 +107,57 @@ def test_a_row_that_was_refused_once_and_taken_by_the_next_delivery_is_not_count
     checks, _, _ = stand.verify()
     assert {check["outcome"] for check in checks} == {"passed", "skipped"}
     assert stand.count("shop$order") == 2000
+
+
+@pytest.fixture
+def reports(monkeypatch, azurite):
+    """The container of reports, apart from staging, before the stand reads its settings."""
+    with BlobServiceClient.from_connection_string(azurite) as service:
+        container = service.create_container(f"reports-{secrets.token_hex(4)}")
+        monkeypatch.setenv("STAGING__REPORTS_CONTAINER", container.container_name)
+        yield container
+        container.delete_container()
+
+
+def closed(stand, verdict, **changes):
+    """Report, clean up and report again, as a run ends; return the report and its page."""
+    now = datetime.now(UTC).isoformat()
+    ended = {**stand.work, "verdict": verdict, "target_written": True, "findings": []}
+    told = ended | {"stages": [], "reported_at": now, "target_written_at": now, **changes}
+    opened(report.write_report(None, told))
+    assert opened(cleanup.clean_up(None, ended))["findings"] == []
+    opened(report.write_report(None, told))
+    read = lambda name: runs.read(f"runs/{stand.run.id}/{name}").decode()  # noqa: E731
+    return Report.model_validate_json(read("report.json")), read("report.html"), read("rejects.ndjson")
+
+
+@pytest.mark.parametrize("show", [False, True])
+def test_rows_that_were_left_out_outlive_the_clean_up_in_report_and_blob(reports, stand, show):
+    spoil(stand, 5, 6, 1999, set_="amount = 'NaN'")
+    stand.option(max_rejects=3, show_values=show)
+    copied = stand.copy()
+    written, page, blob = closed(stand, "verified", answers={"copy": copied.model_dump(mode="json")})
+    assert not list(stand.staging.list_blob_names(name_starts_with=f"runs/{stand.run.id}/"))
+    ids = [str(row[0]) for row in stand.postgres.execute(
+        'SELECT id FROM "shop$order" WHERE number IN (5, 6, 1999) ORDER BY id')]  # fmt: skip
+    assert written.rejects is not None
+    assert written.rejects.rows == 3
+    assert [(row.table, row.key["id"]) for row in written.rejects.first] == [("shop$order", one) for one in ids]
+    assert all("column amount: The string (not shown)" in row.error for row in written.rejects.first)
+    assert all(one in page for one in ids)
+    assert written.rejects.blob in page
+    assert sorted(json.loads(line)["key"]["id"] for line in blob.splitlines()) == ids
+    assert ('"quantity"' in blob) is show
+    assert {table.name: table.rejected for table in written.tables}["shop$order"] == 3
+
+
+def test_the_row_that_ended_the_run_outlives_the_clean_up_too(reports, stand):
+    spoil(stand, 1234)
+    refusal(stand)
+    written, page, _ = closed(stand, "failed")
+    assert written.rejects is not None
+    assert written.rejects.rows == 1
+    assert written.rejects.first[0].key["id"] in page
 
 
 @pytest.mark.parametrize("bad", [[], [0], [9], [3, 4], [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]])
