@@ -74,6 +74,8 @@ class _Desk:
         self._waiting = deque(range(work.group.jobs))
         self._running: dict[int, task.Task[Any]] = {}
         self._calls = [0] * work.group.jobs
+        self._wave = 0  # counts how often throttling has halved the window
+        self._waves = [0] * work.group.jobs  # in which wave a job was called
         self._pause: task.CancellableTask[Any] | None = None
         self._failure: Exception | None = None
         self._pace = Pace(work.limit, work.window, ctx.current_utc_datetime)
@@ -99,6 +101,7 @@ class _Desk:
                 return
             number = self._waiting.popleft()
             self._calls[number] += 1
+            self._waves[number] = self._wave
             job = CopyJob(
                 run=self._work.run,
                 restore=self._work.restore,
@@ -146,7 +149,9 @@ class _Desk:
             self._sum = _added(self._sum, answer)
             self._check_rejects()
             return
-        if answer.stopped == "throttled":
+        if answer.stopped == "throttled" and self._waves[number] == self._wave:
+            # Jobs that were called before the window was halved were throttled by the same crowd, and do not halve it again.
+            self._wave += 1
             self._pace.throttled(now)
         if self._calls[number] >= CALLS_A_JOB:
             raise StageRefused(_gave_up(self._work, number, answer.stopped))

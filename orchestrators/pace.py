@@ -6,8 +6,8 @@ Pure arithmetic on what activities answered and on the orchestration's clock, so
 from datetime import datetime
 
 GROWTH = 1.05  # a step up must bring 5 % more, or it is taken back
-HOLD = 5  # rounds without a step up after one was taken back, or after throttling
-LOG_FULL = 95.0  # percent of the log rate limit: above it more sessions only wait (LOG_RATE_GOVERNOR)
+HOLD = 5  # rounds without a step after one was taken back, after throttling, and after a step down for the log
+LOG_FULL = 95.0  # percent of the log rate limit: from it on sessions wait for each other (LOG_RATE_GOVERNOR)
 
 
 class Pace:
@@ -45,7 +45,11 @@ class Pace:
         elif self._hold > 0:
             self._hold -= 1
             self._stepped = False
-        elif self.window < self.limit and (log_write_percent is None or log_write_percent < LOG_FULL):
+        elif log_write_percent is not None and log_write_percent >= LOG_FULL:
+            # One less writes as much, and waits less; whether it does is seen after some rounds.
+            self.window = max(1, self.window - 1)
+            self._hold, self._stepped = HOLD, False
+        elif self.window < self.limit:
             self.window += 1
             self._stepped = True
         else:

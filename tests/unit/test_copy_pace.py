@@ -62,13 +62,26 @@ def test_throttling_halves_the_window_and_holds_it():
     assert pace.window == 5
 
 
-def test_a_full_log_stops_growth():
-    pace = Pace(limit=8, window=2, now=START)
+def test_a_full_log_takes_the_window_down_by_one_and_holds_it_there():
+    pace = Pace(limit=8, window=4, now=START)
     target = Target(pace, capacity=1e9)
-    target.round(log=99.0)
-    assert pace.window == 2
+    windows = []
+    for _ in range(HOLD + 2):
+        target.round(log=99.0)
+        windows.append(pace.window)
+    assert windows == [3, *([3] * HOLD), 2]
+    for _ in range(HOLD):
+        target.round(log=40.0)
     target.round(log=40.0)
-    assert pace.window == 3
+    assert pace.window == 3, "grows again when there is room in the log"
+
+
+def test_a_full_log_leaves_one_job_running():
+    pace = Pace(limit=8, window=1, now=START)
+    target = Target(pace, capacity=1e9)
+    for _ in range(2 * HOLD):
+        target.round(log=100.0)
+    assert pace.window == 1
 
 
 def test_a_clock_that_stands_still_decides_nothing():

@@ -28,6 +28,7 @@ class Activities:
         self.calls = Counter()
         self.finish = None
         self.away = lambda: False
+        self.together = None
         self.running = self.most = 0
         self.lock = threading.Lock()
 
@@ -73,6 +74,8 @@ class Activities:
             answer = self.answers[key].pop(0) if self.answers[key] else done
             if self.away():
                 answer = TransientError("SQL_TRANSIENT", "sql/db", "SQL Server error 40613: not currently available")
+        if self.together and answer is not done:
+            self.together.wait(30)
         with self.lock:
             self.running -= 1
         if isinstance(answer, Exception):
@@ -144,6 +147,20 @@ def test_a_throttled_job_is_called_again_after_a_pause(bench, monkeypatch):
     activities.answers["g0", 2] = [{"stopped": "throttled"}, {"stopped": "busy"}]
     run(bench, activities)
     assert activities.calls["g0", 2] == 3
+
+
+def test_jobs_that_are_throttled_together_halve_the_window_once(bench, monkeypatch):
+    monkeypatch.setattr(copy, "PAUSE", timedelta(milliseconds=100))
+    halved = []
+    throttled = copy.Pace.throttled
+    monkeypatch.setattr(copy.Pace, "throttled", lambda pace, now: (halved.append(now), throttled(pace, now)))
+    activities = Activities([40], limit=8)
+    activities.together = threading.Barrier(4)  # half of the limit are called to begin with, and answer together
+    for number in range(4):
+        activities.answers["g0", number] = [{"stopped": "throttled"}]
+    run(bench, activities)
+    assert len(set(halved)) == 1, "every replay of it comes to the same"
+    assert sum(activities.calls.values()) == 44
 
 
 def test_a_target_that_is_never_free_ends_the_copy_with_a_remedy(bench, monkeypatch):
