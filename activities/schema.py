@@ -16,6 +16,7 @@ from shared.errors import Refusal
 from shared.mendix.planning import plan_database as make_plan
 from shared.postgres.connection import connect as connect_postgres
 from shared.settings import SqlServer, TargetProfile, settings
+from shared.sqlserver.completion import options_script
 from shared.sqlserver.creation import create
 from shared.sqlserver.ddl import script
 from shared.sqlserver.existing import empty, emptying, read_existing
@@ -72,10 +73,12 @@ def save_plan(plan: DatabasePlan, profile: TargetProfile) -> str:
     ddl = f"runs/{plan.run}/schema.sql"
     write(clients.staging().get_blob_client(blob_name(plan.run)), plan)
     if plan.mode == "existing":
-        text = ";\n".join(["-- What is done to the runtime's own schema", *emptying(plan)]) + ";\n"
+        text = options_script() + ";\n".join(["-- What is done to the runtime's own schema", *emptying(plan)]) + ";\n"
     else:
         text = script(plan, keys_first=profile.load == "keys-first")
-        if plan.mode == "runtime":
+        if plan.mode == "create":
+            text = options_script() + text
+        else:
             text = f"-- For comparison: in this target mode the runtime makes its own schema.\n{text}"
     clients.reports().upload_blob(ddl, text.encode(), overwrite=True)
     return ddl

@@ -1,4 +1,4 @@
-"""Handlers of `/api/migrations`: start, list, watch, report."""
+"""Handlers of `/api/migrations`: start, list, watch."""
 
 import asyncio
 import functools
@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from api import caller
-from api.http import DOCUMENT, Answer, Call, Engine, answer, parsed, problem, refusal, with_etag
+from api.http import Answer, Call, Engine, answer, parsed, problem, refusal, with_etag
 from shared import means, progress, rehearsals, runs
 from shared.contracts import Run
 from shared.errors import Finding, Refusal
@@ -119,23 +119,6 @@ async def show(call: Call) -> Answer:
         return with_etag(call, answer(await look(call.engine, call.params["id"])))
     except Refusal as error:
         return refusal(error, 404)
-
-
-async def report(call: Call) -> Answer:
-    """Return the report: HTML for `Accept: text/html`, JSON otherwise."""
-    run_id = call.params["id"]
-    html = "text/html" in call.headers.get("accept", "")
-    try:
-        await asyncio.to_thread(runs.load, run_id)
-    except Refusal as error:
-        return refusal(error, 404)
-    stored = await asyncio.to_thread(runs.read, f"runs/{run_id}/report.{'html' if html else 'json'}")
-    if stored is None:
-        return problem(
-            404, "REPORT_NOT_READY", "expected a finished migration, found one without a report yet.",
-            object=run_id, remedy=f"GET /api/migrations/{run_id} shows how far it is.",
-        )  # fmt: skip
-    return with_etag(call, Answer(200, stored, "text/html; charset=utf-8" if html else "application/json", DOCUMENT))
 
 
 async def look(engine: Engine, run_id: str) -> MigrationView:
@@ -262,6 +245,8 @@ def _links(run_id: str) -> dict[str, str]:
         "self": base,
         "report": f"{base}/report",
         "runbook": f"{base}/runbook",
+        "schema": f"{base}/schema",
+        "request": f"{base}/request",
         "approve": f"{base}/approve",
         "abort": f"{base}/abort",
     }

@@ -142,13 +142,17 @@ def _ref(model: type[BaseModel]) -> Json:
 
 
 def _schemas(routes: Sequence[Route]) -> Json:
-    """Return every model's schema: bodies as they are validated, answers as they are written."""
-    asked = {(route.request, "validation") for route in routes if route.request is not None}
+    """Return every model's schema: bodies as they are validated, answers as they are written.
+
+    A body that is also answered is answered as it may be sent.
+    """
+    bodies = {route.request for route in routes if route.request is not None}
+    asked = {(body, "validation") for body in bodies}
     told: set[Any] = {(Problem, "serialization")}
     for route in routes:
         for form in route.responses.values():
             model = form[0] if isinstance(form, tuple) else form
-            if not isinstance(model, str):
+            if not isinstance(model, str) and model not in bodies:
                 told.add((model, "serialization"))
     ordered: Any = sorted(asked | told, key=lambda pair: pair[0].__name__)
     _, definitions = models_json_schema(ordered, ref_template=REF)

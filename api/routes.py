@@ -1,6 +1,19 @@
 """The table of routes: it makes the HTTP triggers in `function_app.py`, and the OpenAPI page."""
 
-from api import decisions, handover, health, migrations, openapi, profiles, rehearsals, runbook, setup, tables, ui
+from api import (
+    decisions,
+    documents,
+    handover,
+    health,
+    migrations,
+    openapi,
+    profiles,
+    rehearsals,
+    runbook,
+    setup,
+    tables,
+    ui,
+)
 from api.http import Problem, Query, Route
 from shared.mendix.handover import SourceSettings
 from shared.reporting.model import Report
@@ -41,8 +54,14 @@ _ROUTES = (
           idempotent=True, request=MigrationRequest, responses={202: migrations.Started, 409: Problem}),
     Route("list_rehearsals", "GET", "rehearsals", rehearsals.index, "Compare rehearsals; are we ready?",
           responses={200: rehearsals.Rehearsals}, etag=True),
-    Route("migration_report", "GET", "migrations/{id}/report", migrations.report, "The report, HTML or JSON by Accept.",
+    Route("migration_report", "GET", "migrations/{id}/report", documents.report, "The report, HTML or JSON by Accept.",
           responses={200: (Report, "text/html"), 404: Problem}, etag=True),
+    Route("migration_schema", "GET", "migrations/{id}/schema", documents.schema,
+          "The script of the target's schema, as soon as it is planned.",
+          responses={200: "text/plain", 404: Problem}, etag=True),
+    Route("migration_request", "GET", "migrations/{id}/request", documents.request,
+          "What it was started with, to start another one; what is default is left out.",
+          responses={200: MigrationRequest, 404: Problem}, etag=True),
     Route("migration_runbook", "GET", "migrations/{id}/runbook", runbook.show,
           "The runbook as it stands now, HTML or Markdown by Accept.",
           responses={200: "text/markdown, text/html", 404: Problem}, etag=True),

@@ -58,8 +58,10 @@ class Api:
                     raise ApiError(f"The API does not answer ({type(error).__name__}).") from None
             time.sleep(0.5)
 
-    def report(self, run: str, media_type: str, *, what: Literal["report", "runbook"] = "report") -> bytes:
-        """Return the report as `application/json` or `text/html`, or the runbook as `text/markdown` or `text/html`."""
+    def report(self, run: str, media_type: str, *, what: Literal["report", "runbook", "schema"] = "report") -> bytes:
+        """Return the report as `application/json` or `text/html`, the runbook as `text/markdown` or `text/html`, or
+        the script of the schema as `text/plain`.
+        """
         answer = self._client.get(f"/migrations/{run}/{what}", headers={"Accept": media_type})
         _check(answer)
         return answer.content

@@ -33,7 +33,7 @@ from shared.reporting.wording import gate_words, moment
 GOOD = {"verified", "planned"}
 EXIT_OK, EXIT_NOT_VERIFIED, EXIT_REFUSED, EXIT_UNREACHABLE, EXIT_FILE = 0, 1, 3, 4, 5
 FORMS = ("environment", "kubernetes", "mendix-operator", "azure", "console", "removal")
-MEDIA = {"html": "text/html", "json": "application/json", "markdown": "text/markdown"}
+MEDIA = {"html": "text/html", "json": "application/json", "markdown": "text/markdown", "sql": "text/plain"}
 
 
 class BadFile(Exception):  # noqa: N818 - what is wrong is the file
@@ -104,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     settings.add_argument("--password", action="store_true", help="make a new password, and print it this once")
     settings.add_argument("--by", default=_user(), help="who asks for the password (default %(default)s)")
     settings.set_defaults(run=_source_settings)
-    for what, forms in (("report", ("json", "html")), ("runbook", ("markdown", "html"))):
+    for what, forms in (("report", ("json", "html")), ("runbook", ("markdown", "html")), ("schema", ("sql",))):
         read = commands.add_parser(what, help=f"fetch the {what}")
         read.add_argument("id")
         read.add_argument("--form", choices=forms, default=forms[0])

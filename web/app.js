@@ -14,7 +14,7 @@ const VIEWS = [
   [/^new$/, start],
   [/^rehearsals$/, rehearsals],
   [/^runs\/([^/]+)$/, run],
-  [/^runs\/([^/]+)\/(report|runbook)$/, viewer],
+  [/^runs\/([^/]+)\/(report|runbook|schema)$/, viewer],
 ];
 
 const main = document.getElementById("main");

@@ -31,7 +31,7 @@ function show(parts, seen, path, signedIn) {
   const at = Date.now(), stages = seen.progress.stages, over = OVER.has(seen.status);
   document.title = `${seen.status}: ${seen.target} – mxferry`;
   if (!over) sample(seen.id, stages, at);
-  draw(parts.head, [seen.status, seen.reason, seen.progress.target_written_at, now(seen)], () => head(seen));
+  draw(parts.head, [seen.status, seen.reason, seen.progress.target_written_at, now(seen), planned(seen)], () => head(seen));
   draw(parts.gate, over ? null : seen.progress.gate, (gate) => (gate && !gate.decision ? gatePanel(gate, path, signedIn, seen) : []));
   draw(parts.decisions, seen.progress.gates, decisions);
   draw(parts.window, [seen.window, seen.forecast, Math.floor(at / 10_000)], () => (over ? [] : windowBar(seen, at)));
@@ -54,9 +54,12 @@ function head(seen) {
     h("p", { class: "bar-of-actions" },
       over ? h("a", { href: `#/runs/${seen.id}/report`, class: "button primary" }, "Read the report") : null,
       h("a", { href: `#/runs/${seen.id}/runbook`, class: "button" }, "Runbook"),
+      planned(seen) ? h("a", { href: `#/runs/${seen.id}/schema`, class: "button" }, "Schema script") : null,
       h("span", { class: "soft" }, `Asked for ${moment(seen.created_at)}${seen.asked_by ? ` by ${seen.asked_by}` : ""} · `, h("span", { class: "id" }, seen.id))),
   ];
 }
+
+const planned = (seen) => seen.progress.stages.some((one) => one.name === "plan" && one.ended_at !== null);
 
 function why(reason) {
   if (!reason) return null;

@@ -28,6 +28,7 @@ OPTIONS = (
     ("read_committed_snapshot", "ALTER DATABASE CURRENT SET READ_COMMITTED_SNAPSHOT ON WITH NO_WAIT"),
     ("snapshot_isolation", "ALTER DATABASE CURRENT SET ALLOW_SNAPSHOT_ISOLATION ON"),
 )
+COMPATIBILITY = f"ALTER DATABASE CURRENT SET COMPATIBILITY_LEVEL = {COMPATIBILITY_LEVEL}"
 
 
 def add_keys(connection: pyodbc.Connection, table: PlannedTable) -> list[Finding]:
@@ -67,8 +68,7 @@ def set_options(connection: pyodbc.Connection) -> list[Finding]:
     state = catalogue.database_state(connection)
     wanted = [(name, statement) for name, statement in OPTIONS if not getattr(state, name)]
     if state.compatibility_level < COMPATIBILITY_LEVEL:
-        statement = f"ALTER DATABASE CURRENT SET COMPATIBILITY_LEVEL = {COMPATIBILITY_LEVEL}"
-        wanted.append(("compatibility_level", statement))
+        wanted.append(("compatibility_level", COMPATIBILITY))
     found = []
     for name, statement in wanted:
         try:
@@ -82,6 +82,20 @@ def set_options(connection: pyodbc.Connection) -> list[Finding]:
                 )
             )  # fmt: skip
     return found
+
+
+def options_script() -> str:
+    """Return the statements of `set_options` as the head of a script that sqlcmd takes; each does no harm twice."""
+    level = "(SELECT compatibility_level FROM sys.databases WHERE name = DB_NAME())"
+    lines = [f"{statement};" for _, statement in OPTIONS]
+    return "\nGO\n".join(
+        [
+            "-- What a Mendix runtime needs of the database. The run sets what is not so yet, after the rows are there.",
+            *lines,
+            f"IF {level} < {COMPATIBILITY_LEVEL} {COMPATIBILITY};",
+            "",
+        ]
+    )
 
 
 def _build(connection: pyodbc.Connection, table: PlannedTable, key: PlannedIndex, statement: str) -> list[Finding]:

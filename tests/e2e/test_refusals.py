@@ -127,6 +127,8 @@ def test_a_dry_run_writes_nothing_and_says_what_would_be_done(empty: Stand) -> N
     assert not {"schema", "copy", "files"} & {stage.name for stage in report.stages}
     assert report.ddl
     assert "CREATE TABLE" in empty.written()[report.ddl].decode()
+    handed = empty.api.report(report.id, "text/plain", what="schema").decode()
+    assert "SET READ_COMMITTED_SNAPSHOT ON" in handed[: handed.index("CREATE TABLE")]
     assert untouched(empty, report)
 
 

@@ -164,5 +164,5 @@ def test_the_report_goes_to_a_file_or_to_standard_output(api: ApiServer, tmp_pat
 def test_help_names_every_command(api: ApiServer) -> None:
     done = cli(api, "--help")
     assert done.returncode == 0
-    for command in ("start", "list", "status", "approve", "abort", "report", "runbook"):
+    for command in ("start", "list", "status", "approve", "abort", "report", "runbook", "schema"):
         assert command in done.stdout

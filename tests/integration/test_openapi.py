@@ -71,6 +71,7 @@ def peopled(api: ApiServer) -> ApiServer:
 
     report = reports.verified()
     runs.write(f"runs/{KNOWN[3]}/report.json", report.model_dump_json().encode(), "application/json")
+    runs.write(f"runs/{KNOWN[3]}/schema.sql", b"CREATE TABLE [dbo].[a] ([id] bigint);", "text/plain")
     runs.write(f"runs/{KNOWN[3]}/report.html", page(report).encode(), "text/html")
     return api
 

@@ -209,6 +209,19 @@ def test_a_run_that_ends_shows_verdict_tables_and_report(api: ApiServer, browser
     assert browser.complaints() == []
 
 
+def test_the_script_of_the_schema_is_read_from_the_run_and_from_its_report(api: ApiServer, browser: Browser) -> None:
+    finished(api, "verified", "verified")
+    runs.write(f"runs/{ID}/schema.sql", b"CREATE TABLE [<b>a</b>] (x int);", "text/plain")
+    signed_in(browser, api, f"runs/{ID}")
+    browser.click("Schema script")
+    browser.reads("CREATE TABLE [<b>a</b>] (x int);", "main pre")
+    browser.go(f"runs/{ID}/report")
+    browser.until(
+        lambda: browser.find(".paper").shadow_root.find_element("css selector", "a[data-view=schema]")
+    ).click()
+    browser.reads("CREATE TABLE", "main pre")
+
+
 def test_a_failed_run_says_why_in_the_first_thing_one_reads(api: ApiServer, browser: Browser) -> None:
     finished(api, "failed", "failed")
     signed_in(browser, api, f"runs/{ID}")

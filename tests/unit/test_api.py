@@ -67,6 +67,12 @@ def engine(azurite, monkeypatch):
 
 
 def ask(engine, method, path, body=None, headers=None, query=None):
+    """Call a route as the triggers do; the answer's status, JSON and headers."""
+    found = answered(engine, method, path, body, headers, query)
+    return found.status, json.loads(found.body) if found.body else None, found.headers
+
+
+def answered(engine, method, path, body=None, headers=None, query=None):
     """Call a route as the triggers do."""
     for route in ROUTES:
         want, got = route.path.split("/"), path.split("/")
@@ -76,8 +82,7 @@ def ask(engine, method, path, body=None, headers=None, query=None):
             params = {w.strip("{}"): g for w, g in zip(want, got, strict=True) if w[0] == "{"}
             raw = body if isinstance(body, bytes) else json.dumps(body).encode() if body is not None else b""
             call = Call(engine=engine, params=params, query=query or {}, headers=headers or {}, body=raw)
-            found = asyncio.run(served(route, call))
-            return found.status, json.loads(found.body) if found.body else None, found.headers
+            return asyncio.run(served(route, call))
     raise LookupError(path)
 
 
@@ -254,7 +259,14 @@ def test_the_same_answer_again_is_a_304(engine):
 
 @pytest.mark.parametrize("path", ["migrations/20261128t200000-abc123", "migrations/nope", "migrations/..%2f"])
 def test_an_unknown_migration_is_a_404(engine, path):
-    for method, suffix in (("GET", ""), ("GET", "/report"), ("POST", "/approve"), ("POST", "/abort")):
+    for method, suffix in (
+        ("GET", ""),
+        ("GET", "/report"),
+        ("GET", "/schema"),
+        ("GET", "/request"),
+        ("POST", "/approve"),
+        ("POST", "/abort"),
+    ):
         status, body, _ = ask(engine, method, path + suffix, {} if method == "POST" else None)
         assert (status, body["code"]) == (404, "UNKNOWN_RUN")
 
@@ -397,6 +409,27 @@ def test_the_report_comes_as_html_or_json_by_accept(engine):
     assert ask(engine, "GET", path)[1]["code"] == "REPORT_NOT_READY"
     runs.write(f"runs/{body['id']}/report.json", b'{"verdict": "verified"}', "application/json")
     assert ask(engine, "GET", path)[1] == {"verdict": "verified"}
+
+
+def test_the_script_of_the_schema_is_handed_out_once_it_is_planned(engine):
+    _, body, _ = ask(engine, "POST", "migrations", BODY)
+    path = body["links"]["schema"].removeprefix("/api/")
+    assert ask(engine, "GET", path)[1]["code"] == "SCHEMA_NOT_READY"
+    runs.write(f"runs/{body['id']}/schema.sql", "CREATE TABLE [é] (x int);".encode(), "text/plain")
+    found = answered(engine, "GET", path)
+    assert (found.status, found.content_type) == (200, "text/plain; charset=utf-8")
+    assert found.body.decode() == "CREATE TABLE [é] (x int);"
+    assert found.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_a_runs_request_is_a_body_to_start_another_one_with(engine):
+    wanted = BODY | {"approval": True, "options": {"remedies": {"A": "b"}, "dry_run": False}, "idempotency_key": "one"}
+    _, body, _ = ask(engine, "POST", "migrations", wanted)
+    status, found, _ = ask(engine, "GET", body["links"]["request"].removeprefix("/api/"))
+    assert status == 200
+    assert found == BODY | {"approval": True, "options": {"remedies": {"A": "b"}, "target_mode": "create"}}
+    engine.set(body["id"], "COMPLETED", output={"verdict": "refused"})
+    assert ask(engine, "POST", "migrations", found)[0] == 202
 
 
 def test_health_is_open_and_says_little(engine, monkeypatch):

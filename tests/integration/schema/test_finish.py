@@ -79,6 +79,21 @@ def test_the_options_a_runtime_needs_are_set(stand: Stand, target: pyodbc.Connec
     assert state.compatibility_level >= 140
 
 
+def test_the_script_begins_with_the_options_and_setting_them_twice_does_no_harm(
+    stand: Stand, target: pyodbc.Connection
+) -> None:
+    ddl = stand.call(schema.plan_database)["ddl_blob"]
+    script = stand.reports.download_blob(ddl).readall().decode()
+    head = [one for one in script[: script.index("-- Schema of run")].split("\nGO\n") if one]
+    for _ in range(2):
+        for batch in head:
+            target.execute(batch)
+    state = catalogue.database_state(target)
+    assert state.read_committed_snapshot
+    assert state.snapshot_isolation
+    assert state.compatibility_level >= 140
+
+
 def test_rows_that_collide_on_the_target_become_a_finding_and_the_other_keys_are_made(
     stand: Stand, target: pyodbc.Connection
 ) -> None:
