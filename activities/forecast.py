@@ -32,7 +32,7 @@ def forecast_end(work: ForecastWork) -> Forecasted:
     """Reckon the end of the run from its own stages, the last rehearsal, or the sizes."""
     stages = [stage_view(stage, work.now) for stage in work.stages]
     found = forecast(
-        stages, rehearsals.measured(work.run.id), work.now, work.run.request.window,
+        stages, rehearsals.measured(work.run), work.now, work.run.request.window,
         snapshot_at=work.run.request.snapshot_at, means=means.remembered(work.run.id),
     )  # fmt: skip
     if found is None:

@@ -9,7 +9,7 @@ from azure.core.exceptions import AzureError
 from pydantic import Field
 
 from activities.boundary import closing_activity
-from shared import events, rehearsals, runs
+from shared import events, readiness, rehearsals, runs
 from shared.blobs import clients
 from shared.contracts import Check, Gate, RestoreRef, Run, RunWork, SnapshotRef, StageState, TableRows, Verdict
 from shared.errors import Finding, MxferryError
@@ -73,7 +73,7 @@ def write_report(work: ReportWork) -> Recorded:
         checks=work.checks, findings=work.findings, reported_at=work.reported_at, tables=tables,
         target_version=_target_version(work.run), rejects=rejects.kept(work.run),
     )  # fmt: skip
-    report = rehearsals.compared(build(known))
+    report = readiness.compared(build(known))
     rehearsals.remember(report)
     runs.write(name, report.model_dump_json(indent=2).encode(), "application/json")
     runs.write(f"runs/{work.run.id}/report.html", page(report).encode(), "text/html; charset=utf-8")

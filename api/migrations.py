@@ -139,7 +139,7 @@ async def look(engine: Engine, run_id: str) -> MigrationView:
 def _forecast(run: Run, seen: View) -> Forecast | None:
     request = run.request
     return forecast(
-        seen.stages, rehearsals.measured(run.id), datetime.now(UTC), request.window,
+        seen.stages, rehearsals.measured(run), datetime.now(UTC), request.window,
         snapshot_at=request.snapshot_at, means=means.remembered(run.id),
     )  # fmt: skip
 
@@ -147,6 +147,8 @@ def _forecast(run: Run, seen: View) -> Forecast | None:
 def _checked(request: MigrationRequest) -> tuple[MigrationRequest, str | None]:
     """Check what the settings can say about a request; return it with its target mode, and the source URL, if any."""
     request = resolved(request, settings().target_profile(request.target).kind)
+    if request.options.purpose == "rehearsal":
+        rehearsals.check_throw_away(request.target)
     if isinstance(request.source, UrlSource):
         return request, str(checked_url(request.source.url or ""))
     if request.source.kind == "mendix-cloud" or request.source.profile:

@@ -8,14 +8,16 @@ import json
 import logging
 from dataclasses import replace
 from datetime import UTC, datetime
+from http import HTTPStatus
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from api import migrations
 from api.http import Answer, Call, Engine, answer, parsed, refusal, with_etag
 from shared import rehearsals
 from shared.errors import Refusal
-from shared.rehearsals import Readiness
+from shared.readiness import Readiness, readiness
+from shared.rehearsals import NotStarted
 from shared.request import MigrationRequest
 from shared.settings import settings
 
@@ -47,8 +49,11 @@ async def index(call: Call) -> Answer:
 
 
 def _readiness() -> list[Readiness]:
-    now = datetime.now(UTC)
-    return [rehearsals.readiness(target, now) for target in rehearsals.targets()]
+    now, missed = datetime.now(UTC), rehearsals.last_not_started()
+    known = rehearsals.targets()
+    if missed is not None and missed.target is not None and missed.target not in known:
+        known.append(missed.target)
+    return [readiness(target, now, missed) for target in known]
 
 
 async def start_rehearsal(engine: Engine, *, past_due: bool) -> None:
@@ -57,14 +62,26 @@ async def start_rehearsal(engine: Engine, *, past_due: bool) -> None:
     if not wanted.enabled:
         log.info("rehearsals are off (REHEARSAL__ENABLED)")
         return
-    try:
-        request = MigrationRequest.model_validate_json(wanted.request)
-    except ValidationError as error:
-        log.error("REHEARSAL__REQUEST is no MigrationRequest: %s", error.errors(include_input=False, include_url=False))  # noqa: TRY400 - a trace says nothing more
+    request = parsed(MigrationRequest, wanted.request.encode())
+    if isinstance(request, Answer):
+        await _missed(None, f"REHEARSAL__REQUEST is no MigrationRequest: {_detail(request)}")
         return
     headers = {"idempotency-key": f"rehearsal-{datetime.now(UTC):%Y%m%d%H%M}"}
     answered = await start(
         Call(engine=engine, headers=headers, body=request.model_dump_json(exclude_none=True).encode())
     )
-    level = logging.INFO if answered.status == 202 else logging.ERROR
-    log.log(level, "rehearsal (past due: %s): %s %s", past_due, answered.status, json.loads(answered.body))
+    if answered.status != HTTPStatus.ACCEPTED:
+        await _missed(request.target, _detail(answered))
+        return
+    log.info("rehearsal (past due: %s): %s", past_due, json.loads(answered.body))
+
+
+async def _missed(target: str | None, why: str) -> None:
+    """Keep that the rehearsal of this minute did not start: the page, readiness and the channels say so."""
+    log.error("the rehearsal on to %s could not start: %s", target, why)
+    missed = NotStarted(at=datetime.now(UTC).replace(second=0, microsecond=0), target=target, why=why)
+    await asyncio.to_thread(rehearsals.not_started, missed)
+
+
+def _detail(answered: Answer) -> str:
+    return str(json.loads(answered.body).get("detail") or f"status {answered.status}")

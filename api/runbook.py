@@ -18,7 +18,7 @@ async def show(call: Call) -> Answer:
         seen = await migrations.look(call.engine, run_id)
     except Refusal as error:
         return refusal(error, 404)
-    last = await asyncio.to_thread(rehearsals.latest)
+    last = await asyncio.to_thread(rehearsals.last_verified, run)
     measured = last.stages if last else {}
     book = runbook.runbook(run, seen.progress, measured, seen.findings, _minute(), last.id if last else None)
     if "text/html" in call.headers.get("accept", ""):

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from api.http import Engine
 from api.migrations import look
-from shared import rehearsals, runs
+from shared import readiness, rehearsals, runs
 from shared.communication.delivery import deliver, memory
 from shared.communication.occurrences import Seen, occurrences
 from shared.contracts import Verdict
@@ -56,4 +56,4 @@ async def _tell(engine: Engine, run_id: str, silent: set[str]) -> int:
 def _regressions(target: str, run_id: str) -> list[str]:
     """What got worse with this rehearsal; nothing if it is not the newest one any more."""
     found = rehearsals.history(target)
-    return rehearsals.regressions(found) if found and found[0].id == run_id else []
+    return readiness.regressions(found) if found and found[0].id == run_id else []

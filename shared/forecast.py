@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 
 from shared import sizing
 from shared.progress import StageView
+from shared.reporting.wording import size
 from shared.request import Window
 
 FIRST = ("environment", "preflight")
@@ -19,8 +20,18 @@ DATABASE = ("schema", "copy", "finish", "room", "hand-over", "adopt", "verify", 
 FILES = ("empty", "files", "files-verify")
 AFTER = ("reconcile", "smoke")
 MOVING = (*DATABASE, *FILES)
-PEOPLE = ("scheduled", "snapshot-time", "approval", "late", "stop-gate", "start-gate")
+PEOPLE = ("scheduled", "snapshot-time", "approval", "late", "start-gate")
 """Stages that wait for people or for the clock: nobody knows how long they take."""
+GATE_STAGES = {
+    "start": "scheduled", "snapshot": "snapshot-time", "late": "late", "write": "approval", "stop-app": "app-stop",
+    "start-app": "start-gate",
+}  # fmt: skip
+"""Which stage waits at which gate, and does nothing else meanwhile."""
+OF_ROWS = ("restore", "inspect", "copy", "finish", "hand-over", "verify")
+OF_FILES = ("files", "files-verify")
+"""Stages that take longer the more rows, or bytes of files, there are; `snapshot` grows with both."""
+LIKE = 0.1
+"""Loads that differ by less than this share are taken as equal."""
 
 WITHOUT_REHEARSAL = {"copy": 1.0, "finish": 0.5, "verify": 1.0}
 """Share of the restore's duration that a stage is taken to need when no rehearsal has measured it and no limit of the
@@ -42,6 +53,29 @@ class Forecast(BaseModel):
 
 
 @dataclass(frozen=True)
+class Measured:
+    """Seconds by stage of a run that has ended, and how many bytes of rows and of files it moved; 0 where not known."""
+
+    stages: Mapping[str, float]
+    row_bytes: int
+    file_bytes: int
+    what: str
+
+    def scaled(self, load: sizing.Load | None) -> "Measured":
+        """Return what a run of that load will need: what grows with the data in proportion to it."""
+        if load is None or load.archive_bytes:  # not known before the archive is unpacked
+            return self
+        rows, files = _ratio(load.row_bytes, self.row_bytes), _ratio(load.file_bytes, self.file_bytes)
+        both = _ratio(load.row_bytes + load.file_bytes, self.row_bytes + self.file_bytes)
+        factors = dict.fromkeys(OF_ROWS, rows) | dict.fromkeys(OF_FILES, files) | {"snapshot": both}
+        if all(abs(factor - 1) < LIKE for factor in (rows, files)):
+            return self
+        stages = {name: seconds * factors.get(name, 1.0) for name, seconds in self.stages.items()}
+        what = f"{self.what}, in proportion to {size(load.row_bytes)} of rows and {size(load.file_bytes)} of files"
+        return Measured(stages, load.row_bytes, load.file_bytes, what)
+
+
+@dataclass(frozen=True)
 class Expected:
     """Seconds that the stages are taken to need, and where the numbers are from."""
 
@@ -51,7 +85,7 @@ class Expected:
 
 def forecast(
     stages: Sequence[StageView],
-    measured: Mapping[str, float],
+    measured: Measured | None,
     now: datetime,
     window: Window | None = None,
     *,
@@ -60,7 +94,7 @@ def forecast(
 ) -> Forecast | None:
     """Return the expected end, or None when nothing is known yet.
 
-    `measured` has the seconds of each stage in the last rehearsal, empty if there was none; `snapshot_at` is the agreed
+    `measured` is the last rehearsal like this run, None if there was none; `snapshot_at` is the agreed
     time before which no snapshot is taken; `means` is what preflight found the load to be moved with.
     """
     known = {stage.name: stage for stage in stages}
@@ -106,12 +140,11 @@ def load_of(known: Mapping[str, StageView]) -> sizing.Load | None:
     )  # fmt: skip
 
 
-def _expected(
-    known: Mapping[str, StageView], measured: Mapping[str, float], means: sizing.Means | None
-) -> Expected | None:
-    if measured:
-        return Expected(measured, "the last rehearsal and the rates of this run")
+def _expected(known: Mapping[str, StageView], measured: Measured | None, means: sizing.Means | None) -> Expected | None:
     load = load_of(known)
+    if measured is not None:
+        like = measured.scaled(load)
+        return Expected(like.stages, f"{like.what} and the rates of this run")
     restored = _from_restore(known)
     # Without a known limit of the target, what this machine has just done says more than the formula.
     if load is not None and means is not None and (sizing.log_rate(means.objective) is not None or not restored):
@@ -119,6 +152,10 @@ def _expected(
     if restored:
         return Expected(restored, "the rates of this run; no rehearsal has measured it yet")
     return None
+
+
+def _ratio(now: int, then: int) -> float:
+    return now / then if now and then else 1.0
 
 
 def _passed(known: Mapping[str, StageView]) -> set[str]:

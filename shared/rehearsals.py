@@ -1,43 +1,40 @@
-"""Rehearsals: what makes a request one, their history, how they compare, and whether we are ready for the cut-over.
+"""Rehearsals: what makes a request one, their history, and which of them tells how long a run will take.
 
-The history lies in the reports container, one small blob a rehearsal: `rehearsals/<target>/<run>.json`.
+The history lies in the reports container, one small blob a rehearsal: `rehearsals/<target>/<run>.json`. How they compare,
+and whether we are ready for the cut-over, is in `shared.readiness`.
 """
 
 import functools
 import logging
+import time
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from pydantic import BaseModel, Field, ValidationError
 
 from shared import runs
-from shared.contracts import RunId, Verdict
+from shared.contracts import Run, RunId, Verdict
 from shared.errors import Finding, Refusal
+from shared.forecast import GATE_STAGES, Measured
 from shared.reporting.model import Report
-from shared.reporting.wording import duration, plural, stage_words
-from shared.request import Mask, MigrationRequest
+from shared.request import Mask, MigrationRequest, origin_of
 from shared.settings import settings
 
 log = logging.getLogger("mxferry.rehearsal")
 
 KEPT = 10
 """Rehearsals of a target that are looked at; older ones stay in the container."""
-SLOWER = 1.3
-LEAST_SECONDS = 5.0
-"""A stage that gets slower by less than this is not worth a sentence."""
-SAME_SIZE = 0.1
-PEOPLE = ("scheduled", "snapshot-time", "approval", "late", "start-gate")
-"""Stages that wait for people or for the clock; how long they took says nothing about the machines."""
-WINDOW_SHARE = 0.8
-"""A rehearsal that needs more of the window than this leaves too little for what people do in it."""
-STALE = timedelta(days=14)
+FRESH_SECONDS = 60
+"""How long a process goes by what it has read of the history."""
 
 
 class Rehearsal(BaseModel):
-    """One rehearsal, as the history keeps it. Durations are seconds."""
+    """One rehearsal, as the history keeps it. Durations are seconds, without the time in which it waited for people."""
 
     id: RunId
     target: str
+    source: str = Field(default="", description="Which app's snapshot: see `origin_of`; empty where it is not known.")
+    mode: str = Field(default="", description="Target mode; empty where it is not known.")
     verdict: Verdict
     reason: str = ""
     created_at: datetime
@@ -46,6 +43,8 @@ class Rehearsal(BaseModel):
     rows: int
     files: int
     bytes: int = Field(description="Bytes of rows and of files.")
+    row_bytes: int = Field(default=0, description="Of the tables in PostgreSQL; 0 where it is not known.")
+    file_bytes: int = Field(default=0, description="Of the files; 0 where it is not known.")
     smoke: int = Field(default=0, description="Smoke checks that were done.")
     findings: list[Finding] = Field(default_factory=list)
     proved_after: float | None = Field(
@@ -56,14 +55,12 @@ class Rehearsal(BaseModel):
     )
 
 
-class Readiness(BaseModel):
-    """A rehearsal target: its rehearsals, newest first, and what still stands between us and the cut-over."""
+class NotStarted(BaseModel):
+    """A rehearsal that the timer could not start."""
 
-    target: str
-    ready: bool
-    open: list[str]
-    regressions: list[str]
-    rehearsals: list[Rehearsal]
+    at: datetime
+    target: str | None
+    why: str
 
 
 def prepared(request: MigrationRequest) -> MigrationRequest:
@@ -72,18 +69,23 @@ def prepared(request: MigrationRequest) -> MigrationRequest:
     The purpose makes the stages empty volatile tables and lets masks work; a request without masks takes those of the
     settings' own rehearsal. Raises `Refusal` NOT_THROW_AWAY, UNKNOWN_TARGET.
     """
-    if not settings().target_profile(request.target).throw_away:
-        raise Refusal(
-            "NOT_THROW_AWAY", request.target,
-            "expected a target profile that says it is throw-away, found one that does not: a rehearsal drops what the "
-            "target holds without asking.",
-            f"Set TARGET__{request.target.upper().replace('-', '_')}__THROW_AWAY to true if it may be dropped, or name "
-            "another profile.",
-        )  # fmt: skip
+    check_throw_away(request.target)
     options = request.options.model_copy(
         update={"purpose": "rehearsal", "cleanup": "always", "masks": request.options.masks or _masks()}
     )
     return request.model_copy(update={"options": options, "target_not_empty": "drop", "confirm": request.target})
+
+
+def check_throw_away(target: str) -> None:
+    """Raise `Refusal` NOT_THROW_AWAY unless the profile says that a rehearsal may drop what it holds, UNKNOWN_TARGET."""
+    if not settings().target_profile(target).throw_away:
+        raise Refusal(
+            "NOT_THROW_AWAY", target,
+            "expected a target profile that says it is throw-away, found one that does not: a rehearsal drops what the "
+            "target holds without asking, masks it and empties its queues.",
+            f"Set TARGET__{target.upper().replace('-', '_')}__THROW_AWAY to true if it may be dropped, or name another "
+            "profile.",
+        )  # fmt: skip
 
 
 def unmasked(request: MigrationRequest) -> list[Finding]:
@@ -109,44 +111,56 @@ def _masks() -> list[Mask]:
 
 def recorded(report: Report) -> Rehearsal:
     """Return what the history keeps of a report."""
+    waited = _waited(report)
+    moved = {one.name: one.bytes for one in report.stages if one.bytes}
     return Rehearsal(
-        id=report.id, target=report.target, verdict=report.verdict, reason=report.reason, created_at=report.created_at,
-        seconds=report.seconds, stages={one.name: one.seconds for one in report.stages if one.state != "skipped"},
+        id=report.id, target=report.target, source=report.origin, mode=report.target_mode, verdict=report.verdict,
+        reason=report.reason, created_at=report.created_at, seconds=report.seconds,
+        stages={
+            one.name: round(max(0.0, one.seconds - waited.get(one.name, 0.0)), 3)
+            for one in report.stages
+            if one.state != "skipped"
+        },
         rows=report.rows, files=report.files.copied, bytes=report.files.bytes + sum(one.bytes for one in report.tables),
+        row_bytes=moved.get("plan") or moved.get("restore") or 0, file_bytes=report.files.bytes,
         smoke=sum(one.outcome != "skipped" for one in report.smoke), findings=report.findings,
-        proved_after=_proved_after(report), window_seconds=report.window_seconds,
+        proved_after=_proved_after(report, waited), window_seconds=report.window_seconds,
     )  # fmt: skip
 
 
-def _proved_after(report: Report) -> float | None:
+def _waited(report: Report) -> dict[str, float]:
+    """Return the seconds that each stage has waited for people or for the clock."""
+    waited: dict[str, float] = {}
+    for gate in report.gates:
+        stage = GATE_STAGES.get(gate.name)
+        if stage is not None and gate.decided_at is not None:
+            waited[stage] = waited.get(stage, 0.0) + (gate.decided_at - gate.asked_at).total_seconds()
+    return waited
+
+
+def _proved_after(report: Report, waited: dict[str, float]) -> float | None:
     """Seconds from the start to the end of the last stage that proves something, the waits left out."""
     if report.proved_at is None:
         return None
-    waited = sum(one.seconds for one in report.stages if one.name in PEOPLE)
-    return round((report.proved_at - report.stages[0].started_at).total_seconds() - waited, 3)
+    return round((report.proved_at - report.stages[0].started_at).total_seconds() - sum(waited.values()), 3)
 
 
 def remember(report: Report) -> None:
-    """Keep a rehearsal in the history; other reports are left out. Doing it again writes the same."""
-    if report.purpose == "rehearsal":
+    """Keep a rehearsal in the history; other reports, and dry runs, are left out. Doing it again writes the same."""
+    if report.purpose == "rehearsal" and report.verdict != "planned":
         made = recorded(report)
         runs.write(f"rehearsals/{made.target}/{made.id}.json", made.model_dump_json().encode(), "application/json")
 
 
-def compared(report: Report) -> Report:
-    """Return the report with what the rehearsal before measured, and with what got worse since."""
-    before = next((one for one in _earlier(report) if one.id < report.id), None)
-    worse = regressions([recorded(report), before] if before else [recorded(report)])
-    if before is None:
-        return report.model_copy(update={"regressions": worse})
-    return report.model_copy(update={"compared_with": before.id, "before": before.stages, "regressions": worse})
+def not_started(missed: NotStarted) -> None:
+    """Keep that the timer could not start a rehearsal; the last one is kept."""
+    runs.write("rehearsals/not-started.json", missed.model_dump_json().encode(), "application/json")
 
 
-def _earlier(report: Report) -> list[Rehearsal]:
-    """Return the rehearsals a report compares with: a rehearsal with its own target's, a cut-over with the newest."""
-    if report.purpose == "rehearsal":
-        return history(report.target)
-    return [one for target in targets() for one in history(target)]
+def last_not_started() -> NotStarted | None:
+    """Return the last rehearsal that the timer could not start."""
+    stored = runs.read("rehearsals/not-started.json")
+    return NotStarted.model_validate_json(stored) if stored else None
 
 
 def history(target: str, limit: int = KEPT) -> list[Rehearsal]:
@@ -171,103 +185,55 @@ def _read(name: str) -> Rehearsal | None:
         return None
 
 
-def latest(verdict: Verdict = "verified") -> Rehearsal | None:
-    """Return the newest rehearsal of that verdict, on to whichever target."""
-    for target in targets():
-        found = [one for one in history(target) if one.verdict == verdict]
-        if found:
-            return found[0]
-    return None
-
-
 def targets() -> list[str]:
     """Return the targets that have a history, the one of the newest rehearsal first."""
     newest: dict[str, str] = {}
     for name in runs.names("rehearsals/"):
-        _, target, run = name.split("/")
-        newest[target] = max(run, newest.get(target, ""))
+        _, target, *run = name.split("/")
+        if run:
+            newest[target] = max(run[0], newest.get(target, ""))
     return sorted(newest, key=lambda target: newest[target], reverse=True)
 
 
-def readiness(target: str, now: datetime) -> Readiness:
-    """Return the comparison and the verdict for a target."""
-    found = history(target)
-    worse = regressions(found)
-    return Readiness(
-        target=target, rehearsals=found, regressions=worse, open=(gaps := _gaps(found, worse, now)), ready=not gaps
-    )
+def everywhere() -> list[Rehearsal]:
+    """Return the rehearsals on to all targets, newest first."""
+    found = [one for target in targets() for one in history(target)]
+    return sorted(found, key=lambda one: one.id, reverse=True)
 
 
-def regressions(found: Sequence[Rehearsal]) -> list[str]:
-    """Say what is worse in the newest rehearsal than in the one before it: findings, stages at equal size; and whether
-    the agreed window is at risk, which needs no comparison.
+def comparable(found: Sequence[Rehearsal], origin: str, mode: str) -> list[Rehearsal]:
+    """Return those of `found` that say something about a run of that origin and target mode, in their order.
+
+    They moved the same app's snapshot in the same way. Where none has this origin, and all have one other (rehearsals
+    from a blob, the cut-over from the environment, in a deployment that moves one app), that one is taken to be the app's.
     """
-    if not found:
-        return []
-    return [*_window_at_risk(found[0]), *(_worse(found[0], found[1]) if len(found) > 1 else [])]
+    same_way = [one for one in found if one.mode in ("", mode)]
+    origins = {one.source for one in same_way if one.source}
+    if origin not in origins and len(origins) > 1:
+        return [one for one in same_way if not one.source]
+    wanted = {"", origin} if origin in origins else {"", *origins}
+    return [one for one in same_way if one.source in wanted]
 
 
-def _window_at_risk(last: Rehearsal) -> list[str]:
-    needed, window = last.proved_after, last.window_seconds
-    if needed is None or window is None or needed <= window * WINDOW_SHARE:
-        return []
-    return [
-        f"The window is at risk: everything was proved after {duration(needed)}, the window has {duration(window)}, and "
-        "the people's own steps need time in it too."
-    ]
+def last_verified(run: Run) -> Rehearsal | None:
+    """Return the newest verified rehearsal, on to whichever target, that says how long the run's stages will take."""
+    request = run.request
+    mode = request.options.target_mode or "create"
+    return _last_verified(origin_of(request.source), mode, int(time.monotonic() // FRESH_SECONDS))
 
 
-def _worse(now: Rehearsal, before: Rehearsal) -> list[str]:
-    known = {(one.code, one.object) for one in before.findings}
-    said = [
-        f"New finding {one.code} on {one.object}: {one.message}"
-        for one in now.findings
-        if (one.code, one.object) not in known and one.severity != "info"
-    ]
-    if before.verdict == "verified" and now.verdict != "verified":
-        said.insert(0, f"The rehearsal before was verified, this one {now.verdict}: {now.reason}")
-    if _same_size(now, before):
-        said += [
-            f"{stage_words(name)} took {duration(seconds)}, before {duration(before.stages[name])}, at equal size."
-            for name, seconds in now.stages.items()
-            if name in before.stages and name not in PEOPLE and _slower(seconds, before.stages[name])
-        ]
-    return said
+@functools.lru_cache(maxsize=16)
+def _last_verified(origin: str, mode: str, _minute: int) -> Rehearsal | None:
+    verified = (one for one in comparable(everywhere(), origin, mode) if one.verdict == "verified")
+    return next(verified, None)
 
 
-def _gaps(found: Sequence[Rehearsal], worse: Sequence[str], now: datetime) -> list[str]:
-    if not found:
-        return ["No rehearsal has ended yet."]
-    last = found[0]
-    gaps = []
-    if last.verdict != "verified":
-        gaps.append(f"The last rehearsal ended {last.verdict}: {last.reason}")
-    errors = [one for one in last.findings if one.severity == "error" and one.chosen is None]
-    if errors:
-        gaps.append(f"{plural(len(errors), 'finding')} without a remedy, first {errors[0].code} on {errors[0].object}.")
-    if worse:
-        gaps.append(f"{plural(len(worse), 'thing')} got worse since the rehearsal before.")
-    if not last.smoke:
-        gaps.append("No smoke test was done in the last rehearsal: whether the app starts on the data is not known.")
-    if now - last.created_at > STALE:
-        gaps.append(
-            f"The last rehearsal was {plural((now - last.created_at).days, 'day')} ago; model and data have changed since."
-        )
-    return gaps
-
-
-def _same_size(one: Rehearsal, other: Rehearsal) -> bool:
-    pairs = ((one.rows, other.rows), (one.bytes, other.bytes))
-    return all(abs(a - b) <= SAME_SIZE * max(a, b, 1) for a, b in pairs)
-
-
-def _slower(now: float, before: float) -> bool:
-    return now > before * SLOWER and now - before >= LEAST_SECONDS
-
-
-@functools.lru_cache(maxsize=64)
-def measured(run_id: str) -> dict[str, float]:
-    """Return the stage durations that a forecast of this run starts from; asked once a run and process."""
-    del run_id
-    last = latest()
-    return dict(last.stages) if last else {}
+def measured(run: Run) -> Measured | None:
+    """Return what a forecast of this run starts from: the stage durations of the last verified rehearsal like it."""
+    last = last_verified(run)
+    if last is None:
+        return None
+    return Measured(
+        stages=last.stages, row_bytes=last.row_bytes, file_bytes=last.file_bytes,
+        what=f"the last rehearsal ({last.id})",
+    )  # fmt: skip

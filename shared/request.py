@@ -60,6 +60,13 @@ class MendixCloudSource(Strict):
 Source = Annotated[BlobSource | UrlSource | MendixCloudSource, Field(discriminator="kind")]
 
 
+def origin_of(source: Source) -> str:
+    """Return whose snapshots a source gives, as far as a request tells: equal for two snapshots of one app."""
+    if source.kind == "mendix-cloud":
+        return f"mendix-cloud:{source.profile}"
+    return f"blob:{source.profile or ''}/{source.container}" if source.kind == "blob" else "url"
+
+
 # --- the request ---------------------------------------------------------------------------------------------------
 
 

@@ -11,7 +11,7 @@ from shared.errors import Finding
 from shared.reporting.applications import sentences
 from shared.reporting.model import CLOSING, OUTSIDE, FilesReport, RejectsReport, Report, StockReport, stage_report
 from shared.reporting.wording import bytes_of, plural, source_words
-from shared.request import MigrationRequest
+from shared.request import MigrationRequest, origin_of
 from shared.version import VERSION
 
 
@@ -45,6 +45,7 @@ def build(known: Known) -> Report:
     stock = known.answers.get("stock")
     return Report(
         id=known.run.id, verdict=known.verdict, reason=known.reason, purpose=request.options.purpose,
+        origin=origin_of(request.source), target_mode=request.options.target_mode or "create",
         source=source_words(known.run), target=request.target, created_at=known.run.created_at,
         asked_by=known.run.asked_by,
         reported_at=known.reported_at, target_written_at=known.target_written_at,

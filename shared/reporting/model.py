@@ -91,7 +91,9 @@ class Report(BaseModel):
     reason: str = ""
     purpose: str
     source: str = Field(description="Kind and name of the source, never a URL.")
+    origin: str = Field(default="", description="Whose snapshot, for comparing with rehearsals: equal for one app.")
     target: str
+    target_mode: str = ""
     created_at: datetime
     asked_by: str | None = None
     reported_at: datetime

@@ -9,10 +9,10 @@ import pytest
 
 from api.rehearsals import start_rehearsal
 from api.telling import tell
-from shared import rehearsals, runs, settings
+from shared import readiness, rehearsals, runs, settings
 from shared.communication import delivery
 from shared.communication.occurrences import Occurrence
-from shared.contracts import Run
+from shared.contracts import Gate, Run
 from shared.errors import Finding
 from shared.reporting.html import page
 from shared.request import MigrationRequest
@@ -114,7 +114,7 @@ def test_a_record_that_this_version_cannot_read_is_left_out_of_the_history(api_s
     for name, body in (("20240101t000000-0000aa", b'{"id": "of another version"}'), ("20990101t000000-0000aa", b"{")):
         runs.write(f"rehearsals/rehearsal/{name}.json", body, "application/json")
     assert [one.id for one in rehearsals.history("rehearsal")] == [kept.id]
-    assert rehearsals.latest() is not None
+    assert [one.id for one in rehearsals.everywhere()] == [kept.id]
 
 
 def test_ready_means_verified_smoke_tested_and_nothing_worse(api: ApiServer) -> None:
@@ -127,15 +127,15 @@ def test_ready_means_verified_smoke_tested_and_nothing_worse(api: ApiServer) -> 
 
 def test_a_report_is_compared_with_the_rehearsal_before_it_never_with_itself(api_settings: None) -> None:
     first, second = rehearsal(3), rehearsal(1, stages=slower("copy", 240.0))
-    assert rehearsals.compared(first).compared_with is None
+    assert readiness.compared(first).compared_with is None
     for one in (first, second):
         rehearsals.remember(one)
-    found = rehearsals.compared(second)
+    found = readiness.compared(second)
     assert found.compared_with == first.id
     assert found.before["copy"] == 24.0
     assert found.regressions == ["Copy rows took 4 min 00 s, before 24.0 s, at equal size."]
     assert "Copy rows took 4 min 00 s" in page(found)
-    assert rehearsals.compared(rehearsal(0, purpose="cutover", target="demo")).compared_with == second.id
+    assert readiness.compared(rehearsal(0, purpose="cutover", target="demo")).compared_with == second.id
 
 
 def finding(severity: str = "error", chosen: str | None = None) -> Finding:
@@ -152,14 +152,14 @@ def finding(severity: str = "error", chosen: str | None = None) -> Finding:
 )
 def test_what_stands_before_the_cut_over_is_said(api_settings: None, changes: dict[str, object], words: str) -> None:
     rehearsals.remember(rehearsal(1, **changes))
-    found = rehearsals.readiness("rehearsal", datetime.now(UTC))
+    found = readiness.readiness("rehearsal", datetime.now(UTC))
     assert not found.ready
     assert [one for one in found.open if words in one], found.open
 
 
 def test_an_old_rehearsal_says_nothing_about_today(api_settings: None) -> None:
     rehearsals.remember(rehearsal(20))
-    found = rehearsals.readiness("rehearsal", datetime.now(UTC))
+    found = readiness.readiness("rehearsal", datetime.now(UTC))
     assert found.open == ["The last rehearsal was 20 days ago; model and data have changed since."]
 
 
@@ -168,6 +168,112 @@ def slower(name: str, seconds: float):
     return [
         one.model_copy(update={"seconds": seconds}) if one.name == name else one for one in reports.verified().stages
     ]
+
+
+def test_after_a_rehearsal_that_failed_the_next_one_is_compared_with_the_last_verified_one(api_settings: None) -> None:
+    known = [finding("warning")]
+    rehearsals.remember(rehearsal(3, findings=known))
+    rehearsals.remember(rehearsal(2, findings=[], verdict="refused", reason="No login.", proved_at=None, rows=0))
+    rehearsals.remember(rehearsal(1, findings=known))
+    found = readiness.readiness("rehearsal", datetime.now(UTC))
+    assert (found.ready, found.regressions) == (True, [])
+    rehearsals.remember(rehearsal(0.5, findings=known, stages=slower("copy", 240.0)))
+    assert readiness.readiness("rehearsal", datetime.now(UTC)).regressions == [
+        "Copy rows took 4 min 00 s, before 24.0 s, at equal size."
+    ]
+
+
+def test_time_that_people_took_is_not_the_machines(api_settings: None) -> None:
+    """An app stopped by hand is one stage with a gate: what it waited is taken off."""
+    asked = datetime(2026, 11, 28, 20, 0, tzinfo=UTC)
+    gate = {"name": "stop-app", "asked_at": asked, "answers_by": asked, "decision": "approved"}
+    gates = [Gate.model_validate(gate | {"decided_at": asked + timedelta(seconds=600)})]
+    stop = reports.verified().stages[0].model_copy(update={"name": "app-stop", "seconds": 601.0})
+    stages = [*reports.verified().stages, stop]
+    rehearsals.remember(rehearsal(1, stages=stages, gates=gates))
+    assert rehearsals.history("rehearsal")[0].stages["app-stop"] == 1.0
+
+
+def test_a_dry_run_is_no_rehearsal(api_settings: None) -> None:
+    rehearsals.remember(rehearsal(1))
+    rehearsals.remember(rehearsal(0, verdict="planned"))
+    assert [one.verdict for one in rehearsals.history("rehearsal")] == ["verified"]
+
+
+CLOUD, OTHER = ({"kind": "mendix-cloud", "profile": name} for name in ("crm", "erp"))
+
+
+def run_from(source: dict[str, object], mode: str | None = None) -> Run:
+    options = {"target_mode": mode} if mode else {}
+    request = MigrationRequest.model_validate({"source": source, "target": "demo", "options": options})
+    return Run(id=runs.new_id(datetime.now(UTC)), request=request, created_at=datetime.now(UTC))
+
+
+@pytest.mark.parametrize(
+    ("kept", "source", "mode", "expected"),
+    [
+        (["mendix-cloud:crm create", "mendix-cloud:erp create"], CLOUD, None, 0),
+        (["mendix-cloud:erp create"], CLOUD, None, 0),
+        (["mendix-cloud:erp create", "mendix-cloud:hr create"], CLOUD, None, None),
+        (["blob:/uploads create"], CLOUD, None, 0),
+        (["mendix-cloud:crm runtime", "mendix-cloud:crm create"], CLOUD, None, 1),
+        (["mendix-cloud:crm postgres"], CLOUD, None, None),
+        ([" "], CLOUD, None, 0),
+        (["mendix-cloud:crm create"], OTHER, "create", 0),
+        ([], CLOUD, None, None),
+    ],
+)
+def test_a_forecast_goes_by_a_rehearsal_of_the_same_app_in_the_same_way(
+    api_settings: None, kept: list[str], source: dict[str, object], mode: str | None, expected: int | None
+) -> None:
+    """`kept`: origin and mode, the newest first; where only one app was ever rehearsed, its rehearsals are taken."""
+    rehearsals._last_verified.cache_clear()
+    made = [
+        rehearsal(days + 1, origin=one.partition(" ")[0], target_mode=one.partition(" ")[2])
+        for days, one in enumerate(kept)
+    ]
+    for one in made:
+        rehearsals.remember(one)
+    found = rehearsals.last_verified(run_from(source, mode))
+    assert (found and found.id) == (None if expected is None else made[expected].id)
+
+
+def test_a_rehearsal_that_the_timer_could_not_start_stands_before_the_cut_over(
+    api: ApiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rehearsals.remember(rehearsal(1))
+    monkeypatch.setenv("REHEARSAL__ENABLED", "true")
+    monkeypatch.setenv("REHEARSAL__REQUEST", json.dumps({"source": SOURCE, "target": "rehearsal"}))
+    settings.settings.cache_clear()
+    holder = post(api, {"source": SOURCE, "target": "rehearsal"}).json()["id"]
+    asyncio.run(start_rehearsal(api.engine, past_due=False))
+    [found] = httpx.get(f"{api.url}/api/rehearsals", headers={"x-functions-key": api.key}).json()["targets"]
+    assert found["ready"] is False
+    assert "could not start" in found["open"][0]
+    assert holder in found["open"][0]
+    rehearsals.remember(rehearsal(-0.01))
+    [found] = httpx.get(f"{api.url}/api/rehearsals", headers={"x-functions-key": api.key}).json()["targets"]
+    assert (found["ready"], found["open"]) == (True, []), "the next one has started and ended"
+
+
+def test_settings_that_are_no_request_are_told_like_a_rehearsal_that_did_not_start(
+    api_settings: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REHEARSAL__ENABLED", "true")
+    monkeypatch.setenv("REHEARSAL__REQUEST", '{"target": "rehearsal"}')
+    settings.settings.cache_clear()
+    asyncio.run(start_rehearsal(EngineDouble(), past_due=False))
+    missed = rehearsals.last_not_started()
+    assert missed is not None
+    assert "REHEARSAL__REQUEST" in missed.why
+    assert "source" in missed.why
+
+
+def test_a_migration_that_says_it_is_a_rehearsal_needs_a_throw_away_target_too(api: ApiServer) -> None:
+    body = {"source": SOURCE, "target": "demo", "options": {"purpose": "rehearsal"}}
+    answered = httpx.post(f"{api.url}/api/migrations", json=body, headers={"x-functions-key": api.key})
+    assert (answered.status_code, answered.json()["code"]) == (400, "NOT_THROW_AWAY")
+    assert api.engine.scheduled == []
 
 
 @pytest.mark.parametrize(
@@ -187,7 +293,7 @@ def test_a_regression_is_a_new_finding_or_a_stage_slower_at_equal_size(
 ) -> None:
     rehearsals.remember(rehearsal(3))
     rehearsals.remember(rehearsal(1, **changes))
-    found = rehearsals.readiness("rehearsal", datetime.now(UTC))
+    found = readiness.readiness("rehearsal", datetime.now(UTC))
     assert len(found.regressions) == count, found.regressions
 
 
@@ -195,12 +301,12 @@ def test_a_regression_is_a_new_finding_or_a_stage_slower_at_equal_size(
 def test_a_window_that_a_rehearsal_nearly_fills_is_at_risk(
     api_settings: None, minutes: float | None, at_risk: bool
 ) -> None:
-    report = rehearsals.compared(rehearsal(1, window_seconds=minutes and minutes * 60))
+    report = readiness.compared(rehearsal(1, window_seconds=minutes and minutes * 60))
     assert any("The window is at risk" in one for one in report.regressions) == at_risk
     rehearsals.remember(report)
     [last] = rehearsals.history("rehearsal")
     assert last.proved_after == 166.0 - 24.0, "report and clean-up come after the proof; the approval is people's time"
-    assert rehearsals.readiness("rehearsal", datetime.now(UTC)).ready != at_risk
+    assert readiness.readiness("rehearsal", datetime.now(UTC)).ready != at_risk
 
 
 @pytest.mark.parametrize(

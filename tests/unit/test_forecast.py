@@ -5,16 +5,17 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from shared.contracts import Counts, StageState
-from shared.forecast import forecast
+from shared.forecast import Measured, forecast, load_of
 from shared.progress import stage_view
 from shared.request import Window
 from shared.sizing import Load, Means, estimate
 
 NOW = datetime(2026, 11, 28, 20, 0, tzinfo=UTC)
-MEASURED = {
+STAGES = {
     "preflight": 5, "snapshot": 100, "restore": 200, "plan": 5, "inspect": 10, "schema": 10, "copy": 300, "finish": 60,
     "verify": 120, "files": 1000, "files-verify": 50, "reconcile": 20, "smoke": 30, "report": 5, "clean-up": 60,
 }  # fmt: skip
+MEASURED = Measured(STAGES, 0, 0, "the last rehearsal (20261101t000000-aaaaaa)")
 
 
 GB = 1_000_000_000
@@ -32,7 +33,7 @@ def stage(name: str, seconds: float, state: str = "done", done: int = 0, total: 
 
 
 def test_nothing_is_said_before_anything_is_known():
-    assert forecast([stage("preflight", 3, "running")], {}, NOW) is None
+    assert forecast([stage("preflight", 3, "running")], None, NOW) is None
 
 
 def test_before_the_start_the_last_rehearsal_says_it_all_with_the_longer_side_counted():
@@ -58,7 +59,7 @@ def test_a_running_stage_without_a_rate_gets_what_the_rehearsal_left():
 
 
 def test_without_a_rehearsal_the_restore_gives_the_measure_and_the_basis_says_so():
-    found = forecast([stage("snapshot", 40), stage("restore", 100), stage("plan", 1), stage("inspect", 1)], {}, NOW)
+    found = forecast([stage("snapshot", 40), stage("restore", 100), stage("plan", 1), stage("inspect", 1)], None, NOW)
     assert found is not None
     assert found.seconds_left == 250
     assert "no rehearsal" in found.basis
@@ -80,7 +81,7 @@ def moved() -> list[object]:
 
 
 def test_without_a_rehearsal_the_formula_of_the_sizing_page_is_what_is_left():
-    found = forecast(moved(), {}, NOW, means=MEANS)
+    found = forecast(moved(), None, NOW, means=MEANS)
     load = Load(rows=40_000_000, row_bytes=33 * GB, files=300_000, file_bytes=60 * GB, archive_bytes=0)
     formula = estimate(load, MEANS)
     assert found is not None
@@ -91,7 +92,7 @@ def test_without_a_rehearsal_the_formula_of_the_sizing_page_is_what_is_left():
 
 
 def test_a_larger_target_ends_sooner():
-    small, large = (forecast(moved(), {}, NOW, means=Means(objective=one)) for one in ("GP_Gen5_2", "BC_Gen5_8"))
+    small, large = (forecast(moved(), None, NOW, means=Means(objective=one)) for one in ("GP_Gen5_2", "BC_Gen5_8"))
     assert small is not None
     assert large is not None
     assert large.ends_at < small.ends_at
@@ -103,15 +104,29 @@ def test_a_rehearsal_is_believed_before_the_formula():
     assert "last rehearsal" in found.basis
 
 
+def test_a_rehearsal_of_another_size_is_taken_in_proportion_and_the_basis_says_so():
+    moved_now = load_of({one.name: one for one in moved()})
+    assert moved_now is not None
+    half = Measured(STAGES, moved_now.row_bytes // 2, moved_now.file_bytes, "the last rehearsal (x)")
+    found = forecast(moved(), half, NOW)
+    assert found is not None
+    assert (found.stages["copy"], found.stages["files"], found.stages["schema"]) == (600, 1000, 10)
+    assert "in proportion to 33.0 GB of rows and 60.0 GB of files" in found.basis
+    alike = Measured(STAGES, int(moved_now.row_bytes * 0.95), moved_now.file_bytes, "the last rehearsal (x)")
+    same = forecast(moved(), alike, NOW)
+    assert same is not None
+    assert same.stages["copy"] == 300
+
+
 def test_while_the_archive_comes_its_size_gives_the_measure_and_the_basis_says_what_was_assumed():
-    found = forecast([stage("snapshot", 10, "running", bytes=2 * GB)], {}, NOW, means=MEANS)
+    found = forecast([stage("snapshot", 10, "running", bytes=2 * GB)], None, NOW, means=MEANS)
     assert found is not None
     assert found.basis.startswith("an archive of 2.00 GB, either side taken to be as large until it is unpacked")
     assert {"restore", "copy", "files"} <= set(found.stages)
 
 
 def test_a_target_without_a_known_limit_is_reckoned_from_what_the_restore_took():
-    found = forecast(moved(), {}, NOW, means=Means(objective=""))
+    found = forecast(moved(), None, NOW, means=Means(objective=""))
     assert found is not None
     assert found.basis == "the rates of this run; no rehearsal has measured it yet"
 
