@@ -76,7 +76,16 @@ function pointOfNoReturn(seen, over) {
   const since = seen.progress.target_written_at;
   if (!since) return over ? "The target was not written in this run: it is as it was before." : "The target has not been written: an abort leaves it as it was.";
   if (seen.status === "verified") return `The target was written from ${clock(since)} on, and everything in it was verified.`;
-  return `The target has been written since ${clock(since)}. If the run does not end verified, do not start the app on it; the runbook has the way back.`;
+  return `The target has been written since ${clock(since)}. ${aboutTheApp(seen, over)} The runbook has the way back.`;
+}
+
+// Target mode `runtime` has the app started to copy its source; so may a gate or an adapter at the end.
+function aboutTheApp(seen, over) {
+  const state = (name) => seen.progress.stages.find((one) => one.name === name)?.state ?? "skipped";
+  if (!over && (state("hand-over") === "waiting" || state("hand-over") === "running")) return "Start the app only for the hand-over, and let no users in.";
+  const started = state("hand-over") !== "skipped" || state("app-start") !== "skipped" || state("start-gate") === "done";
+  if (started) return over ? "The app was started on it: stop it, and let no users in." : "The app was started on it: let no users in before everything is verified; if it does not end so, stop the app.";
+  return over ? "Do not start the app on it." : "If the run does not end verified, do not start the app on it.";
 }
 
 function findings(list, over) {

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from shared.contracts import Run, StageState
+from shared.reporting.model import StageReport
 from shared.reporting.wording import clock
 from shared.request import MendixCloudSource
 
@@ -13,6 +14,13 @@ def sentences(run: Run, stages: Sequence[StageState], answers: Mapping[str, Mapp
     """Return one sentence on the source app, one on the target app."""
     known = {stage.name: stage for stage in stages}
     return [_source(run, known, answers.get("source-start", {})), _target(known)]
+
+
+def was_started(stages: Sequence[StageReport]) -> bool:
+    """Tell whether the target app was started in the run, as far as the run knows: by it, for it, or by people it asked."""
+    states = {stage.name: stage.state for stage in stages}
+    asked = states.get("start-gate") == "done" and "app-start" not in states
+    return asked or any(states.get(name, "skipped") != "skipped" for name in ("hand-over", "app-start"))
 
 
 def _source(run: Run, known: Mapping[str, StageState], answer: Mapping[str, Any]) -> str:

@@ -14,6 +14,7 @@ from markupsafe import Markup, escape
 from shared.contracts import TableRows
 from shared.errors import Finding
 from shared.reporting import wording
+from shared.reporting.applications import was_started
 from shared.reporting.gantt import timeline
 from shared.reporting.model import Report
 
@@ -107,9 +108,14 @@ def _target_state(report: Report) -> str:
     since = wording.moment(report.target_written_at)
     if report.verdict == "verified":
         return f"The target was written from {since}, and holds what this report lists."
+    app = (
+        "The app was started on it: stop it, and let no users in."
+        if was_started(report.stages)
+        else "Do not start the app on it."
+    )
     return (
         f"The target was written from {since}, and the run did not end verified: the tables and files below may be "
-        "incomplete there. Do not start the app on it. The source was only read."
+        f"incomplete there. {app} The source was only read."
     )
 
 

@@ -151,7 +151,12 @@ AFTERWARDS = Phase(
 
 BEFORE_WRITING = "Abort on the page. The source was only read, the target was not written."
 BEFORE_DNS = (
-    "Abort on the page; the target is incomplete, do not start the app on it. The next try drops the target first."
+    "Abort on the page; the target is incomplete, do not start the app on it, and stop it if it was started. The next try "
+    "drops the target first."
+)
+BEFORE_DNS_RUNTIME = (
+    "Abort on the page; stop the app, which was started for the hand-over only, and take its SourceDatabase settings away: "
+    "the target is incomplete. The next try drops the target first."
 )
 BY_HAND = "Start the source app; take the maintenance page away."
 BY_ITSELF = (
@@ -166,6 +171,6 @@ def roll_back(run: Run) -> list[StepText]:
     back = "The users are in, at the source."
     return [
         StepText("Before the point of no return", LEAD, f"{BEFORE_WRITING} {start}", back, ""),
-        StepText("After it, before the DNS switch", LEAD, f"{BEFORE_DNS} {start}", back, ""),
+        StepText("After it, before the DNS switch", LEAD, f"{BEFORE_DNS_RUNTIME if _by_runtime(run) else BEFORE_DNS} {start}", back, ""),
         StepText("After the DNS switch", LEAD, "Stop the target app at once. What was written on the target since the switch exists nowhere else: export it, or decide to lose it, and write down who decided. Switch DNS back, start the source app by hand: the run does not, once the target app was started.", f"{back[:-1]}; the loss is known.", ""),
     ]  # fmt: skip

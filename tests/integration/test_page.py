@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Literal
 
 import httpx
 import pytest
@@ -169,6 +170,31 @@ def test_polling_does_not_take_what_the_person_types(api: ApiServer, browser: Br
     browser.reads("Preflight")
     assert browser.find("#by").get_attribute("value") == "Ada"
     assert browser.driver.switch_to.active_element.get_attribute("id") == "by"
+
+
+@pytest.mark.parametrize(
+    ("name", "state", "words"),
+    [
+        ("hand-over", "waiting", "Start the app only for the hand-over, and let no users in."),
+        ("hand-over", "done", "if it does not end so, stop the app"),
+        ("smoke", "running", "do not start the app on it"),
+        ("app-start", "running", "let no users in before everything is verified"),
+    ],
+)
+def test_the_banner_says_what_the_app_on_the_target_may_do(
+    api: ApiServer, browser: Browser, name: str, state: Literal["running", "waiting", "done"], words: str
+) -> None:
+    now = datetime.now(UTC)
+    put(api, Progress(stages=[StageState(name=name, state=state, started_at=now)], target_written_at=now))
+    signed_in(browser, api, f"runs/{ID}")
+    browser.reads(words, ".verdict")
+
+
+def test_a_run_that_had_the_app_started_and_failed_says_to_stop_it(api: ApiServer, browser: Browser) -> None:
+    stages = [StageState(name="app-start", state="done", started_at=datetime.now(UTC))]
+    put(api, Progress(stages=stages, target_written_at=datetime.now(UTC)), "COMPLETED", {"verdict": "failed"})
+    signed_in(browser, api, f"runs/{ID}")
+    browser.reads("The app was started on it: stop it", ".verdict")
 
 
 def test_an_abort_needs_a_name_and_reaches_the_run(api: ApiServer, browser: Browser) -> None:

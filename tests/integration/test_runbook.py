@@ -78,6 +78,14 @@ def test_the_way_back_says_who_starts_the_source_app_again() -> None:
         assert "Start the source app; take the maintenance page away." in text
 
 
+def test_the_way_back_from_a_hand_over_stops_the_app_that_was_started_for_it() -> None:
+    assert (
+        "stop the app, which was started for the hand-over only"
+        in book(options={"target_mode": "runtime"}).roll_back[1].detail
+    )
+    assert "do not start the app on it, and stop it if it was started" in book().roll_back[1].detail
+
+
 def test_what_comes_after_the_agreed_snapshot_time_is_planned_after_it() -> None:
     agreed = START + timedelta(minutes=30)
     found = steps(book(snapshot_at=agreed.isoformat()))

@@ -6,11 +6,11 @@ from html.parser import HTMLParser
 
 import pytest
 
-from shared.contracts import Check, Gate, TableRows
+from shared.contracts import Check, Gate, StageState, TableRows
 from shared.errors import Finding
 from shared.reporting import wording
 from shared.reporting.html import page
-from shared.reporting.model import RejectedRow, Report
+from shared.reporting.model import RejectedRow, Report, stage_report
 from shared.request import Window
 from tests.fixtures import reports
 
@@ -47,6 +47,22 @@ def test_a_failed_run_says_why_and_warns_of_the_half_written_target() -> None:
     assert "found 2 rows with the key of another" in text
     assert "Do not start the app on it" in text
     assert text.index("DUPLICATE_KEYS") < text.index("What was moved")
+
+
+@pytest.mark.parametrize(
+    ("stages", "started"),
+    [
+        ([("app-start", "done")], True), ([("app-start", "failed")], True), ([("app-start", "skipped")], False),
+        ([("start-gate", "done")], True), ([("start-gate", "failed")], False), ([("hand-over", "failed")], True),
+    ],
+)  # fmt: skip
+def test_a_run_that_had_the_app_started_and_failed_says_to_stop_it(
+    stages: list[tuple[str, str]], started: bool
+) -> None:
+    made = [stage_report(StageState(name=name, state=state, started_at=reports.START)) for name, state in stages]  # type: ignore[arg-type]
+    text = words(reports.failed().model_copy(update={"stages": [*reports.failed().stages, *made]}))
+    assert ("The app was started on it: stop it" in text) == started
+    assert ("Do not start the app on it" in text) == (not started)
 
 
 def test_refused_rows_are_listed_with_table_key_and_reason_and_the_blob_that_has_all_of_them() -> None:
