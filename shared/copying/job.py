@@ -11,7 +11,7 @@ from shared.copying.model import Chunk, Job, Loaded, Reject
 from shared.copying.rejects import find_rejects
 from shared.copying.source import SOURCE_ERRORS, Source, source_error
 from shared.copying.stage import rejects_blob, write_lines
-from shared.copying.watchdog import Heartbeat, Sockets, opened_by, run_watched
+from shared.copying.watchdog import Heartbeat, Sockets, run_watched
 from shared.databaseplan import DatabasePlan
 from shared.errors import Refusal, TransientError
 from shared.rowcontracts import kept_rejects
@@ -94,7 +94,9 @@ class _Connections:
             raise source_error(error, "the temporary PostgreSQL") from None
         self._close.append(self.source.close)
         try:
-            self.session = self._open(lambda: BulkSession(ends.target), lambda port: is_sql_port(ends.target, port))
+            self.session = BulkSession(
+                ends.target, opening=lambda connect: self._open(connect, lambda port: is_sql_port(ends.target, port))
+            )
         except BaseException as error:
             self.__exit__()
             if isinstance(error, CORE_ERRORS):
@@ -112,9 +114,9 @@ class _Connections:
             sockets.cut()
 
     def _open[T](self, connect: Callable[[], T], is_peer: Callable[[int], bool]) -> T:
-        opened, sockets = opened_by(connect, is_peer)
-        self._sockets.append(sockets)
-        return opened
+        sockets = Sockets(is_peer)
+        self._sockets.append(sockets)  # before it connects: a connect that hangs is cut too
+        return sockets.opened_by(connect)
 
 
 def _load(

@@ -4,7 +4,7 @@
 not fired after 58 s), and libpq waits for ever for rows. So the work runs on a thread of its own, beats at every step,
 and when the beats stop its sockets are shut down: a blocked send or receive then returns with an error, and the server,
 seeing the connection gone, rolls the transaction back. If even that does not wake the thread it is left behind as a
-daemon, and the caller goes on with a `TransientError`.
+daemon, and the caller goes on with a `TransientError`; should the thread wake up later, its next beat ends it.
 """
 
 import contextlib
@@ -13,12 +13,12 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from shared.errors import TransientError
 
 GRACE = 15.0  # seconds between cutting the sockets and leaving the thread behind
+ALONE = 20.0  # seconds to wait for another connect of the process to end
 _DESCRIPTORS = Path("/proc/self/fd")
 _connecting = threading.Lock()
 
@@ -28,12 +28,22 @@ class Heartbeat:
 
     def __init__(self) -> None:
         self._at = time.monotonic()
+        self._ended = False
         self.doing = "starting"
 
     def beat(self, doing: str) -> None:
-        """Note progress; `doing` names what comes next, for the error."""
+        """Note progress; `doing` names what comes next, for the error.
+
+        Raises TransientError STALLED after `end`: nobody waits for this work any more, and nobody watches it.
+        """
+        if self._ended:
+            raise TransientError("STALLED", doing, "the watchdog had given this work up; nothing more of it is done.")
         self.doing = doing
         self._at = time.monotonic()
+
+    def end(self) -> None:
+        """Let the work end at its next beat."""
+        self._ended = True
 
     @property
     def silence(self) -> float:
@@ -41,29 +51,44 @@ class Heartbeat:
         return time.monotonic() - self._at
 
 
-@dataclass(frozen=True, slots=True)
 class Sockets:
-    """The TCP sockets that a driver opened, by inode: a descriptor's number may be used again, an inode is the socket."""
+    """The TCP sockets of one session, by inode: a descriptor's number may be used again, an inode is the socket.
 
-    inodes: frozenset[int] = frozenset()
+    Those count whose peer has a port for which `is_peer` is true. Neither the Rust core nor libpq under ADBC gives out
+    its socket, so the process's descriptors are compared before and after, one connect at a time. A connect that hangs
+    does not keep others from connecting: after `ALONE` seconds they go on beside it. Then, or when another thread
+    connects to the same server by itself, a socket may be counted in twice; it shares the end of both, and is retried.
+    """
+
+    def __init__(self, is_peer: Callable[[int], bool]) -> None:
+        self._is_peer = is_peer
+        self._before: frozenset[int] | None = None  # while a connect is under way: what was open when it began
+        self._opened: frozenset[int] = frozenset()
+
+    def opened_by[T](self, connect: Callable[[], T]) -> T:
+        """Connect, and note which sockets that opened."""
+        alone = _connecting.acquire(timeout=ALONE)
+        try:
+            self._before = frozenset(_open_sockets())
+            result = connect()
+            self._opened |= self._new()
+        finally:
+            self._before = None
+            if alone:
+                _connecting.release()
+        return result
 
     def cut(self) -> int:
-        """Shut those sockets down that are still open; return how many."""
-        return sum(_shut(descriptor, inode) for inode, descriptor in _open_sockets().items() if inode in self.inodes)
+        """Shut those down that are still open, those of a connect under way too; return how many."""
+        inodes = self._opened | self._new()
+        return sum(_shut(descriptor, inode) for inode, descriptor in _open_sockets().items() if inode in inodes)
 
-
-def opened_by[T](connect: Callable[[], T], is_peer: Callable[[int], bool]) -> tuple[T, Sockets]:
-    """Connect, and find out which sockets that opened: those to a port for which `is_peer` is true.
-
-    Neither the Rust core nor libpq under ADBC gives out its socket, so the process's descriptors are compared before
-    and after, one connect at a time. Another thread that connects to the same server in that moment may be counted in;
-    it would then share this session's end, and be retried.
-    """
-    with _connecting:
-        before = _open_sockets()
-        result = connect()
-        new = {inode: fd for inode, fd in _open_sockets().items() if inode not in before}
-    return result, Sockets(frozenset(inode for inode, fd in new.items() if _peer_port_is(fd, is_peer)))
+    def _new(self) -> frozenset[int]:
+        before = self._before
+        if before is None:
+            return frozenset()
+        now = _open_sockets().items()
+        return frozenset(inode for inode, fd in now if inode not in before and _peer_port_is(fd, self._is_peer))
 
 
 def run_watched[T](
@@ -90,6 +115,7 @@ def run_watched[T](
         thread.join(min(1.0, limit / 5))
         if thread.is_alive() and heartbeat.silence > limit:
             stalled = heartbeat.doing
+            heartbeat.end()
             cut()
             thread.join(GRACE)
             break

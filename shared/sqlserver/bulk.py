@@ -11,7 +11,7 @@ The core's own `commit()` and `rollback()` do nothing (they are marked as to be 
 
 import contextlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import mssql_py_core
@@ -29,6 +29,9 @@ _AZURE_REDIRECT_PORTS = range(11000, 12000)
 CORE_ERRORS = (RuntimeError, ValueError, OSError, mssql_py_core.Error)
 """What the core raises; the class says nothing, the text does."""
 
+Opening = Callable[[Callable[[], Any]], Any]
+"""Calls what connects; a watchdog notes there which sockets that opened."""
+
 
 class BulkSession:
     """A session on the target that can run T-SQL without parameters and load Arrow data.
@@ -37,9 +40,12 @@ class BulkSession:
     (`shared.sqlserver.errors` reads it). Not to be used by two threads at once.
     """
 
-    def __init__(self, profile: SqlServer, *, credential: Identity | None = None) -> None:
+    def __init__(
+        self, profile: SqlServer, *, credential: Identity | None = None, opening: Opening = lambda connect: connect()
+    ) -> None:
+        context = core_context(profile, credential)  # may fetch a token, which is none of the opening's business
         # The connection must be kept as long as its cursor is used: dropping it shuts its runtime down.
-        self._connection = mssql_py_core.PyCoreConnection(core_context(profile, credential))
+        self._connection = opening(lambda: mssql_py_core.PyCoreConnection(context))
         self._cursor = self._connection.cursor()
         self.execute(f"SET XACT_ABORT ON; SET LOCK_TIMEOUT {LOCK_WAIT_MS}")
 

@@ -162,15 +162,28 @@ def test_a_self_signed_certificate_is_refused_unless_the_profile_trusts_it(sql_s
 
 
 def test_without_a_password_the_login_is_an_access_token(sql_server_tls):
-    credential = SimpleNamespace(get_token=lambda scope: SimpleNamespace(token=f"token for {scope}"))
+    seen = []
+
+    def get_token(scope):
+        seen.append(scope)
+        return SimpleNamespace(token=f"token for {scope}")
+
+    credential = SimpleNamespace(get_token=get_token)
     database = sql_server_tls.new_database()
     profile = profile_of(
         sql_server_tls, database, user=None, password=None, encrypt="yes", trust_server_certificate=True
     )
-    BulkSession(profile, credential=credential).close()
+    tokens = []
+
+    def opening(connect):
+        tokens.extend(seen)  # fetched by now: the watchdog connects one session at a time
+        return connect()
+
+    BulkSession(profile, credential=credential, opening=opening).close()
+    assert tokens == ["https://database.windows.net/.default"]
     token = "token for https://database.windows.net/.default"
-    seen = sql_server_tls.statistics()["tokens_sha256"]
-    assert {hashlib.sha256(token.encode(code)).hexdigest() for code in ("utf-8", "utf-16-le")} & set(seen)
+    taken = sql_server_tls.statistics()["tokens_sha256"]
+    assert {hashlib.sha256(token.encode(code)).hexdigest() for code in ("utf-8", "utf-16-le")} & set(taken)
 
 
 def test_a_wrong_password_is_a_login_error_without_the_password(sql_server, sql_database):
