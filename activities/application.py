@@ -1,13 +1,17 @@
-"""Stops and starts the target app, and looks at it; people do it where the profile has no adapter."""
+"""Stops and starts the target app, and looks at it and at its database; people do it where the profile has no adapter."""
 
 from typing import Literal
 
 from pydantic import Field
 
 from activities.boundary import activity, closing_activity
-from shared.apps.app import State, app_of
-from shared.contracts import RunWork
-from shared.settings import settings
+from shared import runs
+from shared.apps.app import App, State, app_of
+from shared.contracts import Findings, RunWork
+from shared.mendix.remedies import decide
+from shared.postgres import targetchecks
+from shared.settings import Application, settings
+from shared.sqlserver import checks
 from shared.strict import Strict
 
 
@@ -17,31 +21,85 @@ class CommandWork(RunWork):
     command: Literal["start", "stop", "look"]
 
 
+class LeaveWork(RunWork):
+    """Input of `leave_app`."""
+
+    command: Literal["start", "stop"]
+
+
 class Commanded(Strict):
     """Output: what the app does now."""
 
     state: State
     manual: bool = Field(default=False, description="No adapter: people stop and start this app.")
+    patience_seconds: int = Field(default=0, description="How long the app may take to do what it is asked for.")
 
 
 @activity
 def command_app(work: CommandWork) -> Commanded:
-    """Ask the target app to start or to stop, unless it is there already, and say what it does now."""
-    app = app_of(settings().target_profile(work.run.request.target))
+    """Ask the target app to start or to stop, unless it is there already, and say what it does now.
+
+    Refuses to stop an app that this run has asked to start: the delivery comes too late, and people work in the app.
+    """
+    app = _app(work)
     if app is None:
-        return Commanded(state="unknown", manual=True)
+        return _manual()
     state = app.state()
     if work.command == "start" and state != "running":
+        runs.ask_start(work.run.id)
         app.start()
         state = app.state()
     if work.command == "stop" and state != "stopped":
+        runs.stop_if_start_asked(work.run.id)
         app.stop()
         state = app.state()
-    return Commanded(state=state)
+    return _seen(work, state)
+
+
+@closing_activity
+def leave_app(work: LeaveWork) -> Commanded:
+    """Bring the target app to how it shall be left at the end of the run; works after an abort too.
+
+    A delivery that comes after the clean-up has begun refuses: the app is people's again.
+    """
+    app = _app(work)
+    if app is None:
+        return _manual()
+    runs.stop_if_closed(work.run.id)
+    if work.command == "start":
+        runs.ask_start(work.run.id)
+        app.start()
+    else:
+        app.stop()
+    return _seen(work, app.state())
 
 
 @closing_activity
 def look_at_app(work: RunWork) -> Commanded:
     """Say what the target app does now; works after an abort too."""
-    app = app_of(settings().target_profile(work.run.request.target))
-    return Commanded(state="unknown", manual=True) if app is None else Commanded(state=app.state())
+    app = _app(work)
+    return _manual() if app is None else _seen(work, app.state())
+
+
+@activity
+def look_for_sessions(work: RunWork) -> Findings:
+    """Say who else is on the target database, once more before it is written: an error unless the request accepts it."""
+    profile = settings().target_profile(work.run.request.target)
+    found = targetchecks.in_use(profile.postgres) if profile.postgres is not None else []
+    if profile.kind == "sqlserver" and profile.sql is not None:
+        found = checks.in_use(profile.sql)
+    decided = decide(found, work.run.request.options.remedies)
+    return Findings(findings=[one if one.chosen else one.model_copy(update={"severity": "error"}) for one in decided])
+
+
+def _app(work: RunWork) -> App | None:
+    return app_of(settings().target_profile(work.run.request.target))
+
+
+def _manual() -> Commanded:
+    return Commanded(state="unknown", manual=True)
+
+
+def _seen(work: RunWork, state: State) -> Commanded:
+    app = settings().target_profile(work.run.request.target).app or Application()
+    return Commanded(state=state, patience_seconds=app.patience_minutes * 60)

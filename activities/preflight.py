@@ -8,6 +8,7 @@ from shared import events, means, rehearsals, runs
 from shared.blobs import checks as blob_checks
 from shared.contracts import Findings, RunWork
 from shared.errors import Finding, MxferryError
+from shared.mendix.remedies import decide
 from shared.postgres import checks as postgres_checks
 from shared.postgres import targetchecks
 from shared.request import MigrationRequest
@@ -83,8 +84,10 @@ def _database(profile: TargetProfile, request: MigrationRequest) -> list[Finding
 
 
 def _decided(finding: Finding, request: MigrationRequest) -> Finding:
-    """What the request has decided already: a target that may be dropped, an app that will be stopped."""
-    if finding.code == "TARGET_IN_USE" and request.stop_target_app:
+    """What the request has decided already: a target that may be dropped, an app that will be stopped, or may stay."""
+    if finding.code == "TARGET_IN_USE":
+        (finding,) = decide([finding], request.options.remedies)
+    if finding.code == "TARGET_IN_USE" and finding.chosen is None and request.stop_target_app:
         return finding.model_copy(update={"severity": "warning", "chosen": "stop the target app"})
     if finding.code in NOT_EMPTY and request.target_not_empty == "drop":
         return finding.model_copy(update={"severity": "warning", "chosen": "drop"})

@@ -102,6 +102,11 @@ type application = {
   @maxValue(50)
   replicas: int?
 
+  @description('Minutes that the app may take to stop or to start; 15 if absent.')
+  @minValue(1)
+  @maxValue(1440)
+  patienceMinutes: int?
+
   @description('Certificate authority of the API server, PEM; absent: a public one.')
   certificateAuthority: string?
 
@@ -302,6 +307,7 @@ func applicationSettings(target targetProfile, made surroundings) object =>
         APP__NAMESPACE: target.?app.?namespace
         APP__NAME: target.?app.?name
         APP__REPLICAS: target.?app.?replicas
+        APP__PATIENCE_MINUTES: target.?app.?patienceMinutes
         APP__TOKEN: target.?app.?server == null ? null : secretReference(made, 'target-${target.name}-app-token')
         APP__CA: target.?app.?certificateAuthority
         APP__ADMIN_URL: target.?app.?adminUrl

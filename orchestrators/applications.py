@@ -1,8 +1,10 @@
 """The target app around the migration: stopped before its database is written, started when everything is verified.
 
-Waiting is done here, with durable timers; the activity only looks and asks.
+Waiting is done here, with durable timers; the activities only look and ask. At the end the app is left as it should be: one
+that was stopped for a target that was not written runs again, and a rehearsal's app does not stay up on its data.
 """
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from orchestrators.calling import Payload, StageRefused, Steps, call
@@ -14,18 +16,38 @@ from shared.contracts import Run
 from shared.errors import Finding
 
 LOOK_EVERY = timedelta(seconds=10)
-PATIENCE = 90  # looks: a quarter of an hour, for a runtime that synchronises a large model
+MOST_LOOKS = 90
+"""While an app stops or starts: with more patience the looks come less often, so that the history stays short."""
+SESSIONS_LEAVE = timedelta(minutes=2)
+"""What the sessions of an app that has stopped may take to go; a server notices a connection that broke in seconds."""
 RETRY_SMOKE = timedelta(seconds=15)
 
 
-def app_stopped(book: Book, run: Run) -> Steps:
+def app_stopped(book: Book, run: Run, outcome: Outcome) -> Steps:
     """Stop the target app and wait until it is; where people do it, ask them to and wait for their word."""
     if not run.request.stop_target_app:
         return
-    if (yield from aside("app-stop", _commanded(book, run, "look")))["manual"]:
+    seen = yield from aside("app-stop", _commanded(book, run, "look"))
+    if seen["manual"]:
         yield from asked(book, "app-stop", "stop-app", _deadline(book, run))
-    else:
-        yield from stage(book, "app-stop", _until(book, run, "stop", "stopped"))
+        outcome.app_stopped_by = "people"
+        return
+    if seen["state"] != "stopped":
+        outcome.app_stopped_by = "this run"
+    yield from stage(book, "app-stop", _commanded_until(book, run, "stop", "stopped"))
+
+
+def target_free(book: Book, run: Run, outcome: Outcome) -> Steps:
+    """See to it that nobody else is on the target database when it is written; wait a little for those who leave.
+
+    A stage only where somebody is there. Not in a rehearsal: its throw-away target is dropped without asking.
+    """
+    if run.request.options.purpose == "rehearsal":
+        return
+    found = yield from aside("sessions", _sessions(book, run))
+    if _open(found):
+        found = yield from stage(book, "sessions", _until_free(book, run, found))
+    outcome.answered("sessions", found)
 
 
 def app_started(book: Book, run: Run, outcome: Outcome) -> Steps:
@@ -50,8 +72,27 @@ def app_started(book: Book, run: Run, outcome: Outcome) -> Steps:
             outcome.findings.append(_not_started(failed.finding))
             return False
     if not manual:
-        yield from stage(book, "app-start", _until(book, run, "start", "running"))
+        yield from stage(book, "app-start", _commanded_until(book, run, "start", "running"))
     return True
+
+
+def app_left(book: Book, run: Run, outcome: Outcome) -> Steps:
+    """Leave the target app as it should be; where that does not succeed a warning says so."""
+    if outcome.app_stopped_by and not outcome.target_written:
+        if outcome.app_stopped_by == "people":
+            outcome.findings.append(_still_stopped(run))
+            return
+        name, command, wanted = "app-restart", "start", "running"
+    elif run.request.options.purpose == "rehearsal" and _started_here(book, run):
+        name, command, wanted = "app-end", "stop", "stopped"
+    else:
+        return
+    work = {"run": run.model_dump(mode="json")}
+    asking = call(book.ctx, "leave_app", work | {"command": command})
+    try:
+        yield from stage(book, name, _until(book, run, asking, lambda: call(book.ctx, "look_at_app", work), wanted))
+    except StageFailed as failed:
+        outcome.findings.append(failed.finding.model_copy(update={"severity": "warning"}))
 
 
 def smoke_tested(book: Book, run: Run) -> Steps:
@@ -69,15 +110,49 @@ def _commanded(book: Book, run: Run, command: str) -> Steps:
     return (yield from call(book.ctx, "command_app", {"run": run.model_dump(mode="json"), "command": command}))
 
 
-def _until(book: Book, run: Run, command: str, wanted: str) -> Steps:
-    """Ask once, look until the app does what was asked; `StageRefused` when it never does."""
-    answer: Payload = yield from _commanded(book, run, command)
-    for _ in range(PATIENCE):
-        if answer["state"] == wanted:
-            return answer
-        yield book.ctx.create_timer(book.now() + LOOK_EVERY)
-        answer = yield from _commanded(book, run, "look")
-    raise StageRefused(_did_not_follow(run, wanted, answer["state"]))
+def _commanded_until(book: Book, run: Run, command: str, wanted: str) -> Steps:
+    asking = _commanded(book, run, command)
+    return (yield from _until(book, run, asking, lambda: _commanded(book, run, "look"), wanted))
+
+
+def _until(book: Book, run: Run, asking: Steps, look: Callable[[], Steps], wanted: str) -> Steps:
+    """Ask once, look until the app does what was asked; `StageRefused` when it does not within its patience."""
+    answer: Payload = yield from asking
+    patience = timedelta(seconds=answer["patience_seconds"])
+    until = book.now() + patience
+    while answer["state"] != wanted:
+        if book.now() >= until:
+            raise StageRefused(_did_not_follow(run, wanted, answer["state"], patience))
+        yield book.ctx.create_timer(min(until, book.now() + max(LOOK_EVERY, patience / MOST_LOOKS)))
+        answer = yield from look()
+    return answer
+
+
+def _started_here(book: Book, run: Run) -> bool:
+    """Tell whether this run has asked an adapter to start the app, for its users or to copy its source."""
+    begun = {one.name for one in book.progress.stages if one.state != "skipped"}
+    return "app-start" in begun or ("hand-over" in begun and run.request.options.hand_over == "adapter")
+
+
+def _sessions(book: Book, run: Run) -> Steps:
+    return (yield from call(book.ctx, "look_for_sessions", {"run": run.model_dump(mode="json")}))
+
+
+def _open(found: Payload) -> list[Finding]:
+    """Return the sessions that the request does not accept."""
+    return [one for one in map(Finding.model_validate, found["findings"]) if one.chosen is None]
+
+
+def _until_free(book: Book, run: Run, found: Payload) -> Steps:
+    """Look until nobody else is there; `StageRefused` TARGET_IN_USE when somebody stays."""
+    until = book.now() + SESSIONS_LEAVE
+    while others := _open(found):
+        if book.now() >= until:
+            message = f"{others[0].message} The run waited {SESSIONS_LEAVE} for them to go. The target was not written."
+            raise StageRefused(others[0].model_copy(update={"message": message}))
+        yield book.ctx.create_timer(min(until, book.now() + LOOK_EVERY))
+        found = yield from _sessions(book, run)
+    return found
 
 
 def _deadline(book: Book, run: Run) -> datetime:
@@ -100,9 +175,19 @@ def _not_started(expired: Finding) -> Finding:
     )  # fmt: skip
 
 
-def _did_not_follow(run: Run, wanted: str, state: str) -> Finding:
+def _still_stopped(run: Run) -> Finding:
+    return Finding(
+        code="TARGET_APP_STOPPED", severity="warning", object=run.request.target,
+        message="expected the target app to run as before, since the target was not written, found that people have "
+        "stopped it for this run.",
+        remedy="Start it by hand, if it should run; the data on the target is as it was.",
+    )  # fmt: skip
+
+
+def _did_not_follow(run: Run, wanted: str, state: str, patience: timedelta) -> Finding:
     return Finding(
         code="APP_DID_NOT_FOLLOW", severity="error", object=run.request.target,
-        message=f"expected the target app to be {wanted} within {LOOK_EVERY * PATIENCE}, found it {state}.",
-        remedy="Look at the app's own log; stop or start it by hand, then start a new migration.",
+        message=f"expected the target app to be {wanted} within {patience}, found it {state}.",
+        remedy="Look at the app's own log; stop or start it by hand, then start a new migration. An app that needs longer: "
+        "TARGET__<NAME>__APP__PATIENCE_MINUTES.",
     )  # fmt: skip

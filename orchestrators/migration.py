@@ -1,6 +1,6 @@
 """The migration, stage by stage; reads as the runbook does.
 
-environment → preflight → snapshot → restore → plan → inspect → (in time?) → (approval) → scale → { database | files } →
+environment → preflight → snapshot → restore → plan → inspect → (in time?) → (approval) → (app stopped, nobody on the target) → scale → { database | files } →
 reconcile → smoke → report → clean-up → stand-down. Until `database` and `files` start, nothing on the target has been
 written: everything that can be known beforehand is known by then. A failure anywhere goes to report and clean-up with
 what is known.
@@ -9,7 +9,7 @@ what is known.
 from durabletask import task
 
 from orchestrators import sourceapp
-from orchestrators.applications import app_started, app_stopped, smoke_tested
+from orchestrators.applications import app_left, app_started, app_stopped, smoke_tested, target_free
 from orchestrators.calling import Payload, StageRefused, Steps, call
 from orchestrators.gates import approval, in_time, recorded, snapshot_due, window_opens
 from orchestrators.modes import mode_of
@@ -33,8 +33,9 @@ def migrate(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
         else:
             yield from in_time(book, run, outcome)
             yield from approval(book, run)
-            yield from app_stopped(book, run)
+            yield from app_stopped(book, run, outcome)
             yield from in_time(book, run, outcome)  # people may have taken their time
+            yield from target_free(book, run, outcome)
             yield from _move(book, run, outcome)
             yield from _prove(book, run, outcome)
     except StageFailed as failed:
@@ -121,6 +122,7 @@ def _close(book: Book, run: Run, outcome: Outcome) -> Steps:
     outcome.judge()
     if not sourceapp.handed_over(book):
         yield from sourceapp.at_the_end(book, run, outcome)
+    yield from app_left(book, run, outcome)
     work = {"run": run.model_dump(mode="json")}
     if outcome.target_written and outcome.verdict != "verified":
         yield from _taken(outcome, "stock", stage(book, "stock", call(book.ctx, "take_stock", work)))

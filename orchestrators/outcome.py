@@ -1,5 +1,7 @@
 """What a run has found and done so far, and the verdict that follows from it. Pure state of the `migrate` orchestrator."""
 
+from typing import Literal
+
 from orchestrators.calling import Payload
 from orchestrators.modes import Handed
 from orchestrators.stages import Book, StageFailed
@@ -19,6 +21,8 @@ class Outcome:
         self.checks: list[Check] = []
         self.verdict: Verdict | None = None
         self.target_written = False
+        self.app_stopped_by: Literal["this run", "people"] | None = None
+        """Who stopped the target app for this run; None where nobody did, or where it was stopped already."""
         self.reason = ""
 
     @property

@@ -3,7 +3,8 @@
 Every write is conditional or idempotent, because requests are repeated and activities are delivered twice:
 `idempotency/<hash>.json` gives a repeated request its first run id, `locks/target-<profile>.json` admits one run a
 target, `runs/<id>/run.json` describes a run, `runs/<id>/abort.json` asks it to stop, `runs/<id>/side-failed.json` says that
-one of its sides has failed, `runs/<id>/closed.json` that its clean-up has begun.
+one of its sides has failed, `runs/<id>/app-start.json` that it has asked the target app to start,
+`runs/<id>/closed.json` that its clean-up has begun.
 """
 
 import hashlib
@@ -145,6 +146,21 @@ def stop_if_side_failed(run_id: str) -> None:
         raise Refusal(
             "OTHER_SIDE_FAILED", run_id, f"expected both sides of the run to go on, found that one failed: {record['failed']}.",
             "What was running ended or was rolled back; the report says what the target holds.",
+        )  # fmt: skip
+
+
+def ask_start(run_id: str) -> None:
+    """Note, before it is done, that the run asks the target app to start."""
+    _create(f"runs/{run_id}/app-start.json", {})
+
+
+def stop_if_start_asked(run_id: str) -> None:
+    """Raise `Refusal` APP_START_ASKED if the run has asked the target app to start: nothing of it may stop the app now."""
+    if _load(f"runs/{run_id}/app-start.json") is not None:
+        raise Refusal(
+            "APP_START_ASKED", run_id, "expected an app to stop before the target is written, found that this run has "
+            "asked it to start since: this delivery came too late.",
+            "Nothing to do; nothing was done.",
         )  # fmt: skip
 
 

@@ -132,6 +132,12 @@ class Application(Section):
     namespace: str = Field(default="default", description="Kubernetes namespace.")
     name: str = Field(default="", description="Name of the Deployment or MendixApp.")
     replicas: int = Field(default=1, ge=1, le=50, description="Replicas when started.")
+    patience_minutes: int = Field(
+        default=15,
+        ge=1,
+        le=24 * 60,
+        description="How long the app may take to stop or to start, its model synchronised.",
+    )
     token: SecretStr | None = Field(default=None, description="Token of the Kubernetes service account.")
     ca: str | None = Field(default=None, description="Certificate authority of the API server, PEM.")
 

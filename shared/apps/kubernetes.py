@@ -1,7 +1,7 @@
 """An app on Kubernetes: a Deployment is scaled, or a MendixApp resource of the Mendix Operator is patched.
 
-Through the API server with a token of a service account that may `get` and `patch` this one object (and `list` pods,
-for a MendixApp; and `patch` and `delete` the secret `mxferry-source-database`, for a hand-over to a Deployment). Not tried against a cluster by this project: the calls are those of the API reference
+Through the API server with a token of a service account that may `get` and `patch` this one object and `list` pods (and
+`patch` and `delete` the secret `mxferry-source-database`, for a hand-over to a Deployment). Not tried against a cluster by this project: the calls are those of the API reference
 (https://kubernetes.io/docs/reference/kubernetes-api/).
 """
 
@@ -20,6 +20,8 @@ MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
 APPLY = "application/apply-patch+yaml"
 """Server-side apply: makes the object or changes it, in one call (JSON is YAML)."""
+ENDED = ("Succeeded", "Failed")
+"""Phases of pods that run no more and stay listed, such as evicted ones."""
 LABEL = "privatecloud.mendix.com/app"
 """The label that the Mendix Operator puts on an app's pods."""
 
@@ -37,14 +39,25 @@ class KubernetesApp:
         self.secret = f"/api/v1{core}/secrets/{handover.SECRET}"
 
     def state(self) -> State:
-        """Running when a replica is ready, stopped when there is none left."""
+        """Running when a pod is ready, stopped when none is left or wanted: also none that is still being ended."""
+        wanted, selector = self._wanted()
+        pods = self._call("GET", self.pods, params={"labelSelector": selector})["items"]
+        left = [pod for pod in pods if pod.get("status", {}).get("phase") not in ENDED]
+        if not left:
+            return "changing" if wanted else "stopped"
+        return "running" if any(_ready(pod) for pod in left) else "changing"
+
+    def _wanted(self) -> tuple[int, str]:
+        """Return the replicas that a Deployment shall have (of a MendixApp only the pods tell) and its pods' selector.
+
+        The pods are counted because a Deployment's status leaves out those that are being ended.
+        """
         if self.settings.kind == "mendix-operator":
-            pods = self._call("GET", self.pods, params={"labelSelector": f"{LABEL}={self.settings.name}"})["items"]
-            ready = sum(_ready(pod) for pod in pods)
-            return _state(len(pods), ready)
-        found = self._call("GET", self.deployment)
-        status = found.get("status", {})
-        return _state(status.get("replicas", 0), status.get("readyReplicas", 0))
+            return 0, f"{LABEL}={self.settings.name}"
+        spec = self._call("GET", self.deployment)["spec"]
+        labels = [f"{name}={value}" for name, value in (spec["selector"].get("matchLabels") or {}).items()]
+        expressions = map(_expression, spec["selector"].get("matchExpressions") or [])
+        return spec.get("replicas", 1), ",".join([*labels, *expressions])
 
     def start(self) -> None:
         """Scale to the replicas of the settings."""
@@ -117,12 +130,17 @@ class KubernetesApp:
         return {"verify": ssl.create_default_context(cadata=self.settings.ca)}
 
 
-def _state(replicas: int, ready: int) -> State:
-    if not replicas:
-        return "stopped"
-    return "running" if ready else "changing"
+def _expression(wanted: dict[str, Any]) -> str:
+    """Return a matchExpression as a label selector writes it."""
+    key, operator, values = wanted["key"], wanted["operator"], ",".join(wanted.get("values") or [])
+    if operator in ("In", "NotIn"):
+        return f"{key} {operator.lower()} ({values})"
+    return str(key) if operator == "Exists" else f"!{key}"
 
 
 def _ready(pod: dict[str, Any]) -> bool:
+    """Tell whether a pod serves; one that is being ended is ready for a while and does not count."""
+    if "deletionTimestamp" in pod.get("metadata", {}):
+        return False
     conditions = pod.get("status", {}).get("conditions", [])
     return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)

@@ -5,13 +5,14 @@ from typing import Any
 
 import psycopg
 
+from shared import sessions
 from shared.azure.users import with_postgres_user
 from shared.errors import Finding, MxferryError, TransientError
 from shared.postgres import targetcatalogue
 from shared.postgres.checks import OLDEST
 from shared.postgres.connection import connect
 from shared.postgres.targetcatalogue import KINDS, Relation, State
-from shared.settings import TargetProfile
+from shared.settings import TargetPostgres, TargetProfile
 
 DROP = 'Use an empty database, or say `"target_not_empty": "drop"` with the profile\'s name in `"confirm"`.'
 STARTING = ("starting up", "shutting down", "recovery mode")
@@ -46,6 +47,12 @@ def checked(connection: psycopg.Connection[Any], where: str) -> list[Finding]:
         *_empty(relations, where),
         *_in_use(connection, where),
     ]
+
+
+def in_use(server: TargetPostgres) -> list[Finding]:
+    """Return who else is on the database, as TARGET_IN_USE; empty when nobody is."""
+    with connect(server, autocommit=True, application_name="mxferry preflight") as connection:
+        return _in_use(connection, f"{server.host}/{server.database}")
 
 
 def in_the_way_words(relations: list[Relation]) -> str:
@@ -110,13 +117,8 @@ def _empty(relations: list[Relation], where: str) -> list[Finding]:
 
 def _in_use(connection: psycopg.Connection[Any], where: str) -> list[Finding]:
     others = targetcatalogue.sessions(connection)
-    if not others:
-        return []
-    count = sum(one.count for one in others)
-    message = f"expected nobody else on the database, found {count} other sessions."
-    found = _warning("TARGET_IN_USE", where, message, "Stop the app on the target environment before the cut-over.")
     seen = [f"{one.count} × {one.program} as {one.login}" for one in others]
-    return [found.model_copy(update={"count": count, "examples": seen[:10]})]
+    return sessions.in_use(where, sum(one.count for one in others), seen)
 
 
 def _unreachable(where: str, finding: Finding) -> Finding:

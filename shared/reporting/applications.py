@@ -51,8 +51,11 @@ def _target(known: Mapping[str, StageState]) -> str:
         said.append(f"started when everything was verified, {_at(started.ended_at)}" if done else "not started")
     elif (asked := known.get("start-gate")) is not None:
         said.append("started by people" if asked.state == "done" else "not started")
-    elif stopped is not None:
+    elif stopped is not None and "app-restart" not in known:
         said.append("left stopped")
+    for name, words in (("app-restart", "started again"), ("app-end", "stopped at the end of the rehearsal")):
+        if (end := known.get(name)) is not None:
+            said.append(f"{words}, {_at(end.ended_at)}" if end.state == "done" else f"not {words}")
     return f"Target app: {', '.join(said)}." if said else "Target app: neither stopped nor started by this run."
 
 

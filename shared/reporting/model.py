@@ -11,7 +11,7 @@ from shared.contracts import Check, Gate, Reconciliation, RunId, StageState, Tab
 from shared.errors import Finding
 from shared.request import Window
 
-CLOSING = ("source-start", "stock", "report", "clean-up", "stand-down")
+CLOSING = ("source-start", "app-restart", "app-end", "stock", "report", "clean-up", "stand-down")
 """Stages after the proof."""
 
 OUTSIDE = (

@@ -5,6 +5,7 @@ from typing import Literal
 
 import pyodbc
 
+from shared import sessions
 from shared.errors import Finding, MxferryError
 from shared.settings import SqlServer, TargetProfile
 from shared.sqlserver import catalogue
@@ -23,6 +24,8 @@ ASK_RIGHTS = "\n     , ".join(
     ["SELECT HAS_PERMS_BY_NAME(N'dbo', 'SCHEMA', 'ALTER')"]
     + [f"HAS_PERMS_BY_NAME(DB_NAME(), 'DATABASE', '{right}')" for right in RIGHTS]
 )
+AZURE_PROGRAMS = ("AutomaticTuningAgent", "BackupService", "DmvCollector", "MetricsDownloader", "TdService")
+"""Azure SQL's own sessions, as users of it report them; nobody can end them, and they read only."""
 WAKING = 40613
 """Azure SQL's error number while a serverless database resumes."""
 
@@ -136,16 +139,18 @@ def _prepared(connection: pyodbc.Connection, where: str) -> list[Finding]:
     return [found.model_copy(update={"count": len(rows), "examples": [f"{name}: {n} rows" for name, n in largest]})]
 
 
+def in_use(sql: SqlServer) -> list[Finding]:
+    """Return who else is on the database, as TARGET_IN_USE; empty when nobody is."""
+    with session(sql, timeout=60, login_timeout=LOGIN_SECONDS) as connection:
+        return _in_use(connection, f"{sql.server}/{sql.database}")
+
+
 def _in_use(connection: pyodbc.Connection, where: str) -> list[Finding]:
-    others = [group for group in catalogue.sessions(connection) if group.program != PROGRAM]
-    if not others:
-        return []
-    message = f"expected nobody else on the database, found {sum(group.count for group in others)} other sessions."
-    found = _warning("TARGET_IN_USE", where, message, "Stop the app on the target environment before the cut-over.")
+    others = [group for group in catalogue.sessions(connection) if group.program not in (PROGRAM, *AZURE_PROGRAMS)]
     seen = [
         f"{group.count} × {group.program or 'unnamed program'} on {group.host or 'unknown host'}" for group in others
     ]
-    return [found.model_copy(update={"count": sum(group.count for group in others), "examples": seen[:10]})]
+    return sessions.in_use(where, sum(group.count for group in others), seen)
 
 
 def _collation(connection: pyodbc.Connection, where: str, wanted: str | None) -> list[Finding]:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from azure.core.credentials import AccessToken
@@ -102,6 +103,8 @@ class Cluster:
 
     def __init__(self) -> None:
         self.replicas = 1
+        self.others: list[dict[str, Any]] = []
+        self.selectors = ("privatecloud.mendix.com/app=shop", "app=shop,tier in (web,worker),!canary")
         self.patched: list[tuple[str, str]] = []
 
     def reply(self, method: str, path: str, headers: dict[str, str], body: bytes) -> tuple[int, bytes]:
@@ -111,12 +114,46 @@ class Cluster:
             self.patched.append((path, headers["content-type"]))
             self.replicas = json.loads(body)["spec"]["replicas"]
             return 200, b"{}"
-        if path.startswith("/api/v1/namespaces/mx/pods?labelSelector=privatecloud.mendix.com%2Fapp%3Dshop"):
-            ready = {"status": {"conditions": [{"type": "Ready", "status": "True"}]}}
-            return 200, json.dumps({"items": [ready] * self.replicas}).encode()
+        asked = urlsplit(path)
+        selector = dict(parse_qsl(asked.query)).get("labelSelector")
+        if asked.path == "/api/v1/namespaces/mx/pods" and selector in self.selectors:
+            pods = [pod() for _ in range(self.replicas)]
+            return 200, json.dumps({"items": [*pods, *self.others]}).encode()
         if path == "/apis/apps/v1/namespaces/mx/deployments/shop":
-            return 200, json.dumps({"status": {"replicas": self.replicas, "readyReplicas": self.replicas}}).encode()
+            spec = {"replicas": self.replicas, "selector": SELECTOR}
+            return 200, json.dumps({"spec": spec, "status": {"replicas": self.replicas}}).encode()
         return 404, b"{}"
+
+
+SELECTOR = {
+    "matchLabels": {"app": "shop"},
+    "matchExpressions": [
+        {"key": "tier", "operator": "In", "values": ["web", "worker"]}, {"key": "canary", "operator": "DoesNotExist"},
+    ],
+}  # fmt: skip
+
+
+def pod(phase: str = "Running", *, ready: bool = True, ending: bool = False) -> dict[str, Any]:
+    conditions = [{"type": "Ready", "status": str(ready)}]
+    metadata = {"deletionTimestamp": "2026-11-28T20:00:00Z"} if ending else {}
+    return {"metadata": metadata, "status": {"phase": phase, "conditions": conditions}}
+
+
+def shop(url: str, kind: str) -> KubernetesApp:
+    wanted = {"kind": kind, "server": url, "namespace": "mx", "name": "shop", "token": "the token"}
+    return KubernetesApp(Application.model_validate(wanted))
+
+
+@pytest.mark.parametrize("kind", ["kubernetes", "mendix-operator"])
+def test_an_app_whose_pods_are_still_being_ended_is_not_stopped(kind: str) -> None:
+    cluster = Cluster()
+    with serving(cluster.reply) as url:
+        app = shop(url, kind)
+        cluster.others = [pod(ending=True)]
+        app.stop()
+        assert app.state() == "changing"
+        cluster.others = [pod("Failed", ready=False), pod("Succeeded", ready=False)]
+        assert app.state() == "stopped"
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from durabletask.client import TaskHubGrpcClient
 from durabletask.testing import create_test_backend
 from durabletask.worker import TaskHubGrpcWorker
 
-from orchestrators import calling
+from orchestrators import applications, calling
 from orchestrators.calling import answering
 from orchestrators.migration import migrate
 from orchestrators.sides import migrate_database, migrate_files
@@ -43,14 +43,16 @@ class Doubles:
             "take_snapshot": SNAPSHOT,
             "restore_database": {"database": "run_x", "tables": 1, "rows": 5, "bytes": 50, "server_version": 150000},
             "plan_database": {"findings": [], "tables": 1, "rows": 5, "bytes": 50, "ddl_blob": "d"},
-            "inspect_data": {"findings": []}, "forecast_end": {}, "command_app": {"state": "unknown", "manual": True}, "create_schema": {"findings": []},
+            "inspect_data": {"findings": []}, "forecast_end": {}, "command_app": {"state": "unknown", "manual": True, "patience_seconds": 0},
+            "look_for_sessions": {"findings": []}, "create_schema": {"findings": []},
             "copy_rows": {"tables": 1, "chunks": 1, "rows": 5, "bytes": 50, "tables_blob": "t"},
             "finish_schema": {"findings": []}, "verify_rows": PASSED,
             "empty_container": {"files": 3, "more": False},
             "copy_files": {"files": 2, "bytes": 20}, "verify_files": PASSED, "end_other_side": {"blob": "b"},
             "reconcile_files": {"findings": []}, "smoke_tests": {"findings": [], "checks": []},
             "start_source": {"state": "done", "seconds": 0, "note": "the source app runs again", "snapshot": None, "archive": None},
-            "look_at_app": {"state": "stopped", "manual": False},
+            "look_at_app": {"state": "stopped", "manual": False, "patience_seconds": 900},
+            "leave_app": {"state": "running", "manual": False, "patience_seconds": 900},
             "take_stock": {"tables": 1, "rows": 3, "holding": {"a$b": 3}, "files": 1, "bytes": 9}, "write_report": {"blob": "r"}, "clean_up": {"done": ["staging deleted"], "findings": []},
         }  # fmt: skip
 
@@ -399,7 +401,7 @@ PAGE = {"http": [{"name": "home", "url": "https://app.example.org/"}]}
 
 
 def _app(*states):
-    return [{"state": one, "manual": False} for one in states]
+    return [{"state": one, "manual": False, "patience_seconds": 900} for one in states]
 
 
 def _names(summary):
@@ -426,6 +428,127 @@ def test_an_app_without_an_adapter_is_stopped_and_started_by_people(hub, doubles
     hub.raise_orchestration_event(RUN_ID, "approve-start-app", data={"by": "lee"})
     assert ended(hub)["verdict"] == "verified"
     assert "smoke_tests" in doubles.calls
+
+
+OTHERS = {"findings": [finding("TARGET_IN_USE", count=3, choices=["accept"])]}
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Looks at the app and at the database come at once, and patience is short."""
+    monkeypatch.setattr(applications, "LOOK_EVERY", timedelta(milliseconds=50))
+    monkeypatch.setattr(applications, "SESSIONS_LEAVE", timedelta(milliseconds=200))
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_target_is_written_only_when_nobody_else_is_on_its_database(hub, doubles):
+    doubles.answers["look_for_sessions"] = [OTHERS, OTHERS, {"findings": []}]
+    started(hub)
+    summary = ended(hub)
+    assert summary["verdict"] == "verified"
+    names = _names(summary)
+    assert names.index(("sessions", "done")) < names.index(("scale", "done"))
+    assert doubles.calls.count("look_for_sessions") == 3
+
+
+@pytest.mark.usefixtures("quick")
+def test_sessions_that_stay_refuse_the_run_before_the_target_is_written_and_the_app_runs_again(hub, doubles):
+    doubles.answers["look_for_sessions"] = OTHERS
+    doubles.answers["command_app"] = _app("running", "stopped")
+    started(hub, stop_target_app=True)
+    summary = ended(hub)
+    assert (summary["verdict"], summary["reason"][:25]) == ("refused", "sessions: [TARGET_IN_USE]")
+    assert "The target was not written." in summary["reason"]
+    assert not {"scale_for_load", "create_schema", "copy_files", "empty_container"} & set(doubles.calls)
+    assert ("app-restart", "done") in _names(summary)
+
+
+def test_sessions_that_the_request_accepts_keep_nobody_waiting(hub, doubles):
+    doubles.answers["look_for_sessions"] = {"findings": [finding("TARGET_IN_USE", "warning", chosen="accept")]}
+    started(hub)
+    summary = ended(hub)
+    assert summary["verdict"] == "verified"
+    assert "sessions" not in [name for name, _ in _names(summary)]
+    assert [one["code"] for one in doubles.reports[-1]["findings"]] == ["TARGET_IN_USE"]
+
+
+def test_a_rehearsal_drops_its_target_whoever_is_on_it(hub, doubles):
+    doubles.answers["look_for_sessions"] = OTHERS
+    started(hub, options={"purpose": "rehearsal"})
+    assert ended(hub)["verdict"] == "verified"
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_target_app_that_was_stopped_for_nothing_runs_again(hub, doubles):
+    doubles.answers["command_app"] = _app("running", "stopped")
+    doubles.answers["forecast_end"] = [{}, LATE]
+    doubles.answers["leave_app"] = _app("changing")[0]
+    doubles.answers["look_at_app"] = _app("changing", "running")
+    started(hub, stop_target_app=True, window=_window("stop"))
+    summary = ended(hub)
+    assert summary["verdict"] == "refused"
+    names = _names(summary)
+    assert names.index(("app-stop", "done")) < names.index(("app-restart", "done")) < names.index(("report", "done"))
+    assert doubles.reports[-1]["target_written_at"] is None
+
+
+def test_a_target_app_that_does_not_start_again_is_a_warning_and_the_run_is_cleaned_up(hub, doubles):
+    doubles.answers["command_app"] = _app("running", "stopped")
+    doubles.answers["scale_for_load"] = {"refused": finding("ARM_REFUSED")}
+    doubles.answers["leave_app"] = {"refused": finding("APP_REFUSED")}
+    started(hub, stop_target_app=True)
+    assert ended(hub)["verdict"] == "refused"
+    found = {one["code"]: one["severity"] for one in doubles.reports[-1]["findings"]}
+    assert found == {"ARM_REFUSED": "error", "APP_REFUSED": "warning"}
+    assert "clean_up" in doubles.calls
+
+
+def test_a_target_app_that_was_stopped_before_stays_stopped(hub, doubles):
+    doubles.answers["command_app"] = _app("stopped")
+    doubles.answers["scale_for_load"] = {"refused": finding("ARM_REFUSED")}
+    started(hub, stop_target_app=True)
+    assert ended(hub)["verdict"] == "refused"
+    assert "leave_app" not in doubles.calls
+
+
+def test_an_app_that_people_stopped_for_nothing_is_said_to_be_stopped(hub, doubles):
+    doubles.answers["scale_for_load"] = {"refused": finding("ARM_REFUSED")}
+    started(hub, stop_target_app=True)
+    _wait_until_waiting(hub, "stop-app")
+    hub.raise_orchestration_event(RUN_ID, "approve-stop-app", data={"by": "kim"})
+    assert ended(hub)["verdict"] == "refused"
+    assert "TARGET_APP_STOPPED" in [one["code"] for one in doubles.reports[-1]["findings"]]
+    assert "leave_app" not in doubles.calls
+
+
+def test_nobody_starts_the_app_again_on_a_target_that_was_written(hub, doubles):
+    doubles.answers["command_app"] = _app("running", "stopped")
+    doubles.answers["copy_rows"] = {"refused": finding("ROW_REFUSED")}
+    started(hub, stop_target_app=True)
+    assert ended(hub)["verdict"] == "failed"
+    assert "leave_app" not in doubles.calls
+
+
+@pytest.mark.parametrize(("purpose", "left"), [("rehearsal", True), ("cutover", False)])
+def test_the_app_that_a_rehearsal_started_does_not_stay_up_on_its_data(hub, doubles, purpose, left):
+    doubles.answers["command_app"] = _app("stopped", "running")
+    doubles.answers["leave_app"] = _app("stopped")[0]
+    started(hub, start_target_app="yes", options={"purpose": purpose})
+    summary = ended(hub)
+    assert summary["verdict"] == "verified"
+    assert (("app-end", "done") in _names(summary)) == left
+    assert doubles.calls.count("leave_app") == left
+
+
+@pytest.mark.usefixtures("quick")
+def test_an_app_is_waited_for_as_long_as_its_profile_says(hub, doubles):
+    doubles.answers["command_app"] = [
+        {"state": one, "manual": False, "patience_seconds": 1} for one in ("running", "changing")
+    ]
+    started(hub, stop_target_app=True)
+    summary = ended(hub)
+    assert "[APP_DID_NOT_FOLLOW]" in summary["reason"]
+    assert "within 0:00:01, found it changing" in summary["reason"]
 
 
 def test_nobody_starts_an_app_on_data_that_is_not_verified(hub, doubles):
@@ -540,7 +663,7 @@ def test_the_source_app_is_never_started_beside_a_target_app_that_went_live(hub,
 
 def test_a_target_app_that_somebody_else_started_keeps_the_source_app_stopped_too(hub, doubles):
     doubles.answers["copy_rows"] = {"refused": finding("ROW_REFUSED")}
-    doubles.answers["look_at_app"] = {"state": "running", "manual": False}
+    doubles.answers["look_at_app"] = {"state": "running", "manual": False, "patience_seconds": 900}
     started(hub, source=in_the_cloud())
     assert ("source-start", "skipped") in _names(ended(hub))
     assert "start_source" not in doubles.calls

@@ -145,7 +145,7 @@ def test_what_infra_writes_are_valid_settings(environment: pytest.MonkeyPatch, k
             continue
         kind_of = one.kind.split(" ")[0]
         value = fixed.get(one.name) or values.get(kind_of) or kind_of.strip("`")
-        if any(word in one.name for word in ("PORT", "PARALLEL", "REPLICAS")):
+        if any(word in one.name for word in ("PORT", "PARALLEL", "REPLICAS", "PATIENCE")):
             value = "8"
         # Bicep's string(true) is 'True'.
         environment.setenv(one.name.replace("<NAME>", "PRODUCTION"), value.capitalize() if value == "true" else value)

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 import pytest
 
+from activities.application import look_for_sessions
 from activities.cleanup import clean_up
 from activities.preflight import preflight
 from local.postgres import PostgresServer
@@ -108,6 +109,16 @@ def test_others_on_the_target_are_told_with_program_and_login(stand: Stand) -> N
     with psycopg.connect(stand.dsn, application_name="Mendix"):
         finding = checked()["TARGET_IN_USE"]
     assert (finding.severity, finding.examples) == ("warning", [f"1 × Mendix as {stand.role}"])
+
+
+def test_before_it_is_written_others_on_the_target_are_an_error_unless_the_request_accepts_them(stand: Stand) -> None:
+    assert look_for_sessions(None, stand.run_work) == {"findings": []}
+    with psycopg.connect(stand.dsn, application_name="Mendix"):
+        (finding,) = look_for_sessions(None, stand.run_work)["findings"]
+        assert (finding["code"], finding["severity"], finding["count"]) == ("TARGET_IN_USE", "error", 1)
+        stand.request(options={"remedies": {"TARGET_IN_USE": "accept"}})
+        (finding,) = look_for_sessions(None, stand.run_work)["findings"]
+        assert (finding["severity"], finding["chosen"]) == ("warning", "accept")
 
 
 def test_rights_that_lack_are_named_with_the_statements_that_give_them(
