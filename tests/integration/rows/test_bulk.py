@@ -3,7 +3,13 @@
 When mssql-python or mssql-python-rs is upgraded, this file says what changed.
 """
 
+import contextlib
 import hashlib
+import os
+import socket
+import struct
+import sys
+import threading
 from datetime import datetime
 from decimal import Decimal
 from types import SimpleNamespace
@@ -12,9 +18,12 @@ import mssql_py_core
 import pyarrow as pa
 import pytest
 
+from shared.copying.load import lost
+from shared.copying.watchdog import Sockets, _open_sockets
 from shared.settings import SqlServer
+from shared.sqlserver import bulk
 from shared.sqlserver.bulk import CORE_ERRORS, BulkSession, core_context, is_sql_port
-from shared.sqlserver.errors import number_of
+from shared.sqlserver.errors import is_transient, number_of
 
 
 def profile_of(server, database, **more):
@@ -140,11 +149,83 @@ def test_the_core_truncates_timestamps_which_is_why_we_round_them(session, datab
     assert stored(database)[0][2] == datetime(2026, 1, 1, 0, 0, 0, 999000)
 
 
-def test_packets_have_the_size_we_ask_for_and_the_login_names_the_program(session, database):
+LOGIN, BULK = 0x10, 0x07
+LARGE_PACKET = 32767
+
+
+class Relay:
+    """A relay before the server, which keeps type and payload of every packet that the client sends ([MS-TDS] 2.2.3)."""
+
+    def __init__(self, server):
+        self.packets = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self._server = (server.host, server.port)
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def _run(self):
+        client, _ = self._listener.accept()
+        with client, socket.create_connection(self._server) as server, client.makefile("rb") as requests:
+            threading.Thread(target=self._answer, args=(server, client), daemon=True).start()
+            while header := requests.read(8):
+                kind, _, length = struct.unpack_from(">BBH", header)
+                payload = requests.read(length - 8)
+                self.packets.append((kind, payload))
+                server.sendall(header + payload)
+
+    def _answer(self, server, client):
+        with contextlib.suppress(OSError):
+            while some := server.recv(65536):
+                client.sendall(some)
+
+    def close(self):
+        self._listener.close()
+
+
+@pytest.fixture
+def relay(sql_server):
+    relay = Relay(sql_server)
+    yield relay
+    relay.close()
+
+
+def test_the_login_and_the_load_have_packets_of_the_size_we_ask_for(relay, sql_server, sql_database, database):
+    profile = profile_of(sql_server, sql_database).model_copy(update={"server": f"127.0.0.1,{relay.port}"})
+    session = BulkSession(profile)
+    rows = [(number, "x", None, None) for number in range(20_000)]
+    assert load(session, reader(*rows)) == len(rows)
+    session.close()
+    (login,) = [payload for kind, payload in relay.packets if kind == LOGIN]
+    assert struct.unpack_from("<I", login, 8) == (LARGE_PACKET,)
+    assert max(len(payload) + 8 for kind, payload in relay.packets if kind == BULK) == LARGE_PACKET
+
+
+def test_the_login_names_the_program(session, database):
     names = [
         row[0] for row in database.execute("SELECT program_name FROM sys.dm_exec_sessions WHERE is_user_process = 1")
     ]
     assert "mxferry" in names
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the driver does not give out its socket, /proc does")
+def test_a_silent_connection_is_kept_alive(sql_server, sql_database):
+    sockets = Sockets(lambda port: port == sql_server.port)
+    session = BulkSession(profile_of(sql_server, sql_database), opening=sockets.opened_by)
+    (descriptor,) = [number for inode, number in _open_sockets().items() if inode in sockets._opened]
+    with socket.socket(fileno=os.dup(descriptor)) as own:
+        assert own.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        assert own.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 30
+        assert own.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL) == 1
+    session.close()
+
+
+def test_a_server_that_accepts_and_says_nothing_is_given_up_within_the_connect_timeout(monkeypatch, sql_server):
+    monkeypatch.setattr(bulk, "LOGIN_TIMEOUT", 1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        profile = profile_of(sql_server, "db").model_copy(update={"server": f"127.0.0.1,{silent.getsockname()[1]}"})
+        with pytest.raises(CORE_ERRORS) as raised:
+            BulkSession(profile)
+    assert is_transient(raised.value) or lost(raised.value)
 
 
 @pytest.mark.parametrize("encrypt", ["yes", "no"])
