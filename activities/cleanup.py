@@ -1,21 +1,37 @@
 """Before and after: empties a target container that may be dropped, and deletes what a run left in staging."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 
 from activities import handover
 from activities.boundary import activity, closing_activity
 from activities.report import RecordWork
-from shared import events, runs
+from shared import events, remains
 from shared.blobs import cleanup, clients, emptying
 from shared.contracts import Findings, RunWork
 from shared.errors import Finding, MxferryError
 from shared.installation import installation
 from shared.postgres import targetschema, temporary
 from shared.postgres.connection import database_name
+from shared.redaction import redact
+from shared.remains import Part, Remains
 from shared.settings import settings
 from shared.sqlserver import marker
 from shared.sqlserver.connection import session
+from shared.sqlserver.ledger_table import OUR_TABLES
 from shared.strict import Strict
+
+log = logging.getLogger("mxferry.cleanup")
+AGAIN: Mapping[Part, str] = {
+    "staging": "The sweep tries again every hour; by hand: delete runs/{run}/ in the staging container.",
+    "database": "It is tried again at the end of every run, and every hour while the temporary server is awake; by hand: drop it.",
+    "target": "The next run on this target replaces it; by hand: drop "
+    + ", ".join(OUR_TABLES)
+    + " (on PostgreSQL: schema mxferry).",
+    "hand-over": "See to it that the app is stopped and has no SourceDatabase settings; the sweep drops the login within the hour.",
+}
+"""What becomes of what could not be deleted."""
 
 
 class Emptied(Strict):
@@ -45,31 +61,45 @@ def empty_container(work: RunWork) -> Emptied:
 
 @closing_activity
 def clean_up(work: RecordWork) -> Cleaned:
-    """Delete the run's staging blobs, its temporary database and its tables on the target, as the policy says."""
-    runs.close(work.run.id)
-    kept = _kept(work)
-    done = [kept] if kept else []
-    findings: list[Finding] = []
-    for step in (_hand_over,) if kept else (_hand_over, _staging, _database, _target):
+    """Delete the run's staging blobs, its temporary database and its tables on the target, as the policy says.
+
+    The run is closed first, with what is kept of it and for how long. A step that fails does not keep the others from
+    being done. May be delivered twice, at the same time even: what is gone is gone.
+    """
+    run = work.run
+    until = remains.close(run.id, run.request, work.verdict).kept_until
+    done: list[str] = []
+    failed: dict[Part, Finding] = {}
+    steps: dict[Part, Callable[[RecordWork], list[str]]] = {"hand-over": _hand_over}
+    if until is None:
+        steps |= {"staging": _staging, "database": _database, "target": _target}
+    for part, step in steps.items():
         try:
             done.extend(step(work))
-        except MxferryError as error:
-            findings.append(_left_over(step, error))
-    if kept:
-        events.emit("staging-kept", work.run.id)
-    elif not findings:
-        events.emit("staging-cleaned", work.run.id)
-    return Cleaned(done=done, findings=findings)
+        except Exception as error:
+            log.warning("%s: %s is not cleaned up", run.id, part, exc_info=not isinstance(error, MxferryError))
+            failed[part] = _left_over(run.id, part, error)
+    _remember(run.id, done, until, failed)
+    if until is not None:
+        events.emit("staging-kept", run.id)
+    elif not failed:
+        events.emit("staging-cleaned", run.id)
+    return Cleaned(done=done if until is None else [_kept(work, until), *done], findings=list(failed.values()))
 
 
-def _kept(work: RecordWork) -> str | None:
-    """Return what is kept, as a sentence; None where nothing is."""
-    policy = work.run.request.options.cleanup
-    if policy == "always" or (policy == "on-success" and work.verdict in ("verified", "planned")):
-        return None
-    straight = work.run.request.options.target_mode == "postgres"
+def _remember(run_id: str, done: list[str], until: datetime | None, failed: Mapping[Part, Finding]) -> None:
+    """Keep what is left where the API reads it; the sweep completes it."""
+    known = remains.load(run_id) or Remains()
+    left = {part: f"Not deleted: {finding.message}" for part, finding in failed.items()}
+    remains.save(run_id, Remains(done=list(dict.fromkeys([*known.done, *done])), kept_until=until, left=left))
+
+
+def _kept(work: RecordWork, until: datetime) -> str:
+    options = work.run.request.options
+    straight = options.target_mode == "postgres"
     database = "schema mxferry on the target" if straight else f"database {database_name(work.run.id)}"
-    return f"Kept, as the request says ({policy}): staging runs/{work.run.id}/, {database}."
+    when = f"{until.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    return f"Kept until {when}, as the request says ({options.cleanup}): staging runs/{work.run.id}/, {database}."
 
 
 def _hand_over(work: RecordWork) -> list[str]:
@@ -102,9 +132,10 @@ def _target(work: RecordWork) -> list[str]:
     return ["Removed the run's marker and ledger from the target database."]
 
 
-def _left_over(step: Callable[[RecordWork], list[str]], error: MxferryError) -> Finding:
+def _left_over(run_id: str, part: Part, error: Exception) -> Finding:
+    found = error.message if isinstance(error, MxferryError) else f"{type(error).__name__}: {error}"
     return Finding(
-        code="NOT_CLEANED_UP", severity="warning", object=step.__name__.strip("_"),
-        message=f"expected to delete what the run left, found: {error.message}",
-        remedy="The sweep timer tries staging and the temporary database again every hour; see docs/operations.md.",
+        code="NOT_CLEANED_UP", severity="warning", object=error.about if isinstance(error, MxferryError) else part,
+        message=redact(f"expected to delete what the run left, found: {found}"),
+        remedy=AGAIN[part].format(run=run_id),
     )  # fmt: skip

@@ -6,18 +6,19 @@ ids in the settings nothing is done, and everything is reached at once.
 """
 
 import logging
+from datetime import UTC, datetime
 from typing import Literal
 
 from pydantic import Field
 
 from activities.boundary import activity, closing_activity
-from shared import events
+from shared import events, leftovers
 from shared.azure.arm import ResourceManager
 from shared.azure.marks import ServerMarks, SizeMark
 from shared.blobs import clients
 from shared.contracts import RunWork
-from shared.errors import TransientError
-from shared.settings import SqlServer, settings
+from shared.errors import Finding, MxferryError, TransientError
+from shared.settings import SqlServer, TemporaryPostgres, settings
 from shared.strict import Strict
 
 log = logging.getLogger("mxferry.environment")
@@ -30,6 +31,7 @@ class Power(Strict):
     state: str = ""
     reached: bool
     needed_by: list[str] = Field(default_factory=list)
+    findings: list[Finding] = Field(default_factory=list)
 
 
 NOT_USED = Power(managed=False, reached=True)
@@ -70,7 +72,11 @@ def restart_postgres(work: RunWork) -> Power:
 
 @closing_activity
 def stop_postgres(work: RunWork) -> Power:
-    """Stop the server unless another run needs it; `needed_by` names runs that came while it was being stopped."""
+    """Stop the server unless another run needs it; `needed_by` names runs that came while it was being stopped.
+
+    Before it sleeps it is swept: what closed runs left on it would lie there until somebody wakes it. A server on which
+    another installation has databases, or that cannot be asked, is left running.
+    """
     server = settings().postgres
     if server.resource_id is None or not _uses_server(work):
         return NOT_USED
@@ -82,6 +88,9 @@ def stop_postgres(work: RunWork) -> Power:
     with ResourceManager() as manager:
         state = manager.postgres_state(server.resource_id)
         if state == "Ready":
+            found = _in_the_way(server)
+            if found:
+                return Power(managed=True, state="kept running", reached=True, findings=found)
             manager.stop_postgres(server.resource_id)
             state = "Stopping"
             events.emit("environment-changed", work.run.id, what="postgres-stop")
@@ -116,6 +125,24 @@ def _start(run: str | None) -> Power:
             state = "Starting"
             events.emit("environment-changed", run or "", what="postgres-start")
     return Power(managed=True, state=state, reached=state == "Ready")
+
+
+def _in_the_way(server: TemporaryPostgres) -> list[Finding]:
+    """Sweep the server; return why it must not be stopped, if it must not."""
+    try:
+        others = leftovers.sweep_server(datetime.now(UTC)).others
+    except MxferryError as error:
+        return [_kept_running(server, f"it cannot be asked: {error.message}")]
+    return [_kept_running(server, f"databases of others: {', '.join(others[:10])}")] if others else []
+
+
+def _kept_running(server: TemporaryPostgres, found: str) -> Finding:
+    return Finding(
+        code="POSTGRES_KEPT_RUNNING", severity="warning", object=server.host,
+        message=f"expected the temporary server to be used by nobody else before it is stopped, found {found}",
+        remedy="If nobody needs it: drop what is left on it, and az postgres flexible-server stop. Where several "
+        "installations share it, say POSTGRES__STOP_WHEN_IDLE=false in each.",
+    )  # fmt: skip
 
 
 def _scale(sql: SqlServer, database_id: str, work: ScaleWork) -> Scaled:

@@ -10,11 +10,12 @@ from pydantic import BaseModel, Field
 
 from api import caller
 from api.http import Answer, Call, Engine, answer, parsed, problem, refusal, with_etag
-from shared import means, progress, rehearsals, runs
+from shared import means, progress, rehearsals, remains, runs
 from shared.contracts import Run
 from shared.errors import Finding, Refusal
 from shared.forecast import Forecast, forecast
 from shared.progress import StageView, View
+from shared.remains import Remains
 from shared.request import MigrationRequest, UrlSource, Window
 from shared.settings import settings
 from shared.sources.url import checked_url, stow_source_url
@@ -51,6 +52,9 @@ class MigrationView(BaseModel):
     forecast: Forecast | None = Field(default=None, description="The expected end, while the migration runs.")
     progress: View
     findings: list[Finding] = Field(default_factory=list)
+    remains: Remains | None = Field(
+        default=None, description="What the clean-up, and later the sweep, deleted, and what is left; null before it."
+    )
     links: dict[str, str] = Field(default_factory=dict)
 
     @property
@@ -132,7 +136,8 @@ async def look(engine: Engine, run_id: str) -> MigrationView:
     return MigrationView(
         id=run_id, status=status, verdict=verdict, reason=reason, target=run.request.target,
         purpose=run.request.options.purpose, source=run.request.source.kind, created_at=run.created_at, asked_by=run.asked_by,
-        stage=seen.stage, window=window, snapshot_at=run.request.snapshot_at, forecast=expected, progress=seen, findings=await asyncio.to_thread(runs.findings, run_id), links=_links(run_id),
+        stage=seen.stage, window=window, snapshot_at=run.request.snapshot_at, forecast=expected, progress=seen, findings=await asyncio.to_thread(runs.findings, run_id),
+        remains=await asyncio.to_thread(remains.load, run_id), links=_links(run_id),
     )  # fmt: skip
 
 
@@ -163,8 +168,11 @@ async def _take_target(engine: Engine, target: str, run_id: str) -> str | None:
         if holder is None:
             return None
         state = await engine.get_orchestration_state(holder.run, fetch_payloads=False)
-        if state is not None and state.runtime_status.name not in OVER:
-            return holder.run
+        if state is not None:
+            if state.runtime_status.name not in OVER:
+                return holder.run
+            # One that was ended from outside never came to its clean-up: what is late of it must not touch the target.
+            await asyncio.to_thread(remains.close_over, holder.run)
         if await asyncio.to_thread(runs.take_over_target, target, run_id, holder):
             return None
     return holder.run if holder else None
@@ -178,12 +186,18 @@ def _target_busy(target: str, run: str) -> Refusal:
 
 
 async def _launch(call: Call, run_id: str, request: MigrationRequest, url: str | None) -> None:
-    """Store the run and start its orchestration; doing it again changes nothing."""
+    """Store the run and start its orchestration; doing it again changes nothing.
+
+    The record comes first: the sweep knows by it whose the URL in staging is, and how old.
+    """
+    if url is not None:
+        request = request.model_copy(update={"source": UrlSource(kind="url")})
+    now, hub = datetime.now(UTC), settings().taskhub_name
+    await asyncio.to_thread(
+        runs.save, Run(id=run_id, request=request, created_at=now, asked_by=caller.name(call), hub=hub)
+    )
     if url is not None:
         await asyncio.to_thread(stow_source_url, run_id, url)
-        request = request.model_copy(update={"source": UrlSource(kind="url")})
-    run = Run(id=run_id, request=request, created_at=datetime.now(UTC), asked_by=caller.name(call))
-    await asyncio.to_thread(runs.save, run)
     run = await asyncio.to_thread(runs.load, run_id)
     if await call.engine.get_orchestration_state(run_id, fetch_payloads=False) is None:
         await call.engine.schedule_new_orchestration("migrate", input=run.model_dump(mode="json"), instance_id=run_id)

@@ -2,30 +2,56 @@
 
 import asyncio
 import logging
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from api.http import Engine
 from api.migrations import OVER
-from shared import leftovers
+from shared import leftovers, runs
+from shared.contracts import Run
+from shared.leftovers import A_TICK
+from shared.settings import settings
 
 log = logging.getLogger("mxferry.sweep")
 
-A_TICK = 20
-"""Runs cleaned by one tick of the timer, so that a tick stays within minutes."""
+UNKNOWN_FOR = timedelta(hours=1)
+"""A run that the engine does not know is not over before this: its POST may be on its way to the engine."""
 
 
 async def sweep_leftovers(engine: Engine) -> list[str]:
-    """Delete what runs left that are over and not kept; returns what was done, as sentences."""
+    """Delete what runs of ours left that are over and not kept; returns what was done and what not, as sentences.
+
+    What could not be deleted before comes last, and counts by itself: it never keeps the rest from being deleted.
+    """
     said: list[str] = []
-    for run_id in await asyncio.to_thread(leftovers.found):
-        state = await engine.get_orchestration_state(run_id, fetch_payloads=False)
-        if state is not None and state.runtime_status.name not in OVER:
-            continue
-        if await asyncio.to_thread(leftovers.kept, run_id, datetime.now(UTC)):
-            continue
-        for sentence in await asyncio.to_thread(leftovers.delete, run_id):
-            log.info("%s: %s", run_id, sentence)
-            said.append(f"{run_id}: {sentence}")
-        if len(said) >= A_TICK:
+    cleaned = failed = 0
+    now = datetime.now(UTC)
+    for left in await asyncio.to_thread(_in_order):
+        if cleaned >= A_TICK or failed >= A_TICK:
             break
+        if not await _over(engine, left.run, now):
+            continue
+        swept = await asyncio.to_thread(leftovers.sweep, left, now)
+        for sentence in [*swept.done, *swept.left.values()]:
+            log.info("%s: %s", left.run.id, sentence)
+            said.append(f"{left.run.id}: {sentence}")
+        failed += bool(swept.left)
+        cleaned += bool(swept.done and not swept.left)
     return said
+
+
+def _in_order() -> list[leftovers.Leftover]:
+    return sorted(leftovers.found(), key=leftovers.failed_before)
+
+
+async def _over(engine: Engine, run: Run, now: datetime) -> bool:
+    """Say whether a run is over. Another task hub may have one that this one does not know: it says so itself, or not."""
+    try:
+        state = await engine.get_orchestration_state(run.id, fetch_payloads=False)
+        if state is not None:
+            return state.runtime_status.name in OVER
+        if await asyncio.to_thread(runs.closed, run.id):
+            return True
+    except Exception:
+        log.exception("the state of %s is not known: what it left is left alone", run.id)
+        return False
+    return run.hub == settings().taskhub_name and now - run.created_at > UNKNOWN_FOR

@@ -31,13 +31,13 @@ def close_environment(ctx: task.OrchestrationContext, payload: Payload) -> Steps
     """Bring the target database back to its size and stop the server if no other run needs it; also after a failure.
 
     Input: `RunWork`; output: `{"sql": Scaled, "postgres": Power, "findings": [...]}`. A size that cannot be brought back is a
-    finding, and the server is stopped all the same.
+    finding, and the server is stopped all the same; a server that is left running for others is one, too.
     """
     scaled, findings = yield from _scaled_back(ctx, payload)
     power = yield from call(ctx, "stop_postgres", payload)
     if power["needed_by"]:
         power = yield from _until_reached(ctx, "restart_postgres", payload)
-    return {"sql": scaled, "postgres": power, "findings": findings}
+    return {"sql": scaled, "postgres": power, "findings": findings + power.get("findings", [])}
 
 
 def _scaled_back(ctx: task.OrchestrationContext, payload: Payload) -> Steps:

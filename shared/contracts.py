@@ -27,6 +27,7 @@ class Run(Strict):
     request: MigrationRequest
     created_at: datetime
     asked_by: str | None = Field(default=None, description="Who asked for it, where somebody was signed in.")
+    hub: str | None = Field(default=None, description="Task hub of the engine that does it.")
 
 
 class Counts(Strict):

@@ -197,7 +197,18 @@ class Options(Strict):
     masks: list[Mask] = Field(default_factory=list, max_length=1000)
     show_values: bool = Field(default=False, description="Show the examples of findings unmasked.")
     blob_prefix: str = Field(default="", max_length=200, description="Prefix of every blob in the target container.")
-    cleanup: Literal["always", "on-success", "keep"] = "always"
+    cleanup: Literal["always", "on-success", "keep"] = Field(
+        default="always",
+        description="What is deleted at the end: staging and the temporary database always; only of a run that was "
+        "verified or planned; or nothing. What is kept goes after `keep_days`.",
+    )
+    keep_days: int | None = Field(
+        default=None,
+        ge=0,
+        le=365,
+        description="Days after the clean-up that staging and the temporary database are kept, where `cleanup` keeps them; "
+        "the setting KEEP_DAYS if absent.",
+    )
     window_minutes: int | None = Field(
         default=None,
         ge=1,
@@ -214,6 +225,12 @@ class Options(Strict):
         max_length=500,
         description="Target mode `runtime`: tables that the app changes by itself when it starts; listed as not checked.",
     )
+
+    @model_validator(mode="after")
+    def _keeps_something(self) -> "Options":
+        if self.keep_days is not None and self.cleanup == "always":
+            raise ValueError('keep_days belongs to `"cleanup": "keep"` or `"on-success"`; `always` keeps nothing')
+        return self
 
     @model_validator(mode="after")
     def _fits_the_mode(self) -> "Options":

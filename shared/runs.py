@@ -164,14 +164,14 @@ def stop_if_start_asked(run_id: str) -> None:
         )  # fmt: skip
 
 
-def close(run_id: str) -> None:
-    """Say that the run does no more work: its clean-up begins."""
-    _create(f"runs/{run_id}/closed.json", {})
+def close(run_id: str, keep_days: int | None = None) -> None:
+    """Say that the run does no more work: its clean-up begins. `shared.remains` says what is kept; the first word stays."""
+    _create(f"runs/{run_id}/closed.json", {"keep_days": keep_days})
 
 
 def closed(run_id: str) -> bool:
     """Say whether the run's clean-up has begun."""
-    return _load(f"runs/{run_id}/closed.json") is not None
+    return read(f"runs/{run_id}/closed.json") is not None
 
 
 def stop_if_closed(run_id: str) -> None:

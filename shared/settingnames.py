@@ -21,7 +21,6 @@ HOST_SETTINGS = {
     "AzureWebJobsStorage__tableServiceUri": "Host storage: the durable histories.",
     "APPLICATIONINSIGHTS_CONNECTION_STRING": "Where telemetry goes.",
     "APPLICATIONINSIGHTS_AUTHENTICATION_STRING": "`ClientId=…;Authorization=AAD`: telemetry is sent by identity.",
-    "TASKHUB_NAME": "Name of the durable task hub, `%TASKHUB_NAME%` in host.json.",
     "DURABLE_TASK_SCHEDULER_CONNECTION_STRING": "With the back end Durable Task Scheduler only; holds no secret.",
     "AzureFunctionsJobHost__extensions__durableTask__storageProvider__type": "`azureManaged`, with that back end only.",
     "AzureFunctionsJobHost__extensions__durableTask__storageProvider__connectionStringName": "With that back end only.",

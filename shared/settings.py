@@ -267,7 +267,14 @@ class Settings(BaseSettings):
     # double underscore in a setting's name as a level (https://learn.microsoft.com/azure/azure-functions/functions-app-settings).
     rehearsal_schedule: str = Field(default="0 0 2 * * 6", description="NCRONTAB of the rehearsal timer, UTC.")
     keep_days: int = Field(
-        default=7, ge=0, le=365, description="Days a run's staging is kept when its request asks to keep it."
+        default=7,
+        ge=0,
+        le=365,
+        description="Days after its clean-up that a run is kept, where its request asks to keep it and names no number.",
+    )
+    taskhub_name: str | None = Field(
+        default=None,
+        description="Name of the durable task hub, `%TASKHUB_NAME%` in host.json: the sweep leaves the runs of another one alone.",
     )
     rehearsal: Rehearsal = Field(default_factory=Rehearsal, description="The rehearsal timer.")
     azure_client_id: str | None = Field(default=None, description="Client id of the user-assigned identity.")

@@ -46,6 +46,8 @@ def _discard(name: str) -> bool:
     try:
         blob.upload_blob(b"", overwrite=True)
         blob.delete_blob()
+    except ResourceNotFoundError:  # another delivery did the same, and was faster
+        return True
     except HttpResponseError:
         return False
     return True

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
+import psycopg
 import pytest
 from azure.core.credentials import AccessToken
 from azure.storage.blob import ContainerClient
@@ -16,12 +17,14 @@ from durabletask.testing import create_test_backend
 from durabletask.worker import TaskHubGrpcWorker
 
 from activities import environment as activities
+from local.postgres import PostgresServer
 from orchestrators import environment as orchestrators
 from shared import credentials, settings
 from shared.azure.arm import ResourceManager, sku_name
 from shared.blobs import clients
 from shared.contracts import Run
 from shared.errors import Refusal, TransientError
+from shared.postgres import ownership
 from shared.request import MigrationRequest
 from tests.fixtures.armdouble import DATABASE_ID, POSTGRES_ID, TOKEN, ArmDouble
 
@@ -40,15 +43,20 @@ class Identity:
 
 
 @pytest.fixture
-def arm(azurite: str, container: ContainerClient, monkeypatch: pytest.MonkeyPatch) -> Iterator[ArmDouble]:
-    """ARM's double, named in the settings together with a fresh container for the marks."""
+def arm(
+    azurite: str, container: ContainerClient, private_postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[ArmDouble]:
+    """ARM's double, named in the settings together with a fresh container for the marks, and a real server."""
     with ArmDouble() as double:
         for name, value in {
             "STAGING__CONNECTION_STRING": azurite,
             "STAGING__CONTAINER": container.container_name,
             "STAGING__REPORTS_CONTAINER": container.container_name,
-            "POSTGRES__HOST": "pg",
-            "POSTGRES__USER": "app",
+            "POSTGRES__HOST": private_postgres.host,
+            "POSTGRES__PORT": str(private_postgres.port),
+            "POSTGRES__USER": private_postgres.user,
+            "POSTGRES__PASSWORD": private_postgres.password,
+            "POSTGRES__SSLMODE": "disable",
             "POSTGRES__RESOURCE_ID": POSTGRES_ID,
             "TARGET__REHEARSAL__SQL__SERVER": "sql",
             "TARGET__REHEARSAL__SQL__DATABASE": "app",
@@ -131,6 +139,39 @@ def test_stopping_twice_stops_once(arm: ArmDouble) -> None:
     assert arm.calls.count("postgres/stop") == 1
 
 
+@pytest.fixture
+def theirs(private_postgres: PostgresServer) -> Iterator[str]:
+    """A run's database that another installation has on the same server."""
+    name = "run_20261128t200200_cccccc"
+    with psycopg.connect(private_postgres.dsn(), autocommit=True) as session:
+        session.execute(f'CREATE DATABASE "{name}"')  # type: ignore[arg-type]
+        ownership.claim(session, name, "0ther1d")
+        yield name
+        session.execute(f'DROP DATABASE "{name}"')  # type: ignore[arg-type]
+
+
+def test_a_server_on_which_another_installation_has_a_database_is_not_stopped(arm: ArmDouble, theirs: str) -> None:
+    """The marks of its runs lie in its own container, where nobody else sees them."""
+    until_reached(start)
+    answer = stop()
+    assert (answer["state"], arm.calls) == ("kept running", ["postgres/start"])
+    [finding] = answer["findings"]
+    assert (finding["code"], finding["severity"]) == ("POSTGRES_KEPT_RUNNING", "warning")
+    assert f"{theirs} of installation 0ther1d" in finding["message"]
+
+
+def test_a_server_that_cannot_be_asked_who_uses_it_is_not_stopped(
+    arm: ArmDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    until_reached(start)
+    monkeypatch.setenv("POSTGRES__PASSWORD", "wrong")
+    settings.settings.cache_clear()
+    answer = stop()
+    assert (answer["state"], arm.calls) == ("kept running", ["postgres/start"])
+    assert "cannot be asked" in answer["findings"][0]["message"]
+    assert "wrong" not in str(answer)
+
+
 def test_a_run_that_came_while_the_server_was_being_stopped_is_named(
     arm: ArmDouble, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -157,7 +198,7 @@ def test_without_resource_ids_nothing_is_asked(arm: ArmDouble, monkeypatch: pyte
     for name in ("POSTGRES__RESOURCE_ID", "TARGET__REHEARSAL__SQL__RESOURCE_ID"):
         monkeypatch.delenv(name)
     settings.settings.cache_clear()
-    assert start() == {"managed": False, "state": "", "reached": True, "needed_by": []}
+    assert start() == {"managed": False, "state": "", "reached": True, "needed_by": [], "findings": []}
     assert scale("load")["reached"] is True
     assert stop()["managed"] is False
     assert arm.calls == []
@@ -277,6 +318,14 @@ def test_the_environment_is_opened_scaled_and_closed_again(arm: ArmDouble, engin
     assert closed["sql"]["sku"] == "GP_Gen5_2"
     assert closed["postgres"]["state"] == "Stopping"
     assert arm.calls == ["postgres/start", "sql/GP_Gen5_8", "sql/GP_Gen5_2", "postgres/stop"]
+
+
+def test_a_server_that_is_left_running_for_others_is_a_finding_of_the_run(
+    arm: ArmDouble, engine: TaskHubGrpcClient, theirs: str
+) -> None:
+    orchestrated(engine, "open_environment")
+    closed = orchestrated(engine, "close_environment")
+    assert [one["code"] for one in closed["findings"]] == ["POSTGRES_KEPT_RUNNING"]
 
 
 def test_a_server_stopped_under_another_runs_hands_is_started_again(

@@ -13,8 +13,9 @@ from api import migrations
 from api.functions import served
 from api.http import Call
 from api.routes import ROUTES
-from shared import runs, settings
+from shared import remains, runs, settings
 from shared.contracts import Findings, RunWork
+from shared.errors import Refusal
 
 BODY = {"source": {"kind": "blob", "container": "uploads", "blob": "s.tar.gz"}, "target": "demo"}
 
@@ -133,6 +134,37 @@ def test_one_migration_at_a_time_per_target(engine):
     assert ask(engine, "POST", "migrations", BODY)[0] == 202
 
 
+@pytest.mark.parametrize("state", ["TERMINATED", "FAILED"])
+def test_a_run_that_was_ended_from_outside_is_closed_when_the_next_one_takes_its_target(engine, state):
+    _, first, _ = ask(engine, "POST", "migrations", BODY | {"options": {"cleanup": "keep", "keep_days": 2}})
+    assert ask(engine, "POST", "migrations", BODY)[0] == 409
+    assert not runs.closed(first["id"])
+    engine.set(first["id"], state)
+    assert ask(engine, "POST", "migrations", BODY)[0] == 202
+    with pytest.raises(Refusal, match="RUN_OVER"):
+        runs.stop_if_closed(first["id"])
+    assert remains.closing(first["id"]).keep_days == 2
+
+
+def test_the_record_of_a_run_is_there_before_its_url_is_stowed(engine, monkeypatch):
+    """The sweep deletes nothing in staging that has no record, and nothing of a record that is young."""
+    known = []
+    monkeypatch.setattr(migrations, "stow_source_url", lambda run_id, _: known.append(runs.load(run_id)))
+    source = {"kind": "url", "url": "https://example.org/s.tar.gz?sig=secret"}
+    _, body, _ = ask(engine, "POST", "migrations", BODY | {"source": source})
+    assert [(run.id, run.request.source.url) for run in known] == [(body["id"], None)]
+
+
+def test_what_is_left_of_a_run_is_shown_with_it(engine):
+    _, body, _ = ask(engine, "POST", "migrations", BODY)
+    path = f"migrations/{body['id']}"
+    assert ask(engine, "GET", path)[1]["remains"] is None
+    remains.save(body["id"], remains.Remains(done=["Deleted 2 staging blobs."], left={"database": "Not deleted: busy"}))
+    assert ask(engine, "GET", path)[1]["remains"] == {
+        "done": ["Deleted 2 staging blobs."], "kept_until": None, "left": {"database": "Not deleted: busy"},
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("change", "field", "text"),
     [
@@ -142,6 +174,7 @@ def test_one_migration_at_a_time_per_target(engine):
         ({"source": {"kind": "blob", "container": "../x", "blob": "b"}}, "source.blob.container", "should match pattern"),
         ({"target_not_empty": "drop"}, "(body)", 'needs "confirm": "demo"'),
         ({"window": {"end": "2026-11-28T20:00:00"}}, "window", "time zone"),
+        ({"options": {"keep_days": 3}}, "options", "`always` keeps nothing"),
         ({"options": {"max_rejects": -1}}, "options.max_rejects", "greater than or equal to 0"),
     ],
 )  # fmt: skip

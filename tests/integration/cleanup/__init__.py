@@ -1,0 +1,1 @@
+"""Schema, data preflight, finish, and preflight of the target."""

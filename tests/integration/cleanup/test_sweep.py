@@ -1,0 +1,161 @@
+"""The sweep of what runs left: only what is known to be ours and over, and quiet about databases while the server sleeps."""
+
+import json
+from datetime import timedelta
+from typing import Any
+
+from activities.environment import stop_postgres
+from api import sweep
+from shared import leftovers, remains, runs, settings
+from shared.installation import installation
+from shared.postgres.connection import database_name
+from tests.integration.cleanup.conftest import Stand, new_id
+
+
+def test_what_a_run_left_that_is_over_goes_and_its_record_says_so(stand: Stand, caplog: Any) -> None:
+    caplog.set_level("INFO")
+    run_id = stand.restore(stand.stage(stand.run()), installation())
+    stand.states[run_id] = "TERMINATED"
+    assert len(stand.sweep()) == 2
+    assert (stand.staged(), stand.restored()) == (set(), set())
+    found = remains.load(run_id)
+    assert found is not None
+    assert [one.split(": ", 1)[1] for one in found.done] == [
+        "Deleted 1 staging blobs of 15 bytes.",
+        f"Dropped the temporary database {database_name(run_id)}.",
+    ]
+    assert (found.left, found.kept_until) == ({}, None)
+    assert runs.closed(run_id), "what is late of it must not go on"
+    assert f'{{"event": "staging-cleaned", "run": "{run_id}"}}' in caplog.text
+    assert stand.sweep() == []
+
+
+def test_a_run_that_goes_on_is_left_alone(stand: Stand) -> None:
+    run_id = stand.restore(stand.stage(stand.run()), installation())
+    for state in ("RUNNING", "PENDING", "SUSPENDED"):
+        stand.states[run_id] = state
+        assert stand.sweep() == []
+    assert (stand.staged(), stand.restored()) == ({run_id}, {database_name(run_id)})
+    assert not runs.closed(run_id)
+
+
+def test_a_database_that_another_installation_made_is_said_and_left_alone(stand: Stand, caplog: Any) -> None:
+    """The other app's runs are unknown to our engine and have no record here."""
+    theirs = stand.restore(new_id(), "0ther1d")
+    ours_by_name = stand.restore(stand.run(), "0ther1d")
+    assert stand.sweep() == []
+    assert stand.restored() == {database_name(theirs), database_name(ours_by_name)}
+    assert f"left alone on the temporary server: {database_name(theirs)} of installation 0ther1d" in caplog.text
+
+
+def test_what_has_no_record_here_is_said_and_left_alone(stand: Stand, caplog: Any) -> None:
+    """A staging container that two apps share, a server that two apps share, records that somebody deleted."""
+    staged, unmarked, ours = (
+        stand.stage(new_id()),
+        stand.restore(new_id(), None),
+        stand.restore(new_id(), installation()),
+    )
+    assert stand.sweep() == []
+    assert stand.staged() == {staged}
+    assert stand.restored() == {database_name(unmarked), database_name(ours)}
+    assert f"runs/{staged}/ in staging is left alone" in caplog.text
+    assert f"{database_name(unmarked)} of an unknown installation" in caplog.text
+    assert f"{database_name(ours)} on the temporary server is left alone: there is no record" in caplog.text
+
+
+def test_a_run_that_the_engine_does_not_know_is_over_after_an_hour_and_not_before(stand: Stand) -> None:
+    young = stand.stage(stand.run(age=timedelta(minutes=50)), "source-url")
+    old = stand.stage(stand.run(age=timedelta(minutes=70)))
+    assert [one.split(": ")[0] for one in stand.sweep()] == [old]
+    assert stand.staged() == {young}
+
+
+def test_a_run_of_another_task_hub_stays_until_it_says_itself_that_it_is_over(stand: Stand) -> None:
+    stand.patch.setenv("TASKHUB_NAME", "green")
+    settings.settings.cache_clear()
+    run_id = stand.restore(stand.stage(stand.run(hub="blue")), installation())
+    assert stand.sweep() == []
+    assert (stand.staged(), stand.restored()) == ({run_id}, {database_name(run_id)})
+    stand.close(run_id)
+    assert len(stand.sweep()) == 2
+
+
+def test_days_are_counted_from_the_clean_up_and_the_request_may_name_them(stand: Stand) -> None:
+    run_id = stand.stage(stand.run(age=timedelta(days=30), cleanup="keep", keep_days=2))
+    stand.close(run_id)
+    assert stand.sweep() == []
+    assert stand.staged() == {run_id}
+    stand.close(run_id, days_ago=3)
+    assert len(stand.sweep()) == 1
+    assert stand.staged() == set()
+
+
+def test_a_kept_run_that_names_no_days_is_kept_as_the_setting_says(stand: Stand) -> None:
+    run_id = stand.stage(stand.run(cleanup="on-success"))
+    stand.close(run_id, days_ago=6)
+    assert stand.sweep() == []
+    stand.close(run_id, days_ago=8)
+    assert len(stand.sweep()) == 1
+
+
+def test_a_verified_run_whose_clean_up_failed_is_swept_though_failures_would_be_kept(stand: Stand) -> None:
+    run_id = stand.stage(stand.run(cleanup="on-success"))
+    remains.close(run_id, runs.load(run_id).request, "verified")
+    assert len(stand.sweep()) == 1
+
+
+def test_a_run_that_can_not_be_deleted_does_not_keep_the_others_and_is_tried_again(stand: Stand) -> None:
+    stand.patch.setattr(sweep, "A_TICK", 1)
+    stuck, other, last = (stand.stage(stand.run()) for _ in range(3))
+    first = min(stuck, other, last)
+    lease = stand.staging.get_blob_client(f"runs/{first}/snapshot.tar").acquire_lease()
+    said = stand.sweep()
+    assert "STAGING_NOT_DELETED" in said[0]
+    found = remains.load(first)
+    assert found is not None
+    assert "snapshot.tar" in found.left["staging"]
+    stand.sweep()
+    stand.sweep()
+    assert stand.staged() == {first}, "it comes last from now on"
+    lease.release()
+    stand.sweep()
+    found = remains.load(first)
+    assert found is not None
+    assert (stand.staged(), found.left) == (set(), {})
+
+
+def test_a_run_whose_sweep_breaks_in_an_unforeseen_way_does_not_keep_the_others(stand: Stand) -> None:
+    broken, unreadable, other = (stand.stage(stand.run()) for _ in range(3))
+    stand.reports.upload_blob(f"runs/{broken}/closed.json", b"not JSON", overwrite=True)
+    stand.reports.upload_blob(f"runs/{unreadable}/run.json", json.dumps({"id": "later version"}), overwrite=True)
+    stand.sweep()
+    assert stand.staged() == {broken, unreadable}
+    assert other not in stand.staged()
+
+
+def test_while_the_server_sleeps_only_staging_is_swept_and_nothing_is_said_of_databases(stand: Stand) -> None:
+    stand.arm.state = "Stopped"
+    stand.restore(stand.run(), installation())
+    staged = stand.stage(stand.run())
+    said = stand.sweep()
+    assert [one.split(": ")[0] for one in said] == [staged]
+    assert stand.staged() == set()
+    assert len(stand.restored()) == 1
+
+
+def test_a_manager_that_does_not_answer_does_not_keep_the_sweep_from_looking(stand: Stand) -> None:
+    run_id = stand.restore(stand.run(), installation())
+    stand.arm.forbidden = True
+    assert run_id in {one.run.id for one in leftovers.found()}
+
+
+def test_what_waits_on_the_server_is_swept_before_the_server_is_stopped(stand: Stand) -> None:
+    failed, kept, going_on = (
+        stand.restore(stand.run(cleanup=how), installation()) for how in ("always", "keep", "always")
+    )
+    stand.close(failed)
+    stand.close(kept)
+    last = stand.run()
+    power = stop_postgres(None, {"run": runs.load(last).model_dump(mode="json")})
+    assert power["state"] == "Stopping", power
+    assert stand.restored() == {database_name(kept), database_name(going_on)}
