@@ -227,7 +227,7 @@ class Stack:
         if self.snapshot:
             # Quick jobs: the app polls for the first time after two seconds.
             command = ["local.mendixcloud", "--snapshot", str(self.snapshot.resolve())]
-            command += ["--queued", "0.3", "--running", "1"]
+            command += ["--folder", str(self.folder / "mendixcloud"), "--queued", "0.3", "--running", "1"]
             self._serve("mendixcloud", command, {"MXFERRY_MENDIX_API_KEY": kept.mendix_api_key})
         self.state.ports["azurite"] = self.azurite.wait().port
 

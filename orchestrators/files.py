@@ -2,7 +2,7 @@
 
 from durabletask import task
 
-from orchestrators.calling import Payload, Steps, call, call_sub, fan_out
+from orchestrators.calling import Payload, StageRefused, Steps, call, call_sub, fan_out
 from shared.contracts import Check, Counts, FilesCopied, StageProgress, Verified
 from shared.errors import Finding
 from shared.snapshot.work import FilesPlanned, ListingState
@@ -69,7 +69,15 @@ def verify_files(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
             verdict = _verdict(ListingState.model_validate(answer), files)
             verdict.checks.insert(0, _archive(payload["snapshot"]))
             return verdict.model_dump(mode="json")
-    raise RuntimeError(f"expected the container compared after {MOST_LISTINGS} listings, found it unfinished")
+    raise StageRefused(
+        Finding(
+            code="FILES_UNFINISHED",
+            severity="error",
+            object="target container",
+            message=f"expected the container compared after {MOST_LISTINGS} passes of three minutes, found it unfinished.",
+            remedy="Look whether the container holds far more than this app's files; give the app one of its own.",
+        )
+    )
 
 
 def _verdict(state: ListingState, files: int) -> Verified:

@@ -5,8 +5,9 @@ from typing import Any
 from durabletask import task
 
 from orchestrators.calling import Payload, StageRefused, Steps, call, fan_out
-from orchestrators.cloud import obtain_archive
+from orchestrators.cloud import deadline, obtain_archive
 from shared.contracts import Counts, StageProgress
+from shared.errors import Finding
 
 STAGE_AT_ONCE = 4
 MOST_PASSES = 150  # of `inflate_archive`, three minutes of new work each
@@ -28,17 +29,21 @@ def take_snapshot(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
 def _archive(ctx: task.OrchestrationContext, run: Payload, progress: "_Progress") -> Steps:
     """Stage the archive; a Mendix Cloud URL that expires on the way is asked for again, and so is its archive."""
     cloud = run["run"]["request"]["source"]["kind"] == "mendix-cloud"
-    snapshot = ""
+    snapshot, until, refused_at_once = "", deadline(ctx), 0
     for renewal in range(MOST_RENEWALS + 1):
         if cloud:
             progress.tell("waiting for Mendix Cloud")
-            snapshot = yield from obtain_archive(ctx, run, renewal, snapshot)
+            snapshot = yield from obtain_archive(ctx, run, until, renewal, snapshot)
+        described: Payload | None = None
         try:
             described = yield from call(ctx, "describe_source", run)
             size = yield from _stage(ctx, run, described, progress)
         except StageRefused as refused:
             if not cloud or refused.finding.code != "SOURCE_URL_EXPIRED" or renewal == MOST_RENEWALS:
                 raise
+            refused_at_once += described is None
+            if refused_at_once > 1:  # no URL expires as soon as it is there: a new archive would not help
+                raise StageRefused(_denied(refused.finding)) from None
         else:
             return {**run, "facts": described["facts"], "size": size}
     raise AssertionError
@@ -68,7 +73,28 @@ def _inflate(ctx: task.OrchestrationContext, archive: Payload, progress: "_Progr
         progress.tell("inflating the archive", bytes=archive["size"], files=state["files"])
         if state["finished"]:
             return
-    raise RuntimeError(f"expected the archive inflated after {MOST_PASSES} passes, found it unfinished")
+    raise StageRefused(
+        Finding(
+            code="SNAPSHOT_UNFINISHED",
+            severity="error",
+            object="snapshot archive",
+            message=f"expected the archive inflated after {MOST_PASSES} passes of three minutes, found {state['bytes']:,} "
+            "bytes and no end.",
+            remedy="Give the app a faster plan, or one with more memory, then start the migration again.",
+        )
+    )
+
+
+def _denied(finding: Finding) -> Finding:
+    return finding.model_copy(
+        update={
+            "code": "SOURCE_URL_DENIED",
+            "message": "expected the archive at the URL that Mendix Cloud has just handed out, found it refused, and a "
+            "second one too.",
+            "remedy": "Let the app's outbound address reach the server that the URL names (firewall, proxy), then start "
+            "the migration again.",
+        }
+    )
 
 
 class _Progress:

@@ -1,4 +1,4 @@
-"""`python -m local.mendixcloud --snapshot FILE [--port N] …`; the API key comes from MXFERRY_MENDIX_API_KEY."""
+"""`python -m local.mendixcloud --snapshot FILE --folder FOLDER [--port N] …`; the API key comes from MXFERRY_MENDIX_API_KEY."""
 
 import argparse
 import asyncio
@@ -6,7 +6,6 @@ import os
 import secrets
 import signal
 import sys
-import tempfile
 from pathlib import Path
 
 from local.engine import program
@@ -27,13 +26,13 @@ def main() -> int:
     if not given.snapshot.is_file():
         sys.stderr.write(f"{given.snapshot} is not a file; give the backup to hand out with --snapshot.\n")
         return 2
-    with tempfile.TemporaryDirectory(prefix="mxferry-mendixcloud-") as work:
-        asyncio.run(_serve(given, Path(work)))
+    given.folder.mkdir(parents=True, exist_ok=True)
+    asyncio.run(_serve(given))
     return 0
 
 
-async def _serve(given: argparse.Namespace, work: Path) -> None:
-    environment = Environment(given.snapshot, work, Timing(given.queued, given.running))
+async def _serve(given: argparse.Namespace) -> None:
+    environment = Environment(given.snapshot, given.folder, Timing(given.queued, given.running))
     cloud = MendixCloud(
         environment,
         USERNAME,
@@ -64,6 +63,7 @@ async def _serve(given: argparse.Namespace, work: Path) -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m local.mendixcloud", description="A Mendix Cloud stand-in.")
     parser.add_argument("--snapshot", type=Path, required=True, help="the backup file that it hands out")
+    parser.add_argument("--folder", type=Path, required=True, help="where it keeps what it takes out of that file")
     parser.add_argument("--port", type=int, default=0, help="loopback port; 0 takes a free one")
     parser.add_argument("--queued", type=float, default=0.5, help="seconds a job is queued (0.5)")
     parser.add_argument("--running", type=float, default=1.5, help="seconds a job runs (1.5)")

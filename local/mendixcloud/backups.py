@@ -83,6 +83,7 @@ class Backups:
         if found.job.state(self.environment.now()) != "completed":
             return error(400, "ERROR_NOT_ALLOWED", "The snapshot is not completed.")
         archive = Archive(self.environment.job("Done preparing download archive"), found.job.id, data_type)
+        archive.job.failure = self.environment.archive_failure
         found.archives[archive.job.id] = archive
         return web.json_response(archive.described(self.environment.now(), self.url_of(archive)))
 

@@ -126,6 +126,7 @@ class Environment:
         self.snapshots: dict[str, Snapshot] = {}
         self.restores: dict[str, Job] = {}
         self.starts: dict[str, Job] = {}
+        self.archive_failure: str | None = None
         self._remember(identity)
 
     def _remember(self, random: Random) -> None:
@@ -156,7 +157,9 @@ class Environment:
         """Return the file that an archive's URL serves; a database archive is taken out of the backup once."""
         if archive.data_type == "files_and_database" or not is_gzip(self.backup):
             return self.backup
-        wanted = self._work / f"{hashlib.sha256(str(self.backup.resolve()).encode()).hexdigest()[:12]}.backup"
+        found = self.backup.stat()
+        version = f"{self.backup.resolve()} {found.st_size} {found.st_mtime_ns}"
+        wanted = self._work / f"{hashlib.sha256(version.encode()).hexdigest()[:12]}.backup"
         if not wanted.exists():
             with tarfile.open(self.backup) as tar:
                 dump = tar.extractfile("db/db.backup")

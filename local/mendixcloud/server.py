@@ -51,7 +51,10 @@ class MendixCloud:
         if request.path.startswith("/download/"):
             if fault := self.faults.take(request, cuts=False):
                 return web.Response(status=fault.status)
-            return await handler(request)
+            answer = await handler(request)
+            if answer.status < 300:
+                self.faults.downloads.append(request.headers.get("Range", ""))
+            return answer
         if not self._may(request):
             return error(403, "NO_ACCESS", "The user does not have access to the backups of this environment.")
         if request.path == "/control":
@@ -77,11 +80,13 @@ class MendixCloud:
         )
 
     async def _control(self, request: web.Request) -> web.Response:
-        """For tests: `{"faults": [...], "clear": true, "expire": true, "fail_snapshots": "reason"}`; answers the calls."""
+        """For tests: `faults`, `clear`, `expire` (URLs), `fail_snapshots` or `fail_archives` with a reason; answers the calls."""
         asked: dict[str, Any] = await request.json()
         if asked.get("clear"):
             self.faults.pending.clear()
             self.faults.calls.clear()
+            self.faults.downloads.clear()
+            self.environment.archive_failure = None
         self.faults.pending.extend(Fault(**fault) for fault in asked.get("faults", []))
         if asked.get("expire"):
             self.downloads.expire()
@@ -89,4 +94,7 @@ class MendixCloud:
             for snapshot in self.environment.snapshots.values():
                 if snapshot.job.state(self.environment.now()) in ("queued", "running"):
                     snapshot.job.failure = str(reason)
-        return web.json_response({"calls": self.faults.calls, "status": self.environment.status})
+        if reason := asked.get("fail_archives"):
+            self.environment.archive_failure = str(reason)
+        told = {"calls": self.faults.calls, "downloads": self.faults.downloads, "status": self.environment.status}
+        return web.json_response(told)

@@ -61,9 +61,12 @@ def _stranger(first: bytes) -> str:
 
 
 def _unknown(found: str) -> Refusal:
+    remedy = "Give the file as Mendix Cloud hands it out, neither unpacked nor packed again."
+    if found.endswith("a zip archive"):
+        remedy = 'Unpack it, put the .tar.gz or .backup that it holds into a storage container, and give that as a "blob" source.'
     return Refusal(
         "ARCHIVE_UNKNOWN",
         "snapshot archive",
         f"expected a Mendix backup (tar.gz or tar with db/db.backup, or a pg_dump custom-format dump), found {found}.",
-        "Give the file as Mendix Cloud hands it out, neither unpacked nor packed again.",
+        remedy,
     )

@@ -5,7 +5,7 @@ from shared.postgres.connection import connect
 from shared.request import MendixCloudSource
 from shared.settings import MendixCloud, Postgres, settings
 from shared.sources.cloudsteps import profile_of
-from shared.sources.mendixcloud import Busy, CloudEnvironment, MendixCloudApi
+from shared.sources.mendixcloud import Busy, CloudEnvironment, MendixCloudApi, Unreachable
 
 
 def check_database(source: MendixCloudSource, server: Postgres) -> list[Finding]:
@@ -69,6 +69,17 @@ def check_environment(source: MendixCloudSource, expected_model_version: str | N
         if profile.app_id is None:
             return _without_app_id(source)
         return _status(source, profile, api.environment(), expected_model_version)
+    except Unreachable as away:
+        return [
+            Finding(
+                code="MENDIX_UNREACHABLE",
+                severity="error",
+                object=source.profile,
+                message=f"expected an answer about the environment, found: {away.why}.",
+                remedy="Let the app reach Mendix Cloud by https (network rules, name resolution, proxy), or correct the "
+                "profile's BACKUPS_URL and DEPLOY_URL.",
+            )
+        ]
     except Busy as busy:
         return [
             Finding(

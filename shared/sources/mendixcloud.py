@@ -19,7 +19,7 @@ from shared.settings import MendixCloud
 TIMEOUT = httpx.Timeout(30, read=60)
 PAGE = 100
 WAIT = 30.0  # seconds, where the API does not say how long
-LONGEST_WAIT = 3600.0
+LONGEST_WAIT = 120.0  # the run hears of an abort when it comes back
 MAY_PASS = {"ALREADY_LOCKED", "ENVIRONMENT_BUSY", "INVALID_STATE", "SERVICE_UNAVAILABLE", "SNAPSHOT_LISTING_FAILED"}
 DOES_NOT_START = {
     "NO_PACKAGE", "DB_SYNC_FAILED", "INVALID_DB_STRUCTURE", "MISSING_CONSTANT", "INSECURE_ADMIN_PASSWORD",
@@ -36,6 +36,10 @@ class Busy(Exception):  # noqa: N818 - a state, not a fault
         self.seconds = min(max(seconds, 1.0), LONGEST_WAIT)
         self.why = why
         super().__init__(why)
+
+
+class Unreachable(Busy):
+    """No connection: the API is down, or the app cannot get there at all."""
 
 
 class _Answer(BaseModel):
@@ -165,6 +169,10 @@ class MendixCloudApi:
         }
         try:
             answer = httpx.request(method, url, params=query, json=body, headers=headers, timeout=TIMEOUT)
+        except (httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL, UnicodeError) as error:
+            raise _unfit(self._profile.environment_id, type(error).__name__) from None
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            raise Unreachable(WAIT, f"Mendix Cloud cannot be reached ({type(error).__name__})") from None
         except httpx.HTTPError as error:
             raise Busy(WAIT, f"Mendix Cloud does not answer ({type(error).__name__})") from None
         if answer.is_success:
@@ -195,6 +203,17 @@ def _read[A: BaseModel](kind: type[A], found: Any) -> A:
             f"expected an answer as the Mendix API documentation shows it, found one without {missing or 'fields'}.",
             "The API may have changed; look for a newer version of mxferry.",
         ) from None
+
+
+def _unfit(environment: str, found: str) -> Refusal:
+    """Return the refusal of settings that make no request; what is wrong with them may be in a secret."""
+    return Refusal(
+        "MENDIX_SETTINGS",
+        environment,
+        f"expected addresses, user name and key that can be sent to Mendix Cloud, found that they cannot ({found}).",
+        "Look at the profile's …_URL, USERNAME, API_KEY and PERSONAL_ACCESS_TOKEN: an address begins with https://, and "
+        "no other has blanks, line ends or letters beyond ASCII.",
+    )
 
 
 def _failure(answer: httpx.Response, environment: str) -> Busy | Refusal:

@@ -1,5 +1,6 @@
 """The whole local stack: it comes up, keeps its addresses, guards its secrets, and leaves nothing behind."""
 
+import os
 import secrets
 import shutil
 import signal
@@ -117,19 +118,23 @@ def test_a_part_that_dies_is_named_and_can_be_started_again_where_it_was(running
     assert httpx.get(f"{url}/api/health").status_code == 200
 
 
-def test_kill_9_of_the_command_leaves_no_part_behind(name: str, sample_snapshot: Path) -> None:
+def test_kill_9_of_the_command_leaves_no_part_and_no_temporary_file_behind(
+    name: str, sample_snapshot: Path, tmp_path: Path
+) -> None:
     code = (
         "import sys, time\nfrom pathlib import Path\nfrom local.stack import Stack\n"
         "stack = Stack(sys.argv[1], Path(sys.argv[2])).start()\n"
         "print(*(child.pid for child in stack.children.values()), flush=True)\ntime.sleep(600)"
     )
     command = [sys.executable, "-c", code, name, str(sample_snapshot)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as parent:
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment) as parent:
         assert parent.stdout
         pids = [int(pid) for pid in parent.stdout.readline().split()]
         assert len(pids) == len(PARTS)
         parent.send_signal(signal.SIGKILL)
     assert wait_until_gone(pids) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_up_leaves_the_parts_running_and_down_stops_them(name: str, sample_snapshot: Path) -> None:

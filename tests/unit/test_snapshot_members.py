@@ -113,3 +113,4 @@ def test_anything_else_is_refused_by_what_it_is(first: bytes, found: str) -> Non
     assert caught.value.message == (
         f"expected a Mendix backup (tar.gz or tar with db/db.backup, or a pg_dump custom-format dump), found {found}."
     )
+    assert ('as a "blob" source' in caught.value.remedy) == found.endswith("a zip archive")

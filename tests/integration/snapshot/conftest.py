@@ -1,12 +1,14 @@
 """A run of its own for each test: settings that point at Azurite and PostgreSQL, containers, and a way to call activities."""
 
 import secrets
+import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psycopg
 import pytest
 from azure.storage.blob import BlobServiceClient, ContainerClient
@@ -16,7 +18,10 @@ from orchestrators.calling import StageRefused
 from shared.contracts import Run
 from shared.postgres.connection import database_name
 from shared.settings import settings
+from tests.fixtures.mendixcloud import Cloud
 from tests.integration.snapshot.driving import drive
+
+Start = Callable[..., "Stand"]
 
 
 @dataclass
@@ -94,3 +99,41 @@ def stand(azurite: str, postgres_server: PostgresServer, monkeypatch: pytest.Mon
     with psycopg.connect(postgres_server.dsn(), autocommit=True) as connection:
         connection.execute(f"DROP DATABASE IF EXISTS {database_name(run.id)} WITH (FORCE)")
     settings.cache_clear()
+
+
+@pytest.fixture
+def in_the_cloud(stand: Stand, mendix_cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Start:
+    take_as_source(monkeypatch, mendix_cloud)
+    _start_app(mendix_cloud)
+
+    def start(**source: Any) -> Stand:
+        return replace(stand, run=new_run({"kind": "mendix-cloud", "profile": "live", **source}))
+
+    return start
+
+
+def take_as_source(monkeypatch: pytest.MonkeyPatch, cloud: Cloud) -> None:
+    """Make the profile `live` that of this stand-in."""
+    values = {
+        "PROJECT_ID": cloud.project_id,
+        "ENVIRONMENT_ID": cloud.environment_id,
+        "USERNAME": cloud.username,
+        "API_KEY": cloud.api_key,
+        "APP_ID": cloud.app_id,
+        "BACKUPS_URL": cloud.backups_url,
+        "DEPLOY_URL": cloud.deploy_url,
+        "PLATFORM_URL": cloud.deploy_url.replace("/api/1", "/api/v4"),
+    }
+    for name, value in values.items():
+        monkeypatch.setenv(f"SOURCE__LIVE__MENDIX_CLOUD__{name}", value)
+    settings.cache_clear()
+
+
+def _start_app(cloud: Cloud) -> None:
+    """Start the app again that an earlier test has stopped."""
+    environment = f"{cloud.deploy_url}/apps/{cloud.app_id}/environments/Production"
+    if httpx.get(environment, headers=cloud.headers).json()["Status"] == "Running":
+        return
+    job = httpx.post(f"{environment}/start", json={"AutoSyncDb": True}, headers=cloud.headers).json()["JobId"]
+    while httpx.get(f"{environment}/start/{job}", headers=cloud.headers).json()["Status"] != "Started":
+        time.sleep(0.1)

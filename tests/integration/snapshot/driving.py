@@ -38,11 +38,17 @@ class DoneTask(task.CompletableTask[Any]):
 class HandContext:
     """As much of an orchestration context as our orchestrators use."""
 
-    def __init__(self, statuses: list[dict[str, Any]], calls: list[tuple[str, Any]], instance: str = "test") -> None:
+    def __init__(
+        self,
+        statuses: list[dict[str, Any]],
+        calls: list[tuple[str, Any]],
+        instance: str = "test",
+        now: datetime | None = None,
+    ) -> None:
         self.statuses, self.calls = statuses, calls
         self.instance_id = instance
         self.is_replaying = False
-        self.current_utc_datetime = datetime.now(UTC).replace(tzinfo=None)
+        self.current_utc_datetime = now or datetime.now(UTC).replace(tzinfo=None)
 
     def call_activity(self, name: str, *, input: Any = None, retry_policy: Any = None) -> DoneTask:  # noqa: A002 - durabletask's name
         self.calls.append((name, input))
@@ -55,7 +61,10 @@ class HandContext:
         raise AssertionError
 
     def call_sub_orchestrator(self, name: str, *, input: Any = None, instance_id: str) -> DoneTask:  # noqa: A002
-        return DoneTask(drive(ORCHESTRATORS[name], input, self.statuses, self.calls, instance_id))
+        child = HandContext(self.statuses, self.calls, instance_id, self.current_utc_datetime)
+        result = _driven(child, ORCHESTRATORS[name], input)
+        self.current_utc_datetime = child.current_utc_datetime
+        return DoneTask(result)
 
     def create_timer(self, fire_at: datetime | timedelta) -> DoneTask:
         self.calls.append(("timer", str(fire_at)))
@@ -78,6 +87,10 @@ def drive(
 ) -> Any:
     """Run the generator to its end and return what it returns."""
     context = HandContext(statuses if statuses is not None else [], calls if calls is not None else [], instance)
+    return _driven(context, orchestrator, payload)
+
+
+def _driven(context: HandContext, orchestrator: Callable[..., Any], payload: dict[str, Any]) -> Any:
     steps = orchestrator(context, json.loads(json.dumps(payload)))
     if not isinstance(steps, Generator):
         return steps

@@ -1,16 +1,18 @@
 """From a Mendix Cloud environment to a staged archive, through everything the API may answer on the way."""
 
 import json
-import time
-from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from activities import source as source_activities
+from orchestrators import cloud as cloud_orchestrators
+from orchestrators.calling import StageRefused
 from orchestrators.snapshot import take_snapshot
 from orchestrators.sourceapp import start_source
 from shared.settings import settings
@@ -18,43 +20,8 @@ from shared.sources.checks import check_source
 from shared.sources.environment import check_database
 from shared.sources.mendixcloud import MendixCloudApi
 from tests.fixtures.mendixcloud import Cloud
-from tests.integration.snapshot.conftest import Stand, new_run
-
-Start = Callable[..., Stand]
-
-
-@pytest.fixture
-def in_the_cloud(stand: Stand, mendix_cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Start:
-    values = {
-        "PROJECT_ID": mendix_cloud.project_id,
-        "ENVIRONMENT_ID": mendix_cloud.environment_id,
-        "USERNAME": mendix_cloud.username,
-        "API_KEY": mendix_cloud.api_key,
-        "APP_ID": mendix_cloud.app_id,
-        "BACKUPS_URL": mendix_cloud.backups_url,
-        "DEPLOY_URL": mendix_cloud.deploy_url,
-        "PLATFORM_URL": mendix_cloud.deploy_url.replace("/api/1", "/api/v4"),
-    }
-    for name, value in values.items():
-        monkeypatch.setenv(f"SOURCE__LIVE__MENDIX_CLOUD__{name}", value)
-    settings.cache_clear()
-
-    _start_app(mendix_cloud)
-
-    def start(**source: Any) -> Stand:
-        return replace(stand, run=new_run({"kind": "mendix-cloud", "profile": "live", **source}))
-
-    return start
-
-
-def _start_app(cloud: Cloud) -> None:
-    """Start the app again that an earlier test has stopped."""
-    environment = f"{cloud.deploy_url}/apps/{cloud.app_id}/environments/Production"
-    if httpx.get(environment, headers=cloud.headers).json()["Status"] == "Running":
-        return
-    job = httpx.post(f"{environment}/start", json={"AutoSyncDb": True}, headers=cloud.headers).json()["JobId"]
-    while httpx.get(f"{environment}/start/{job}", headers=cloud.headers).json()["Status"] != "Started":
-        time.sleep(0.1)
+from tests.integration.snapshot import driving
+from tests.integration.snapshot.conftest import Start, new_run
 
 
 def test_a_new_snapshot_is_made_awaited_and_staged(
@@ -120,6 +87,65 @@ def test_an_expired_url_is_renewed_and_the_archive_staged_all_the_same(
     calls = mendix_cloud.control()["calls"]
     assert len([call for call in calls if call.startswith("POST") and call.endswith("/archives")]) == 2
     assert len([call for call in calls if call.startswith("POST") and call.endswith("/snapshots")]) == 1
+
+
+@pytest.mark.parametrize(("seconds", "at_least", "at_most"), [(90, 60, 90), (3600, 120, 120)])
+@pytest.mark.parametrize("as_date", [True, False])
+def test_the_time_to_wait_is_told_in_seconds_or_as_a_date_and_is_never_so_long_that_an_abort_is_not_heard(
+    in_the_cloud: Start, mendix_cloud: Cloud, seconds: int, at_least: int, at_most: int, as_date: bool
+) -> None:
+    date = format_datetime(datetime.now(UTC) + timedelta(seconds=seconds), usegmt=True)
+    fault = {"path": "/snapshots", "status": 429, "code": "RATE", "retry_after": date if as_date else seconds}
+    mendix_cloud.control(faults=[fault])
+    stand = in_the_cloud()
+    answer = source_activities.choose_snapshot(None, stand.work)
+    assert answer["state"] == "wait"
+    assert at_least <= answer["seconds"] <= at_most
+
+
+def test_a_cloud_that_is_never_ready_is_given_up_with_its_last_words(
+    in_the_cloud: Start, mendix_cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cloud_orchestrators, "PATIENCE", timedelta(minutes=10))
+    monkeypatch.setattr(cloud_orchestrators, "POLLS_OF_CHILD", 4)
+    mendix_cloud.control(faults=[{"path": "/snapshots", "status": 400, "code": "ENVIRONMENT_BUSY", "times": 1000}])
+    stand = in_the_cloud()
+    calls: list[Any] = []
+    with pytest.raises(StageRefused) as caught:
+        driving.drive(take_snapshot, stand.work, stand.statuses, calls)
+    assert (caught.value.finding.code, caught.value.finding.object) == ("MENDIX_TOO_SLOW", "live")
+    assert caught.value.finding.message.endswith("still waiting: Mendix Cloud asks to wait: ENVIRONMENT_BUSY.")
+    assert 8 < len([name for name, _ in calls if name == "timer"]) < 30
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("BACKUPS_URL", "ftp://deploy.mendix.com"),
+        ("BACKUPS_URL", "https://:x/"),
+        ("API_KEY", "two\nlines"),
+        ("USERNAME", "zoë"),
+    ],
+)
+def test_settings_that_make_no_request_are_refused_and_not_waited_for(
+    in_the_cloud: Start, mendix_cloud: Cloud, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(f"SOURCE__LIVE__MENDIX_CLOUD__{name}", value)
+    settings.cache_clear()
+    stand = in_the_cloud()
+    code, about, message = stand.refusal(take_snapshot, stand.work)
+    assert (code, about) == ("MENDIX_SETTINGS", mendix_cloud.environment_id)
+    assert value not in message
+
+
+def test_preflight_says_when_mendix_cloud_cannot_be_reached(
+    in_the_cloud: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = in_the_cloud().run.request.source
+    monkeypatch.setenv("SOURCE__LIVE__MENDIX_CLOUD__BACKUPS_URL", "http://127.0.0.1:1/api/v2")
+    settings.cache_clear()
+    [found] = check_source(source, None)
+    assert (found.code, found.severity) == ("MENDIX_UNREACHABLE", "error")
 
 
 def test_a_wrong_key_is_refused_with_the_rights_that_are_needed(
@@ -199,23 +225,19 @@ def test_a_snapshot_from_before_the_agreed_time_is_refused(in_the_cloud: Start) 
 
 
 def test_choosing_a_new_snapshot_twice_makes_one(in_the_cloud: Start, mendix_cloud: Cloud) -> None:
-    from activities.source import choose_snapshot, request_archive
-
     stand = in_the_cloud()
-    chosen = [choose_snapshot(None, stand.work) for _ in range(2)]
+    chosen = [source_activities.choose_snapshot(None, stand.work) for _ in range(2)]
     assert chosen[0]["snapshot"] == chosen[1]["snapshot"]
     latest = in_the_cloud(snapshot="latest")
-    work = {**latest.work, "snapshot": choose_snapshot(None, latest.work)["snapshot"]}
-    asked = [request_archive(None, work) for _ in range(2)]
+    work = {**latest.work, "snapshot": source_activities.choose_snapshot(None, latest.work)["snapshot"]}
+    asked = [source_activities.request_archive(None, work) for _ in range(2)]
     assert asked[0]["archive"] == asked[1]["archive"]
 
 
 def test_key_and_url_are_in_no_answer_status_or_blob(in_the_cloud: Start, mendix_cloud: Cloud) -> None:
     stand = in_the_cloud()
     calls: list[Any] = []
-    from tests.integration.snapshot.driving import drive
-
-    taken = drive(take_snapshot, stand.work, stand.statuses, calls)
+    taken = driving.drive(take_snapshot, stand.work, stand.statuses, calls)
     said = json.dumps([taken, stand.statuses, calls])
     assert mendix_cloud.api_key not in said
     assert "/download/" not in said
