@@ -13,8 +13,9 @@ from shared.postgres import checks as postgres_checks
 from shared.postgres import targetchecks
 from shared.request import MigrationRequest
 from shared.settings import TargetProfile, settings
+from shared.smoke.runtime import version_of
 from shared.sources import checks as source_checks
-from shared.sources.environment import check_database
+from shared.sources.environment import check_database, check_runtime
 from shared.sqlserver import checks as sqlserver_checks
 
 NOT_EMPTY = {"TARGET_NOT_EMPTY", "CONTAINER_NOT_EMPTY"}
@@ -40,6 +41,7 @@ def preflight(work: RunWork) -> Findings:
         lambda: rehearsals.unmasked(request),
         lambda: source_checks.check_source(request.source, request.expected_model_version, work.run.id),
         lambda: _restorable(profile, request),
+        lambda: _runtimes(profile, request),
     )
     return Findings(findings=[_decided(finding, request) for finding in found])
 
@@ -73,6 +75,11 @@ def _restorable(profile: TargetProfile, request: MigrationRequest) -> list[Findi
     if request.source.kind != "mendix-cloud":
         return []
     return check_database(request.source, profile.postgres or settings().postgres)
+
+
+def _runtimes(profile: TargetProfile, request: MigrationRequest) -> list[Finding]:
+    """Ask whether source and target run the same Mendix version, where both tell it."""
+    return check_runtime(request.source, version_of(profile.app)) if request.source.kind == "mendix-cloud" else []
 
 
 def _database(profile: TargetProfile, request: MigrationRequest) -> list[Finding]:

@@ -12,6 +12,7 @@ import httpx
 from pydantic import SecretStr
 
 from shared.contracts import Check
+from shared.settings import Application
 
 TIMEOUT = 30.0
 Say = Callable[[dict[str, Any]], str | None]
@@ -38,6 +39,16 @@ class AdminApi:
 
 class RefusedError(Exception):
     """The runtime answered with another result than 0."""
+
+
+def version_of(app: Application | None) -> str | None:
+    """Return the version of the target app's runtime; None without an admin API, or where it does not answer now."""
+    if app is None or app.admin_url is None or app.admin_password is None:
+        return None
+    try:
+        return AdminApi(app.admin_url, app.admin_password).ask("about").get("version")
+    except (httpx.HTTPError, RefusedError, ValueError):
+        return None
 
 
 def check_runtime(api: AdminApi, expected_version: str | None) -> list[Check]:

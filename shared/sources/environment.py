@@ -92,6 +92,34 @@ def check_environment(source: MendixCloudSource, expected_model_version: str | N
         ]
 
 
+def check_runtime(source: MendixCloudSource, target_version: str | None) -> list[Finding]:
+    """Return whether the target's runtime is of another version than the source's; empty where one is not told."""
+    profile = profile_of(source)
+    if target_version is None or profile.app_id is None:
+        return []
+    try:
+        version = MendixCloudApi(profile).environment().MendixVersion
+    except Busy:
+        return []
+    if version is None or _release(version) == _release(target_version):
+        return []
+    return [
+        Finding(
+            code="RUNTIME_VERSION",
+            severity="warning",
+            object="target app",
+            message=f"expected the source's Mendix runtime {version}, found {target_version}.",
+            remedy="Deploy the target with the source's version; a runtime of another one changes the database when it "
+            "starts, or refuses it.",
+        )
+    ]
+
+
+def _release(version: str) -> list[str]:
+    """Return major, minor and patch; a build number may follow."""
+    return version.split(".")[:3]
+
+
 def _without_app_id(source: MendixCloudSource) -> list[Finding]:
     if not source.stop_app:
         return []

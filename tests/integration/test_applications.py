@@ -28,7 +28,7 @@ from shared.apps.webhook import Webhook
 from shared.errors import Refusal, TransientError
 from shared.request import DocumentCheck, HttpCheck
 from shared.settings import Application
-from shared.smoke.runtime import AdminApi, check_runtime
+from shared.smoke.runtime import AdminApi, check_runtime, version_of
 from shared.smoke.web import check_document, check_page
 
 Reply = Callable[[str, str, dict[str, str], bytes], tuple[int, bytes]]
@@ -301,6 +301,17 @@ def test_the_runtime_says_whether_it_runs_on_this_schema(
         found = check_runtime(AdminApi(url, SecretStr("admin password")), "1.0.0.40")
         assert [one.name for one in found if one.outcome == "failed"] == failed
         assert len(found) == 4
+
+
+def test_the_version_of_the_targets_runtime_is_known_where_its_admin_port_answers() -> None:
+    with serving(Runtime(about={"version": "10.18.3.71234"}).reply) as url:
+        known = {"admin_url": url, "admin_password": "admin password"}
+        versions = [
+            version_of(Application.model_validate(known | change)) for change in ({}, {"admin_password": "other"})
+        ]
+    assert versions == ["10.18.3.71234", None]
+    assert version_of(Application.model_validate(known)) is None  # nobody there any more
+    assert version_of(Application()) is version_of(None) is None
 
 
 def test_a_wrong_admin_password_fails_every_check_and_is_not_shown() -> None:

@@ -17,7 +17,7 @@ from orchestrators.snapshot import take_snapshot
 from orchestrators.sourceapp import start_source
 from shared.settings import settings
 from shared.sources.checks import check_source
-from shared.sources.environment import check_database
+from shared.sources.environment import check_database, check_runtime
 from shared.sources.mendixcloud import MendixCloudApi
 from tests.fixtures.mendixcloud import Cloud
 from tests.integration.snapshot import driving
@@ -277,6 +277,15 @@ def test_preflight_compares_the_sources_postgresql_with_the_server_that_restores
     [older] = check_database(source, server)
     assert (older.code, older.severity) == ("SERVER_OLDER_THAN_SOURCE", "error")
     assert "the source's 99.1" in older.message
+
+
+@pytest.mark.parametrize(
+    ("target", "found"), [(None, []), ("10.18.3", []), ("10.18.3.71234", []), ("10.18.4", ["RUNTIME_VERSION"])]
+)
+def test_preflight_warns_of_a_target_with_another_runtime_version(
+    in_the_cloud: Start, target: str | None, found: list[str]
+) -> None:
+    assert [one.code for one in check_runtime(in_the_cloud().run.request.source, target)] == found
 
 
 def test_a_token_that_may_not_look_is_a_warning_and_stops_nothing(
