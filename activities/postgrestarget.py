@@ -5,18 +5,20 @@ from pydantic import Field
 
 from activities.boundary import activity
 from activities.postgresplan import target_plan, target_server
+from shared import runs
 from shared.blobs import clients
 from shared.contracts import Copied, DumpRef, Findings, RunWork, SnapshotWork, TableRows
+from shared.copying.batches import load_batch
 from shared.copying.stage import write_lines
 from shared.errors import Refusal
-from shared.postgres import postdata, targetschema
+from shared.postgres import fence, postdata, targetschema
 from shared.postgres.connection import connect
-from shared.postgres.loading import load_table
-from shared.postgres.sequences import set_sequences
+from shared.postgres.loading import Destination, TableLoaded
+from shared.postgres.sequences import set_sequences_once
 from shared.postgres.targetplan import EmptyTable, TargetTable, name_of, told
 from shared.settings import settings
 from shared.snapshot.dumpsource import open_dump, table_text
-from shared.snapshot.rowtext import rewrites_of, rewritten
+from shared.snapshot.rowtext import rewrites_of
 from shared.snapshot.work import LoadBatch, Loaded
 from shared.strict import Strict
 
@@ -57,7 +59,10 @@ def create_postgres_schema(work: SnapshotWork) -> Findings:
     run = work.run
     drop = run.request.target_not_empty == "drop"
     extensions = target_plan(run).extensions
-    findings = targetschema.create(target_server(run), run.id, open_dump(work.snapshot.dump), extensions, drop=drop)
+    findings = targetschema.create(
+        target_server(run), run.id, open_dump(work.snapshot.dump), extensions,
+        drop=drop, still_open=lambda: runs.stop_if_closed(run.id),
+    )  # fmt: skip
     return Findings(findings=findings)
 
 
@@ -71,19 +76,15 @@ def postgres_batches(work: RunWork) -> Batches:
 
 @activity
 def load_postgres_tables(work: LoadBatch) -> Loaded:
-    """Load one batch of tables into the target, each in one transaction under its entry in the ledger.
+    """Load one batch of tables into the target, noted segment by segment in the ledger; call it until it is finished.
 
     What a run changes (rows left out, columns emptied or masked) is changed before it is sent: the server never sees
     the values that were there.
     """
-    plan, server = target_plan(work.run), target_server(work.run)
-    batch = plan.batches[work.batch]
-    rows = 0
-    for table in batch:
-        rewrites = rewrites_of(table.changes, table.data.columns, work.run.id)
-        text = rewritten(table_text(work.snapshot.dump, table.data), rewrites)
-        rows += load_table(server, server.database, table.data, plan.encoding, text)
-    return Loaded(tables=len(batch), rows=rows, bytes=sum(table.data.size for table in batch))
+    plan, server, run = target_plan(work.run), target_server(work.run), work.run.id
+    into = Destination(server, server.database, plan.encoding, run)
+    tables = [(one.data, rewrites_of(one.changes, one.data.columns, run)) for one in plan.batches[work.batch]]
+    return load_batch(work.snapshot.dump, into, work.batch, tables)
 
 
 @activity
@@ -94,10 +95,7 @@ def finish_postgres_load(work: SnapshotWork) -> Copied:
         ledger = targetschema.loaded(connection)
     missing = [table.data.label for table in plan.tables if table.data.entry not in ledger]
     if missing:
-        raise Refusal(
-            "ROWS_NOT_COPIED", missing[0], f"expected every table in the ledger, found {len(missing)} missing.",
-            "Start the migration again; what was loaded is dropped with the target's tables.",
-        )  # fmt: skip
+        raise _not_copied(missing[0], f"expected every table in the ledger, found {len(missing)} missing")
     tables: list[TableRows] = [_rows(table, ledger[table.data.entry]) for table in plan.tables]
     tables += [_left_empty(work.snapshot.dump, table) for table in plan.empty]
     name = f"runs/{work.run.id}/{COPIED}"
@@ -111,10 +109,11 @@ def finish_postgres_load(work: SnapshotWork) -> Copied:
 
 @activity
 def plan_postgres_keys(work: SnapshotWork) -> Waves:
-    """Set the sequences, and say in which order keys, indexes and foreign keys are made."""
+    """Set the sequences, once, and say in which order keys, indexes and foreign keys are made."""
     server = target_server(work.run)
     with connect(server, application_name="mxferry finish") as connection:
-        set_sequences(connection, open_dump(work.snapshot.dump))
+        fence.hold(connection, work.run.id)
+        set_sequences_once(connection, open_dump(work.snapshot.dump))
         connection.commit()
     window = settings().target_profile(work.run.request.target).max_parallel_chunks
     return Waves(waves=postdata.waves(server, server.database), window=window)
@@ -124,7 +123,7 @@ def plan_postgres_keys(work: SnapshotWork) -> Waves:
 def make_postgres_keys(work: KeysWork) -> KeysMade:
     """Make one group of keys, indexes, foreign keys or checks; what an earlier delivery made is left alone."""
     server = target_server(work.run)
-    return KeysMade(statements=postdata.make(server, server.database, work.group))
+    return KeysMade(statements=postdata.make(server, server.database, work.group, work.run.id))
 
 
 @activity
@@ -136,14 +135,23 @@ def analyze_postgres_tables(work: LoadBatch) -> Loaded:
         for table in batch:
             name = sql.Identifier(table.data.schema_name, table.data.table)
             connection.execute(sql.SQL("ANALYZE {}").format(name))
-    return Loaded(tables=len(batch), rows=0, bytes=0)
+    return Loaded(batch=work.batch, tables=len(batch), rows=0, bytes=0)
 
 
-def _rows(table: TargetTable, rows: int) -> TableRows:
+def _rows(table: TargetTable, loaded: TableLoaded) -> TableRows:
+    left_out = loaded.rows_read - loaded.rows
+    if left_out and not table.changes.left_out:
+        found = f"expected the {loaded.rows_read} rows of the dump, found that {loaded.rows} were taken"
+        raise _not_copied(table.data.label, found)
     return TableRows(
-        name=name_of(table.data), rows_source=rows, rows_copied=rows, bytes=table.data.size,
-        reason=told(table.changes) or None,
+        name=name_of(table.data), rows_source=loaded.rows_read, rows_copied=loaded.rows, left_out=left_out,
+        bytes=table.data.size, reason=told(table.changes) or None,
     )  # fmt: skip
+
+
+def _not_copied(table: str, found: str) -> Refusal:
+    remedy = "Start the migration again; what was loaded is dropped with the target's tables."
+    return Refusal("ROWS_NOT_COPIED", table, f"{found}.", remedy)
 
 
 def _left_empty(dump: DumpRef, table: EmptyTable) -> TableRows:

@@ -26,6 +26,13 @@ from shared.verification.restoredchecks import TableVerified
 VERIFIED = "verify/tables.ndjson"
 
 
+class BatchVerified(JobVerified):
+    """Output of `verify_postgres_tables`: numbers of the whole batch, findings of this call."""
+
+    batch: int
+    finished: bool = True
+
+
 class VerificationWork(SnapshotWork):
     """Input of `finish_postgres_verification`: what was found table by table."""
 
@@ -33,7 +40,7 @@ class VerificationWork(SnapshotWork):
 
 
 @activity
-def verify_postgres_tables(work: LoadBatch) -> JobVerified:
+def verify_postgres_tables(work: LoadBatch) -> BatchVerified:
     """Compare one batch of tables on both sides; reads only. The numbers go to staging, findings into the answer."""
     run, plan, server = work.run, target_plan(work.run), target_server(work.run)
     copied = {one.name: one.rows_copied for one in read_lines(clients.staging(), _blob(run, COPIED), TableRows)}
@@ -49,7 +56,8 @@ def verify_postgres_tables(work: LoadBatch) -> JobVerified:
             if "counts" in run.request.options.verify and result.rows_target != expected:
                 findings.append(restoredchecks.count_finding(result.table, expected, result.rows_target))
     write_lines(clients.staging(), _results(run, work.batch), results)
-    return JobVerified(
+    return BatchVerified(
+        batch=work.batch,
         rows=sum(one.rows_target for one in results),
         bytes=sum(table.data.size for table in plan.batches[work.batch]),
         findings=findings[:20],

@@ -8,16 +8,17 @@ from activities.boundary import activity
 from shared.blobs import documents
 from shared.blobs.clients import staging
 from shared.contracts import RestoredWork, RestoreRef, SnapshotWork
+from shared.copying.batches import load_batch
 from shared.errors import Refusal
 from shared.installation import installation
 from shared.postgres import postdata
 from shared.postgres.connection import connect, database_name
-from shared.postgres.loading import load_table
+from shared.postgres.loading import Destination
 from shared.postgres.sequences import set_sequences
 from shared.postgres.temporary import prepare, summary
 from shared.settings import settings
 from shared.snapshot import places
-from shared.snapshot.dumpsource import open_dump, table_text
+from shared.snapshot.dumpsource import open_dump
 from shared.snapshot.locating import advance
 from shared.snapshot.restoring import Contents, RestorePlan, contents_of, plan_of, skipped_of
 from shared.snapshot.work import LoadBatch, Loaded, Located, Prepared
@@ -83,14 +84,10 @@ def prepare_database(work: SnapshotWork) -> Prepared:
 
 @activity
 def load_tables(work: LoadBatch) -> Loaded:
-    """Load one batch of tables: each by ranged reads of the staged dump, inflated, into COPY."""
+    """Load one batch of tables, each by ranged reads of the staged dump, inflated, into COPY; call it until it is finished."""
     plan = _plan(work.run.id)
-    batch = plan.batches[work.batch]
-    rows = 0
-    for table in batch:
-        text = table_text(work.snapshot.dump, table)
-        rows += load_table(settings().postgres, database_name(work.run.id), table, plan.encoding, text)
-    return Loaded(tables=len(batch), rows=rows, bytes=sum(table.size for table in batch))
+    into = Destination(settings().postgres, database_name(work.run.id), plan.encoding)
+    return load_batch(work.snapshot.dump, into, work.batch, [(table, ()) for table in plan.batches[work.batch]])
 
 
 @activity

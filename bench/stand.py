@@ -145,7 +145,10 @@ def restore_database(work: dict[str, Any]) -> dict[str, Any]:
     while not located["finished"]:
         located = done(restore.locate_tables(None, work))
     prepared = done(restore.prepare_database(None, work))
-    History().many(restore.load_tables, [{**work, "batch": number} for number in range(prepared["batches"])])
+    waiting = [{**work, "batch": number} for number in range(prepared["batches"])]
+    while waiting:
+        answers = History().many(restore.load_tables, waiting)
+        waiting = [{**work, "batch": one["batch"]} for one in answers if not one["finished"]]
     return done(restore.finish_restore(None, work))
 
 

@@ -5,6 +5,7 @@ Whatever an activity raises is transient, and the retry policy repeats it.
 """
 
 import functools
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping
 from datetime import timedelta
 from typing import Any
@@ -23,6 +24,9 @@ RETRY = task.RetryPolicy(
     backoff_coefficient=2.0,
     max_retry_interval=timedelta(minutes=1),
 )
+
+MOST_STEPS = 150
+"""Calls of one activity for one payload: of three minutes each, and more where a table is long (`shared.budget`)."""
 
 Payload = dict[str, Any]
 Steps = Generator[task.Task[Any], Any, Any]
@@ -90,29 +94,45 @@ def fan_out(
 ) -> Steps:
     """Call an activity once a payload, at most `window` at a time; `on_result` sees every result as it comes.
 
-    A payload that fails for good stops new calls; those already running are waited for, then the failure is raised.
-    Keep it to about 200 payloads an orchestration: history is replayed whole at every turn.
+    A result that says `"finished": false` is a part of the work: the activity is called again before others, with the
+    number of the `step`, at most `MOST_STEPS` times. A payload that fails for good stops new calls; those already running
+    are waited for, then the failure is raised. Keep it to about 200 payloads an orchestration: history is replayed whole
+    at every turn.
     """
+    unfinished: deque[Payload] = deque()
     waiting = iter(payloads)
-    running: list[task.Task[Any]] = []
+    running: list[tuple[task.Task[Any], Payload]] = []
     failure: Exception | None = None
-    exhausted = False
     while True:
-        while not exhausted and failure is None and len(running) < window:
-            payload = next(waiting, None)
+        while failure is None and len(running) < window:
+            payload = unfinished.popleft() if unfinished else next(waiting, None)
             if payload is None:
-                exhausted = True
                 break
-            running.append(ctx.call_activity(activity, input=payload, retry_policy=RETRY))
+            running.append((ctx.call_activity(activity, input=payload, retry_policy=RETRY), payload))
         if not running:
             break
-        yield task.when_any(running)
-        finished = [one for one in running if one.is_complete]
-        running = [one for one in running if not one.is_complete]
-        for one in finished:
+        yield task.when_any([one for one, _ in running])
+        ended = [one for one in running if one[0].is_complete]
+        running = [one for one in running if not one[0].is_complete]
+        for one, payload in ended:
             try:
-                on_result(opened(one.get_result()))
+                result = opened(one.get_result())
+                on_result(result)
+                if not result.get("finished", True):
+                    unfinished.append(_next_step(activity, payload))
             except (task.TaskFailedError, StageRefused) as error:
                 failure = failure or error
     if failure is not None:
         raise failure
+
+
+def _next_step(activity: str, payload: Payload) -> Payload:
+    step = payload.get("step", 0) + 1
+    if step > MOST_STEPS:
+        finding = Finding(
+            code="NEVER_FINISHED", severity="error", object=activity,
+            message=f"expected it to finish within {MOST_STEPS} calls of some minutes, found it unfinished.",
+            remedy="Look at how busy its server is, give it more room to work, and start the migration again.",
+        )  # fmt: skip
+        raise StageRefused(finding)
+    return payload | {"step": step}

@@ -2,10 +2,10 @@
 
 from durabletask import task
 
+from orchestrators.batches import SoFar
 from orchestrators.calling import Payload, Steps, call, fan_out
 from shared.contracts import Counts, StageProgress, Verified
 from shared.errors import Finding
-from shared.rowcontracts import JobVerified
 
 MOST_PASSES = 150  # of `locate_tables`, three minutes each
 FINDINGS_KEPT = 200  # a finding is about 1 KB, and the answer crosses the durable boundary
@@ -57,7 +57,7 @@ def verify_postgres(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
 
     def take(answer: Payload) -> None:
         tell.add(answer)
-        findings.extend(JobVerified.model_validate(answer).findings)
+        findings.extend(Finding.model_validate(one) for one in answer["findings"])
 
     yield from fan_out(ctx, "verify_postgres_tables", _batches(payload, work), work["window"], take)
     kept = [one.model_dump(mode="json") for one in sorted(findings, key=lambda one: (one.code, one.object))]
@@ -75,6 +75,7 @@ class _Teller:
     def __init__(self, ctx: task.OrchestrationContext, stage: str) -> None:
         self._ctx = ctx
         self._progress = StageProgress(stage=stage, started_at=ctx.current_utc_datetime)
+        self._so_far = SoFar()
 
     def __call__(self, note: str) -> None:
         self._progress.note = note
@@ -83,16 +84,12 @@ class _Teller:
     def total(self, **counts: int) -> None:
         """Say how much there is to do, and begin to count."""
         self._progress.total, self._progress.done = Counts(**counts), Counts()
+        self._so_far = SoFar()
         self._publish()
 
     def add(self, answer: Payload) -> None:
-        """Count what an activity did."""
-        done = self._progress.done
-        self._progress.done = Counts(
-            tables=done.tables + answer.get("tables", 0),
-            rows=done.rows + answer["rows"],
-            bytes=done.bytes + answer["bytes"],
-        )
+        """Count what an activity did of its batch."""
+        self._progress.done = self._so_far.take(answer)
         self._publish()
 
     def _publish(self) -> None:

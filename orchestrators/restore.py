@@ -2,6 +2,7 @@
 
 from durabletask import task
 
+from orchestrators.batches import SoFar
 from orchestrators.calling import Payload, Steps, call, fan_out
 from shared.contracts import Counts, StageProgress
 
@@ -25,13 +26,10 @@ def restore_database(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
     prepared = yield from call(ctx, "prepare_database", work)
     progress.total = Counts(tables=prepared["tables"], bytes=prepared["bytes"])
 
+    so_far = SoFar()
+
     def count(loaded: Payload) -> None:
-        done = progress.done
-        progress.done = Counts(
-            tables=done.tables + loaded["tables"],
-            rows=done.rows + loaded["rows"],
-            bytes=done.bytes + loaded["bytes"],
-        )
+        progress.done = so_far.take(loaded)
         _tell(ctx, progress, "loading tables")
 
     batches = [{**work, "batch": number} for number in range(prepared["batches"])]

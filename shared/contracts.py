@@ -123,6 +123,7 @@ class TableRows(Strict):
     rows_target: int | None = None
     bytes: int = 0
     rejected: int = 0
+    left_out: int = Field(default=0, description="Rows that the run leaves out; `reason` says which.")
     content: Literal["copy", "empty"] = "copy"
     reason: str | None = None
 

@@ -57,7 +57,7 @@ function checks(report) {
 
 function rows(report) {
   if (!report.tables.length) return null;
-  const differs = (one) => one.rows_target !== null && one.content === "copy" && one.rows_target !== one.rows_source - one.rejected;
+  const differs = (one) => one.rows_target !== null && one.content === "copy" && one.rows_target !== one.rows_source - one.rejected - (one.left_out ?? 0);
   const sorted = [...report.tables].sort((a, b) => differs(b) - differs(a) || b.rows_source - a.rows_source);
   return [h("h2", {}, "Tables ", h("small", {}, count(sorted.length))), h("div", { class: "scroll tall", tabindex: 0, role: "region", "aria-label": "Tables" }, h("table", {},
     h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Table"), ["Source", "Copied", "Target", "Bytes"].map((text) => h("th", { scope: "col", class: "n" }, text)))),

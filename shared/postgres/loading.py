@@ -1,54 +1,105 @@
-"""Loading a table's rows from the dump: one transaction, after which the table is whole, or as empty as before."""
+"""Loading a table's rows from the dump, in segments: a transaction each, with the note of how far the table has come.
 
-from collections.abc import Iterable
+A segment lasts some minutes, so that no table is too large for one activity. The next one inflates the table's text again
+up to the note and goes on from there. Only the first empties the table; who is killed leaves what the note says.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import psycopg
 from psycopg import sql
 
+from shared.budget import Budget
 from shared.errors import Refusal, TransientError
+from shared.postgres import fence
 from shared.postgres.connection import connect
 from shared.postgres.diagnosis import without_values
 from shared.postgres.room import FULL, when_full
 from shared.postgres.temporary import LOCK, LOCK_WAIT
 from shared.settings import Postgres
 from shared.snapshot.restoring import TableData
+from shared.snapshot.rowtext import Rewrite, TextParts, rewritten
+
+A_COPY = 64 * 1024 * 1024
+"""Bytes of text of one COPY. A server that refuses a row takes the rest of its COPY in silence before it says so."""
+
+SETTINGS = "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET lock_timeout = {}"
+NOTED = "SELECT rows, rows_read, text_bytes, finished FROM mxferry.loaded WHERE entry = %s"
+NOTE = """
+    INSERT INTO mxferry.loaded AS l (entry, schema_name, table_name, rows, rows_read, text_bytes, finished)
+    VALUES (%s, %s, %s, %s, %s, %s, %s)
+    ON CONFLICT (entry) DO UPDATE SET rows = excluded.rows, rows_read = excluded.rows_read,
+        text_bytes = excluded.text_bytes, finished = excluded.finished
+"""
 
 
-def load_table(server: Postgres, database: str, table: TableData, encoding: str, text: Iterable[bytes]) -> int:
-    """Load COPY text into the table and return its rows; where that has been done, return what was counted then.
+@dataclass(frozen=True)
+class Destination:
+    """A database that tables are loaded into; `encoding` is the dump's.
 
-    Safe to be called twice at once: the second waits for the first and finds its mark. Raises `Refusal`
-    DUMP_ROW_REFUSED when PostgreSQL does not take the rows, SERVER_FULL when it has no room for them.
+    `run` is the run whose marker the database must hold; None where the database itself is the run's, and goes with it.
     """
-    with connect(server, database, application_name="mxferry restore") as connection:
-        connection.execute(sql.SQL("SET lock_timeout = {}").format(LOCK_WAIT))
+
+    server: Postgres
+    database: str
+    encoding: str
+    run: str | None = None
+
+
+@dataclass(frozen=True)
+class TableLoaded:
+    """How far a table is in: rows as the server counted them, rows and bytes of text that were read from the dump."""
+
+    rows: int = 0
+    rows_read: int = 0
+    text_bytes: int = 0
+    finished: bool = False
+
+
+def load_table(
+    into: Destination,
+    table: TableData,
+    text: Iterable[bytes],
+    rewrites: Sequence[Rewrite] = (),
+    budget: Budget | None = None,
+) -> TableLoaded:
+    """Load one segment of the table's COPY text, the whole rest without a budget; return how far the table is in then.
+
+    `text` begins with the table's first row; `rewrites` change it on its way. Safe to be called twice at once: the second
+    waits for the first, and goes on where that one stopped. Raises `Refusal` DUMP_ROW_REFUSED when PostgreSQL does not
+    take the rows, SERVER_FULL when it has no room for them, RUN_OVER when the target is another run's.
+    """
+    with connect(into.server, into.database, application_name="mxferry restore") as connection:
+        connection.execute(sql.SQL(SETTINGS).format(LOCK_WAIT))
         _lock(connection, table)
-        found = connection.execute("SELECT rows FROM mxferry.loaded WHERE entry = %s", (table.entry,)).fetchone()
-        if found:
-            return int(found[0])
-        connection.execute(sql.SQL("SET client_encoding = {}").format(encoding))
-        connection.execute(sql.SQL("TRUNCATE ONLY {}").format(sql.Identifier(table.schema_name, table.table)))
-        rows = _copy(connection, table, text)
-        connection.execute(
-            "INSERT INTO mxferry.loaded VALUES (%s, %s, %s, %s)", (table.entry, table.schema_name, table.table, rows)
-        )
+        if into.run is not None:
+            fence.hold(connection, into.run)
+        found = connection.execute(NOTED, (table.entry,)).fetchone()
+        before = TableLoaded(*found) if found else None
+        if before is not None and before.finished:
+            return before
+        connection.execute(sql.SQL("SET client_encoding = {}").format(into.encoding))
+        loaded = _segment(connection, table, TextParts(text), rewrites, before, budget)
+        _note(connection, table, loaded)
         connection.commit()
-        return rows
+        return loaded
 
 
-def copy_statement(table: TableData) -> sql.Composed:
+def copy_statement(table: TableData, *, emptied: bool) -> sql.Composed:
     """Return the statement that takes the table's text: ours, of the names in the dump, never the dump's own.
 
     FREEZE: the rows are written as visible to everybody, so that the readers after us need not write them again. It is
-    allowed because the table was truncated in the same transaction.
+    allowed where the table is emptied in the same transaction.
     """
     columns = sql.SQL(", ").join(map(sql.Identifier, table.columns))
     names = sql.SQL("({}) ").format(columns) if table.columns else sql.SQL("")
-    name = sql.Identifier(table.schema_name, table.table)
-    return sql.SQL("COPY {} {}FROM STDIN WITH (FREEZE)").format(name, names)
+    options = sql.SQL(" WITH (FREEZE)" if emptied else "")
+    return sql.SQL("COPY {} {}FROM STDIN{}").format(sql.Identifier(table.schema_name, table.table), names, options)
 
 
-def _lock(connection: psycopg.Connection, table: TableData) -> None:
+def _lock(connection: psycopg.Connection[Any], table: TableData) -> None:
     try:
         connection.execute("SELECT pg_advisory_xact_lock(%s, %s)", (LOCK, table.entry))
     except psycopg.errors.LockNotAvailable:
@@ -57,20 +108,59 @@ def _lock(connection: psycopg.Connection, table: TableData) -> None:
         ) from None
 
 
-def _copy(connection: psycopg.Connection, table: TableData, text: Iterable[bytes]) -> int:
+def _segment(
+    connection: psycopg.Connection[Any],
+    table: TableData,
+    text: TextParts,
+    rewrites: Sequence[Rewrite],
+    before: TableLoaded | None,
+    budget: Budget | None,
+) -> TableLoaded:
+    start = before or TableLoaded()
+    if before is None:
+        connection.execute(sql.SQL("TRUNCATE ONLY {}").format(sql.Identifier(table.schema_name, table.table)))
+    else:
+        text.skip(start.text_bytes)
+        if budget:
+            budget.arrived()
+    rows = start.rows
+
+    def spent() -> bool:
+        return budget is not None and budget.spent
+
+    while True:
+        part = rewritten(text.part(lambda size: size >= A_COPY or spent()), rewrites)
+        rows += _copy(connection, table, part, before=rows, emptied=before is None)
+        if text.ended or spent():
+            return TableLoaded(rows, start.rows_read + text.rows, text.at, text.ended)
+
+
+def _note(connection: psycopg.Connection[Any], table: TableData, now: TableLoaded) -> None:
+    what = (table.entry, table.schema_name, table.table)
+    connection.execute(NOTE, (*what, now.rows, now.rows_read, now.text_bytes, now.finished))
+
+
+def _copy(
+    connection: psycopg.Connection[Any], table: TableData, text: Iterable[bytes], *, before: int, emptied: bool
+) -> int:
     with connection.cursor() as cursor:
         try:
-            with cursor.copy(copy_statement(table)) as copy:
+            with cursor.copy(copy_statement(table, emptied=emptied)) as copy:
                 for piece in text:
                     # psycopg cuts it into 128 KiB: parts of a view are not copied.
                     copy.write(memoryview(piece))
         except FULL as error:
             raise when_full(table.label, error) from None
+        except psycopg.errors.QueryCanceled as error:
+            raise TransientError(
+                "LOAD_CANCELED", table.label, f"expected the load to go on, found: {error.diag.message_primary}."
+            ) from None
         except (psycopg.DataError, psycopg.IntegrityError, psycopg.ProgrammingError) as error:
+            where = f", counted after {before:,} rows" if before else ""
             raise Refusal(
                 "DUMP_ROW_REFUSED",
                 table.label,
-                f"expected PostgreSQL to take every row, found: {without_values(error)}.",
+                f"expected PostgreSQL to take every row, found: {without_values(error)}{where}.",
                 "The dump is damaged or was written by a newer PostgreSQL; take the backup again.",
             ) from None
         return cursor.rowcount

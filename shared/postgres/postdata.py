@@ -9,6 +9,7 @@ another one's validation (https://www.postgresql.org/docs/current/sql-altertable
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any, Literal, NamedTuple
 
 import psycopg
@@ -16,6 +17,7 @@ from psycopg import sql
 from pydantic import BaseModel, ConfigDict
 
 from shared.errors import Refusal, TransientError
+from shared.postgres import fence
 from shared.postgres.connection import connect
 from shared.postgres.diagnosis import without_values
 from shared.postgres.room import FULL, when_full
@@ -110,23 +112,27 @@ def waves(server: Postgres, database: str) -> list[list[Group]]:
     return [wave for wave in found if wave]
 
 
-def make(server: Postgres, database: str, group: Group) -> int:
+def make(server: Postgres, database: str, group: Group, run: str | None = None) -> int:
     """Make the group's statements; return how many. What an earlier delivery made is left alone.
 
-    Raises `Refusal` DUMP_ENTRY_FAILED with the entry's name (for rows that break a key, say) and SERVER_FULL, and
-    `TransientError` POST_DATA_BUSY when another delivery or a session of somebody else holds the table.
+    `run` is the run whose marker the database must hold, None where the database is the run's own. Raises `Refusal`
+    RUN_OVER when it holds another one's, DUMP_ENTRY_FAILED with the entry's name (for rows that break a key, say) and
+    SERVER_FULL, and `TransientError` POST_DATA_BUSY when another delivery or a session of somebody else holds the table.
     """
     with connect(server, database, application_name="mxferry post-data") as connection:
         connection.execute(sql.SQL("SET lock_timeout = {}").format(LOCK_WAIT))
-        connection.execute("SET maintenance_work_mem = '128MB'")
+        connection.execute("SET maintenance_work_mem = '128MB'; SET statement_timeout = 0")
         connection.execute("SET search_path = ''; SET standard_conforming_strings = on")  # as they were checked
+        _notice_our_death(connection)
         if not group.parallel:
             connection.execute("SET max_parallel_maintenance_workers = 0")
+        if run is not None:
+            fence.hold(connection, run)
         query = STATEMENTS + "WHERE p.ordinal = ANY (%s) ORDER BY p.ordinal"
         wanted = [_Statement(*row) for row in connection.execute(query, (list(group.ordinals),))]
         connection.commit()
         for one in wanted:
-            _make(connection, group.action, one)
+            _make(connection, group.action, one, run)
     return len(wanted)
 
 
@@ -135,10 +141,19 @@ def forget(connection: psycopg.Connection[Any]) -> None:
     connection.execute("DROP SCHEMA IF EXISTS mxferry CASCADE")
 
 
-def _make(connection: psycopg.Connection[Any], action: Action, one: _Statement) -> None:
+def _notice_our_death(connection: psycopg.Connection[Any]) -> None:
+    """Let the server look for us: else it goes on for a dead activity with an index that nobody will commit."""
+    if connection.info.server_version >= 140000:
+        with suppress(psycopg.errors.InvalidParameterValue), connection.transaction():  # on a server's Windows
+            connection.execute("SET client_connection_check_interval = '10s'")
+
+
+def _make(connection: psycopg.Connection[Any], action: Action, one: _Statement, run: str | None) -> None:
     with connection.transaction():
         try:
             connection.execute("SELECT pg_advisory_xact_lock(%s, %s)", (OUR_LOCK, one.ordinal))
+            if run is not None:
+                fence.hold(connection, run)
             mark = (one.ordinal, action)
             if connection.execute("SELECT FROM mxferry.made WHERE ordinal = %s AND action = %s", mark).rowcount:
                 return

@@ -11,6 +11,16 @@ from shared.snapshot.dump import Dump
 SETVAL = re.compile(r"SELECT pg_catalog\.setval\('(?:[^']|'')+', (?P<value>-?[0-9]+), (?P<called>true|false)\);\s*\Z")
 
 
+MARK = "INSERT INTO mxferry.made VALUES (-1, 'sequences') ON CONFLICT DO NOTHING"
+"""Beside the marks of keys and indexes, whose ordinals begin at 0; a second transaction waits for the first one's end."""
+
+
+def set_sequences_once(connection: psycopg.Connection, dump: Dump) -> None:
+    """Set the sequences unless that has been done: an app may have drawn from them since. The caller commits."""
+    if connection.execute(MARK).rowcount:
+        set_sequences(connection, dump)
+
+
 def set_sequences(connection: psycopg.Connection, dump: Dump) -> int:
     """Set every sequence of the dump to its value; return how many. Raises `Refusal` DUMP_ENTRY_FAILED."""
     count = 0

@@ -152,9 +152,9 @@ def script(plan: TargetPlan, dump: Dump, *, drops: Sequence[str] = ()) -> Iterat
     for name in plan.extensions:
         yield f'CREATE EXTENSION IF NOT EXISTS "{name}";\n'
     yield from _statements(dump.entries, PRE_DATA)
-    yield "\n-- Rows, each table in one transaction, several tables at a time\n"
+    yield "\n-- Rows, a large table in several transactions, several tables at a time\n"
     for table in sorted(plan.tables, key=lambda one: one.data.label):
-        yield f"{copy_statement(table.data).as_string()};{f' -- {words}' if (words := told(table.changes)) else ''}\n"
+        yield f"{copy_statement(table.data, emptied=True).as_string()};{f' -- {words}' if (words := told(table.changes)) else ''}\n"
     for one in sorted(plan.empty, key=lambda one: one.data.label):
         yield f"-- {one.data.label} stays empty: {one.reason}\n"
     yield "\n-- Sequences\n"

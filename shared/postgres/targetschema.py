@@ -4,6 +4,7 @@ Beside the app's tables the target holds our schema `mxferry` while a run is at 
 what of), and in it `run`: which run made the tables, and what it dropped before.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
@@ -13,6 +14,8 @@ from psycopg.types.json import Jsonb
 from shared.errors import Finding, Refusal, TransientError
 from shared.postgres import targetcatalogue
 from shared.postgres.connection import connect
+from shared.postgres.fence import CREATE_MARKER
+from shared.postgres.loading import TableLoaded
 from shared.postgres.postdata import forget
 from shared.postgres.targetcatalogue import Relation
 from shared.postgres.targetchecks import DROP, in_the_way_words
@@ -20,7 +23,6 @@ from shared.postgres.temporary import LOCK, LOCK_WAIT, make_tables
 from shared.settings import Postgres
 from shared.snapshot.dump import Dump
 
-CREATE_MARKER = "CREATE TABLE mxferry.run (id text PRIMARY KEY, dropped jsonb NOT NULL)"
 MARKED = "SELECT dropped FROM mxferry.run WHERE id = %s"
 FOREIGN_KEYS = """
     SELECT n.nspname, c.relname, k.conname
@@ -35,20 +37,25 @@ DROP_WAIT = "60s"
 A_STATEMENT = 200  # tables that are dropped by one statement
 
 
-def create(server: Postgres, run: str, dump: Dump, extensions: list[str], *, drop: bool) -> list[Finding]:
+def create(
+    server: Postgres, run: str, dump: Dump, extensions: list[str], *, drop: bool, still_open: Callable[[], None]
+) -> list[Finding]:
     """Make the dump's tables and sequences, empty; return what is worth reporting.
 
     All of it is one transaction under an advisory lock: it is there whole or not at all, and a second delivery finds the
     run's marker and changes nothing, so that what is dropped once is never dropped again. With `drop` what lies in
-    schema public is dropped first; without it it is a `Refusal` TARGET_NOT_EMPTY. Raises `Refusal` TARGET_NOT_DROPPED,
-    DUMP_ENTRY_FAILED, and `TransientError` TARGET_IN_USE when others hold the tables.
+    schema public is dropped first; without it it is a `Refusal` TARGET_NOT_EMPTY. `still_open` raises when the run is
+    over: no marker may also mean that it was taken off. Raises `Refusal` TARGET_NOT_DROPPED, DUMP_ENTRY_FAILED, RUN_OVER,
+    and `TransientError` TARGET_IN_USE when others hold the tables.
     """
     with connect(server, application_name="mxferry schema") as connection:
         _lock(connection, server.database)
         dropped = _marked(connection, run)
         if dropped is None:
+            still_open()
+            _refuse_newer(connection, run)
+            _forget(connection)  # of a run before; first, because its loads hold the marker before they hold a table
             dropped = _make_room(connection, drop=drop)
-            forget(connection)  # of a run before, which ended without its clean-up
             _make_extensions(connection, extensions)
             make_tables(connection, dump)
             connection.execute(CREATE_MARKER)
@@ -58,32 +65,38 @@ def create(server: Postgres, run: str, dump: Dump, extensions: list[str], *, dro
 
 
 def clear(server: Postgres, run: str) -> list[str]:
-    """Take our schema off the target if it is this run's; return what was done, as sentences. May be done twice."""
+    """Take our schema off the target if it is this run's; return what was done, as sentences. May be done twice.
+
+    Raises `TransientError` TARGET_IN_USE when a late delivery of the run still writes there.
+    """
     with connect(server, application_name="mxferry clean-up") as connection:
+        _lock(connection, server.database)
         if _marked(connection, run) is None:
             return []
-        forget(connection)
+        _forget(connection)
         connection.commit()
     return ["Removed the run's schema mxferry from the target database."]
 
 
-def loaded(connection: psycopg.Connection[Any]) -> dict[int, int]:
-    """Return the rows of each loaded table by its entry in the dump; empty when our schema is not there."""
-    return {entry: rows for entry, _, _, rows in _ledger(connection)}
+def loaded(connection: psycopg.Connection[Any]) -> dict[int, TableLoaded]:
+    """Return what of each whole table was loaded, by its entry in the dump; empty when our schema is not there."""
+    return {entry: found for entry, _, _, found in _ledger(connection) if found.finished}
 
 
 def loaded_by_name(connection: psycopg.Connection[Any]) -> dict[str, int]:
-    """Return the same by the table's name, with its schema where that is not public."""
+    """Return the rows of each table that are in by now, by its name, with its schema where that is not public."""
     return {
-        table if schema == "public" else f"{schema}.{table}": rows for _, schema, table, rows in _ledger(connection)
+        table if schema == "public" else f"{schema}.{table}": found.rows
+        for _, schema, table, found in _ledger(connection)
     }
 
 
-def _ledger(connection: psycopg.Connection[Any]) -> list[tuple[int, str, str, int]]:
+def _ledger(connection: psycopg.Connection[Any]) -> list[tuple[int, str, str, TableLoaded]]:
     found = connection.execute("SELECT to_regclass('mxferry.loaded') IS NOT NULL").fetchone()
     if not (found and found[0]):
         return []
-    return connection.execute("SELECT entry, schema_name, table_name, rows FROM mxferry.loaded").fetchall()
+    query = "SELECT entry, schema_name, table_name, rows, rows_read, text_bytes, finished FROM mxferry.loaded"
+    return [(entry, schema, table, TableLoaded(*rest)) for entry, schema, table, *rest in connection.execute(query)]
 
 
 def _lock(connection: psycopg.Connection[Any], database: str) -> None:
@@ -103,6 +116,27 @@ def _marked(connection: psycopg.Connection[Any], run: str) -> list[str] | None:
         return None
     row = connection.execute(MARKED, (run,)).fetchone()
     return None if row is None else [str(one) for one in row[0]]
+
+
+def _refuse_newer(connection: psycopg.Connection[Any], run: str) -> None:
+    """Refuse a run where a later one has made its tables: it was given up, and this delivery of it came too late."""
+    there = connection.execute("SELECT to_regclass('mxferry.run') IS NOT NULL").fetchone()
+    if not (there and there[0]):
+        return
+    newer = connection.execute("SELECT id FROM mxferry.run WHERE id > %s", (run,)).fetchone()  # ids sort by time
+    if newer:
+        raise Refusal(
+            "RUN_OVER", run, f"expected a target without tables of a later run, found those of run {newer[0]}.",
+            "Nothing was done. If this run is meant to be the last one, start it again.",
+        )  # fmt: skip
+
+
+def _forget(connection: psycopg.Connection[Any]) -> None:
+    try:
+        forget(connection)
+    except psycopg.errors.LockNotAvailable:
+        message = f"expected to take our schema off, found a delivery that writes to the target for {LOCK_WAIT}."
+        raise TransientError("TARGET_IN_USE", "schema mxferry", message, "It ends within minutes.") from None
 
 
 def _make_room(connection: psycopg.Connection[Any], *, drop: bool) -> list[str]:

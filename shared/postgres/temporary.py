@@ -1,6 +1,6 @@
 """The temporary database of a run: made from the dump's pre-data, empty, and dropped at the end.
 
-Beside the app's tables it holds a schema `mxferry`: `loaded` (a row for each table whose rows are in), `post_data` (the
+Beside the app's tables it holds a schema `mxferry`: `loaded` (how far the rows of each table are in), `post_data` (the
 statements of keys, indexes and checks, which only `shared.postgres.postdata` executes), `made` (which of them it has
 executed) and `prepared` (one row, once everything is there).
 """
@@ -25,7 +25,8 @@ LOCK_WAIT = "150s"
 OUR_TABLES = """
     CREATE SCHEMA mxferry;
     CREATE TABLE mxferry.loaded (
-        entry int PRIMARY KEY, schema_name text NOT NULL, table_name text NOT NULL, rows bigint NOT NULL
+        entry int PRIMARY KEY, schema_name text NOT NULL, table_name text NOT NULL, rows bigint NOT NULL,
+        rows_read bigint NOT NULL, text_bytes bigint NOT NULL, finished boolean NOT NULL
     );
     CREATE TABLE mxferry.post_data (
         ordinal int PRIMARY KEY, kind text NOT NULL, schema_name text NOT NULL, table_name text NOT NULL,
@@ -127,7 +128,8 @@ class Summary:
 
 def summary(connection: psycopg.Connection) -> Summary:
     """Return what the database holds now: tables of schema public, loaded rows, and the versions Mendix recorded."""
-    loaded: dict[int, int] = dict(connection.execute("SELECT entry, rows FROM mxferry.loaded").fetchall())
+    query = "SELECT entry, rows FROM mxferry.loaded WHERE finished"
+    loaded: dict[int, int] = dict(connection.execute(query).fetchall())
     tables, size = connection.execute(
         """
         SELECT count(*), COALESCE(sum(pg_total_relation_size(oid)), 0)::bigint

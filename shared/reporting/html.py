@@ -53,6 +53,7 @@ class Figures:
     target_rows: int | None
     bytes: int
     rejected: int
+    left_out: int
     row_rate: float | None
     byte_rate: float | None
     file_rate: float | None
@@ -130,6 +131,7 @@ def _figures(report: Report) -> Figures:
         target_rows=sum(one for one in counted if one is not None) if counted and None not in counted else None,
         bytes=sum(one.bytes for one in report.tables),
         rejected=sum(one.rejected for one in report.tables),
+        left_out=sum(one.left_out for one in report.tables),
         row_rate=copy.rows_per_second if copy else None,
         byte_rate=copy.bytes_per_second if copy else None,
         file_rate=files.files_per_second if files else None,
@@ -138,7 +140,7 @@ def _figures(report: Report) -> Figures:
 
 def _differs(table: TableRows) -> bool:
     """Whether the target does not hold what the source has: emptied tables are meant to be empty."""
-    expected = 0 if table.content == "empty" else table.rows_source - table.rejected
+    expected = 0 if table.content == "empty" else table.rows_source - table.rejected - table.left_out
     return table.rows_copied != expected or (table.rows_target is not None and table.rows_target != expected)
 
 

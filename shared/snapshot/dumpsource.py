@@ -1,6 +1,6 @@
 """The dump in staging: its table of contents, and the rows of a table as COPY text, by ranged reads."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import BinaryIO, cast
 
 from shared.blobs.clients import staging
@@ -20,12 +20,22 @@ def open_dump(ref: DumpRef) -> Dump:
     return read_dump(cast("BinaryIO", file))
 
 
-def table_text(ref: DumpRef, table: TableData) -> Iterator[bytes]:
+class Meter:
+    """Counts the bytes of the dump that were read for a table, and with them how much of it is done."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+
+    def passed(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
+        """Yield the pieces, and count them."""
+        for piece in pieces:
+            self.bytes += len(piece)
+            yield piece
+
+
+def table_text(ref: DumpRef, table: TableData, meter: Meter | None = None) -> Iterator[bytes]:
     """Yield the rows of a located table as COPY text, in pieces of up to 1 MiB; raises what `copy_text` raises."""
     start = ref.offset + (table.offset or 0)
     end = ref.offset + ref.size if not table.size else start + table.size
-    return copy_text(
-        read_ahead(staging().get_blob_client(ref.blob), start, end, size=READ, ahead=AHEAD),
-        ref.compression,
-        table.entry,
-    )
+    pieces = read_ahead(staging().get_blob_client(ref.blob), start, end, size=READ, ahead=AHEAD)
+    return copy_text((meter or Meter()).passed(pieces), ref.compression, table.entry)

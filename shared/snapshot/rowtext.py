@@ -51,10 +51,51 @@ def whole_rows(pieces: Iterable[bytes]) -> Iterator[bytes]:
         yield b"".join([*rest, piece[:end]])
         rest = [piece[end:]] if end < len(piece) else []
     if any(rest):
-        raise Refusal(
-            "DUMP_UNREADABLE", "db/db.backup", "expected a table's text to end with a row's end, found it cut off.",
-            "Download the backup again.",
-        )  # fmt: skip
+        raise _cut_off()
+
+
+class TextParts:
+    """A table's text, handed out in parts that end with a row. `at` (bytes of text) and `rows` say how far it has come.
+
+    No row is gathered: pieces pass as they come, and are cut only where a part ends.
+    """
+
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        self._pieces = iter(pieces)
+        self._rest = b""
+        self.at = 0
+        self.rows = 0
+        self.ended = False
+
+    def skip(self, size: int) -> None:
+        """Leave out the first bytes of the text, which end with a row; their rows are not counted.
+
+        Raises `Refusal` DUMP_UNREADABLE when there are not as many.
+        """
+        while self.at < size and (piece := self._next()):
+            self._rest = piece[size - self.at :]
+            self.at += len(piece) - len(self._rest)
+        if self.at < size:
+            raise _cut_off()
+
+    def part(self, enough: Callable[[int], bool]) -> Iterator[bytes]:
+        """Yield one part: to the end of a row after `enough(bytes of the part)` holds; one piece at least."""
+        size = 0
+        while piece := self._next():
+            size += len(piece)
+            end = piece.rfind(b"\n") + 1 if enough(size) else 0
+            if end:
+                piece, self._rest = piece[:end], piece[end:]
+            self.at += len(piece)
+            self.rows += piece.count(b"\n")
+            yield piece
+            if end:
+                return
+        self.ended = True
+
+    def _next(self) -> bytes:
+        piece, self._rest = self._rest, b""
+        return piece or next((one for one in self._pieces if one), b"")
 
 
 def rows_of(pieces: Iterable[bytes]) -> Iterator[bytes]:
@@ -118,6 +159,13 @@ def masked(mask: MaskedColumn, run: str) -> Callable[[bytes], bytes]:
 def unescaped(value: bytes) -> bytes:
     """Return a value's bytes without the escapes of COPY's text format."""
     return ESCAPED.sub(lambda found: ESCAPES.get(found[1], found[1]), value) if b"\\" in value else value
+
+
+def _cut_off() -> Refusal:
+    return Refusal(
+        "DUMP_UNREADABLE", "db/db.backup", "expected a table's text to end with a row's end, found it cut off.",
+        "Download the backup again.",
+    )  # fmt: skip
 
 
 def _escaped(text: str) -> bytes:

@@ -74,14 +74,17 @@ class Prepared(Strict):
 
 
 class LoadBatch(SnapshotWork):
-    """Input of `load_tables`."""
+    """Input of an activity that works on a batch of tables, in one call or several."""
 
     batch: int
+    step: int = Field(default=0, description="Calls before this one, each of which left some of the batch to do.")
 
 
 class Loaded(Strict):
-    """Output of `load_tables`."""
+    """Output of an activity that works on a batch of tables: what is done of the batch, all calls together."""
 
+    batch: int
+    finished: bool = True
     tables: int
     rows: int
     bytes: int = Field(description="Bytes of the tables' data in the dump, compressed as they are.")

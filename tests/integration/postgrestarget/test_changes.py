@@ -8,10 +8,11 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from activities import postgresplan, postgrestarget
+from activities import postgresplan
 from local.postgres import PostgresServer
 from orchestrators.postgrestarget import plan_postgres
 from shared.contracts import DumpRef
+from shared.copying import batches
 from shared.databaseplan import PlannedColumn
 from shared.mendix.masks import expression
 from shared.postgres import targetcatalogue
@@ -79,18 +80,18 @@ def test_a_load_that_dies_leaves_nothing_and_the_next_one_all(stand: Stand, monk
     stand.call("create_postgres_schema")
     read = dumpsource.table_text
 
-    def cut_off(ref: DumpRef, table: TableData) -> Iterator[bytes]:
-        for number, piece in enumerate(read(ref, table)):
+    def cut_off(ref: DumpRef, table: TableData, meter: dumpsource.Meter) -> Iterator[bytes]:
+        for number, piece in enumerate(read(ref, table, meter)):
             if table.table == "shop$customer":
                 yield piece[: piece.rindex(b"\n") + 1] if number == 0 else piece
                 raise ConnectionResetError("the staging account went away")
             yield piece
 
-    monkeypatch.setattr(postgrestarget, "table_text", cut_off)
+    monkeypatch.setattr(batches, "table_text", cut_off)
     with pytest.raises(Exception, match="went away"):
         _load_all(stand)
     assert stand.rows('SELECT count(*) FROM "shop$customer"') == [(0,)]
-    monkeypatch.setattr(postgrestarget, "table_text", read)
+    monkeypatch.setattr(batches, "table_text", read)
     _load_all(stand)
     assert stand.rows('SELECT count(*) FROM "shop$customer"') == [(3_000,)]
 

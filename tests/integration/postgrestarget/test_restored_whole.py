@@ -87,6 +87,8 @@ def test_what_belongs_to_the_source_environment_does_not_arrive(stand: Stand) ->
     tables = {one["name"]: one for one in _staged(stand, "copy/tables.ndjson")}
     assert (tables["system$session"]["content"], tables["system$session"]["rows_source"]) == ("empty", 20)
     assert "System.Session" in tables["shop$cart"]["reason"]
+    counted = [tables["mendixsystem$properties"][what] for what in ("rows_source", "rows_copied", "left_out")]
+    assert counted == [2, 1, 1], "a row that the run leaves out is counted where it was read"
 
 
 def test_the_statistics_of_the_planner_are_there(stand: Stand) -> None:

@@ -83,11 +83,11 @@ def test_what_others_made_to_depend_on_it_keeps_it_from_being_dropped(occupied: 
 
 def test_the_ledger_of_a_run_before_does_not_count(stand: Stand) -> None:
     stand.restore()
-    stand.run = stand.run.model_copy(update={"id": "20260101t000000-abcdef"})
+    stand.run = stand.run.model_copy(update={"id": "20990101t000000-abcdef"})
     stand.give(stand.staging.download_blob(stand.snapshot.dump.blob).readall())
     stand.request(target_not_empty="drop", confirm="test")
     assert stand.restore()["rows"] > 3_000
-    assert stand.rows("SELECT id FROM mxferry.run") == [("20260101t000000-abcdef",)]
+    assert stand.rows("SELECT id FROM mxferry.run") == [("20990101t000000-abcdef",)]
 
 
 def test_clean_up_takes_our_schema_off_and_leaves_the_temporary_server_alone(stand: Stand) -> None:

@@ -14,6 +14,7 @@ from activities import restore
 from local.postgres import PostgresServer
 from local.processes import ProcessError
 from orchestrators.snapshot import take_snapshot
+from shared.copying import batches
 from shared.errors import TransientError
 from shared.postgres.connection import database_name
 from shared.settings import settings
@@ -76,8 +77,8 @@ def test_a_restore_outlives_a_server_that_is_killed_in_the_middle_of_a_load(
     work = {**stand.work, "snapshot": stand.drive(take_snapshot, stand.work)}
     killed: list[str] = []
 
-    def deadly(dump: Any, table: Any) -> Iterator[bytes]:
-        for piece in table_text(dump, table):
+    def deadly(dump: Any, table: Any, meter: Any) -> Iterator[bytes]:
+        for piece in table_text(dump, table, meter):
             half = len(piece) // 2
             yield piece[:half]
             if table.table not in killed and table.table in ("a$entity", "a$wide"):
@@ -85,7 +86,7 @@ def test_a_restore_outlives_a_server_that_is_killed_in_the_middle_of_a_load(
                 kill(server)
             yield piece[half:]
 
-    monkeypatch.setattr(restore, "table_text", deadly)
+    monkeypatch.setattr(batches, "table_text", deadly)
     failures: list[str] = []
     patiently(restore.read_contents, work, failures)
     prepared = patiently(restore.prepare_database, work, failures)

@@ -12,8 +12,8 @@ from pydantic import SecretStr
 
 from local.postgres import PostgresServer
 from shared.errors import Refusal
-from shared.postgres import postdata
-from shared.postgres.loading import load_table
+from shared.postgres import loading, postdata
+from shared.postgres.loading import Destination, load_table
 from shared.postgres.sequences import set_sequences
 from shared.postgres.temporary import make_tables
 from shared.settings import Postgres
@@ -64,9 +64,8 @@ def load(server: Postgres, raw: bytes) -> Dump:
             assert table.offset in (None, places[table.entry])
             start = places[table.entry]
             pieces = (raw[at : at + 50_000] for at in range(start, len(raw), 50_000))
-            load_table(
-                server, server.database, table, contents.encoding, copy_text(pieces, dump.compression, table.entry)
-            )
+            into = Destination(server, server.database, contents.encoding)
+            load_table(into, table, copy_text(pieces, dump.compression, table.entry))
         set_sequences(connection, dump)
     return dump
 
@@ -186,8 +185,9 @@ FULL = """
 
 
 def test_a_server_without_room_is_a_sentence_with_table_and_remedy(
-    server: Postgres, connection: psycopg.Connection[Any]
+    server: Postgres, connection: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(loading, "A_COPY", 2_000_000)
     raw = (FOLDER / "18-none.dump").read_bytes()
     dump = read_dump(io.BytesIO(raw))
     with psycopg.connect(**login(server)) as ours:
@@ -197,10 +197,11 @@ def test_a_server_without_room_is_a_sentence_with_table_and_remedy(
     start = table.offset or 0
     text = list(copy_text(iter([raw[start:]]), dump.compression, table.entry))
     # More than the sockets' buffers hold comes after the row that did not fit: the server's words must survive it.
-    more = (piece for _ in range(500) for piece in text)
+    more = (piece for _ in range(5_000) for piece in text)
     with pytest.raises(Refusal) as caught:
-        load_table(server, server.database, table, "UTF8", more)
+        load_table(Destination(server, server.database, "UTF8"), table, more)
     assert (caught.value.code, caught.value.about) == ("SERVER_FULL", "public.a$entity")
     assert "No space left on device" in caught.value.message
+    assert next(more, None) is not None, "it is told long before everything was sent"
     assert "more storage" in str(caught.value.finding().remedy)
     assert connection.execute('SELECT count(*) FROM "a$entity"').fetchone() == (0,)

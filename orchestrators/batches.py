@@ -1,0 +1,23 @@
+"""How far the batches of a stage have come: each answer tells the whole of its batch, all calls of it together."""
+
+from orchestrators.calling import Payload
+from shared.contracts import Counts
+
+
+class SoFar:
+    """The last answer of every batch, added up."""
+
+    def __init__(self) -> None:
+        self._batches: dict[int, Counts] = {}
+
+    def take(self, answer: Payload) -> Counts:
+        """Take an answer in place of an earlier one of its batch; return what is done of all batches."""
+        self._batches[answer["batch"]] = Counts(
+            tables=answer.get("tables", 0), rows=answer["rows"], bytes=answer["bytes"]
+        )
+        done = self._batches.values()
+        return Counts(
+            tables=sum(one.tables for one in done),
+            rows=sum(one.rows for one in done),
+            bytes=sum(one.bytes for one in done),
+        )

@@ -1,0 +1,29 @@
+"""How long one activity works before it leaves the rest to the next call of it."""
+
+import time
+
+PAID_BACK = 4
+"""Work is done for at least this many times the seconds that it took to come to its place again.
+
+Measured: a table's text is inflated at 300 MB/s (uncompressed dumps) to 2 GB/s, and PostgreSQL takes it at 20 to 80 MB/s;
+so a table of many parts costs at most a fifth more than one that is read in one go.
+"""
+
+
+class Budget:
+    """Seconds of new work. Coming to the place where the last call stopped is not counted, but paid back."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._began = time.monotonic()
+
+    def arrived(self) -> None:
+        """Say that the work goes on from here: what came before was the way."""
+        now = time.monotonic()
+        self._seconds = max(self._seconds, PAID_BACK * (now - self._began))
+        self._began = now
+
+    @property
+    def spent(self) -> bool:
+        """Whether it is time to stop at the next place where one can."""
+        return time.monotonic() - self._began >= self._seconds
