@@ -7,7 +7,7 @@ from activities.boundary import activity
 from activities.postgresplan import target_plan, target_server
 from shared import runs
 from shared.blobs import clients
-from shared.contracts import Copied, DumpRef, Findings, RunWork, SnapshotWork, TableRows
+from shared.contracts import Copied, DumpRef, Findings, Run, RunWork, SnapshotWork, TableRows
 from shared.copying.batches import load_batch
 from shared.copying.stage import write_lines
 from shared.errors import Refusal
@@ -61,7 +61,7 @@ def create_postgres_schema(work: SnapshotWork) -> Findings:
     extensions = target_plan(run).extensions
     findings = targetschema.create(
         target_server(run), run.id, open_dump(work.snapshot.dump), extensions,
-        drop=drop, still_open=lambda: runs.stop_if_closed(run.id),
+        drop=drop, may_begin=lambda other: _may_begin(run, other),
     )  # fmt: skip
     return Findings(findings=findings)
 
@@ -136,6 +136,18 @@ def analyze_postgres_tables(work: LoadBatch) -> Loaded:
             name = sql.Identifier(table.data.schema_name, table.data.table)
             connection.execute(sql.SQL("ANALYZE {}").format(name))
     return Loaded(batch=work.batch, tables=len(batch), rows=0, bytes=0)
+
+
+def _may_begin(run: Run, other: str | None) -> None:
+    """Raise a refusal where the run is over, or the target is another one's."""
+    runs.stop_if_closed(run.id)
+    runs.stop_if_replaced(run.request.target, run.id)
+    if other is not None and not runs.closed(other):
+        raise Refusal(
+            "TARGET_BUSY", other, "expected no other migration in this database, found one that is not over.",
+            "Wait for it or abort it, and start again. If no installation of the app knows it any more: DROP SCHEMA mxferry "
+            "CASCADE;",
+        )  # fmt: skip
 
 
 def _rows(table: TargetTable, loaded: TableLoaded) -> TableRows:

@@ -187,6 +187,16 @@ def stop_if_closed(run_id: str) -> None:
         )  # fmt: skip
 
 
+def stop_if_replaced(profile: str, run_id: str) -> None:
+    """Raise `Refusal` RUN_OVER if another run has taken the target over: this one was given up without a clean-up."""
+    lock = _load(_lock_name(profile))
+    if lock is not None and lock["run"] != run_id:
+        raise Refusal(
+            "RUN_OVER", run_id, f"expected to hold the target, found it taken by run {lock['run']} since.",
+            "Nothing to do; nothing was done.",
+        )  # fmt: skip
+
+
 def save_findings(run_id: str, findings: list[Finding]) -> None:
     """Write the findings so far, for the API and the page."""
     write(f"runs/{run_id}/findings.json", _FINDINGS.dump_json(findings), "application/json")

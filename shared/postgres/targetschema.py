@@ -38,22 +38,28 @@ A_STATEMENT = 200  # tables that are dropped by one statement
 
 
 def create(
-    server: Postgres, run: str, dump: Dump, extensions: list[str], *, drop: bool, still_open: Callable[[], None]
+    server: Postgres,
+    run: str,
+    dump: Dump,
+    extensions: list[str],
+    *,
+    drop: bool,
+    may_begin: Callable[[str | None], None],
 ) -> list[Finding]:
     """Make the dump's tables and sequences, empty; return what is worth reporting.
 
     All of it is one transaction under an advisory lock: it is there whole or not at all, and a second delivery finds the
     run's marker and changes nothing, so that what is dropped once is never dropped again. With `drop` what lies in
-    schema public is dropped first; without it it is a `Refusal` TARGET_NOT_EMPTY. `still_open` raises when the run is
-    over: no marker may also mean that it was taken off. Raises `Refusal` TARGET_NOT_DROPPED, DUMP_ENTRY_FAILED, RUN_OVER,
-    and `TransientError` TARGET_IN_USE when others hold the tables.
+    schema public is dropped first; without it it is a `Refusal` TARGET_NOT_EMPTY. Where the run has no marker `may_begin`
+    is asked, with the run that has one: it may be that ours was taken off, and a finished target must not be dropped.
+    Raises what it raises, `Refusal` TARGET_NOT_DROPPED, DUMP_ENTRY_FAILED, and `TransientError` TARGET_IN_USE when others
+    hold the tables.
     """
     with connect(server, application_name="mxferry schema") as connection:
         _lock(connection, server.database)
         dropped = _marked(connection, run)
         if dropped is None:
-            still_open()
-            _refuse_newer(connection, run)
+            may_begin(_other(connection))
             _forget(connection)  # of a run before; first, because its loads hold the marker before they hold a table
             dropped = _make_room(connection, drop=drop)
             _make_extensions(connection, extensions)
@@ -118,17 +124,11 @@ def _marked(connection: psycopg.Connection[Any], run: str) -> list[str] | None:
     return None if row is None else [str(one) for one in row[0]]
 
 
-def _refuse_newer(connection: psycopg.Connection[Any], run: str) -> None:
-    """Refuse a run where a later one has made its tables: it was given up, and this delivery of it came too late."""
+def _other(connection: psycopg.Connection[Any]) -> str | None:
+    """Return the run that has its marker here."""
     there = connection.execute("SELECT to_regclass('mxferry.run') IS NOT NULL").fetchone()
-    if not (there and there[0]):
-        return
-    newer = connection.execute("SELECT id FROM mxferry.run WHERE id > %s", (run,)).fetchone()  # ids sort by time
-    if newer:
-        raise Refusal(
-            "RUN_OVER", run, f"expected a target without tables of a later run, found those of run {newer[0]}.",
-            "Nothing was done. If this run is meant to be the last one, start it again.",
-        )  # fmt: skip
+    row = connection.execute("SELECT id FROM mxferry.run").fetchone() if there and there[0] else None
+    return None if row is None else str(row[0])
 
 
 def _forget(connection: psycopg.Connection[Any]) -> None:

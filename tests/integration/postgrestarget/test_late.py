@@ -25,6 +25,7 @@ CUSTOMERS = 'SELECT count(*) FROM "shop$customer"'
 def as_run(stand: Stand, run: str) -> Answer:
     """Make the stand another run with the same dump, which may drop what is there; return the work of the one before."""
     before = stand.work
+    runs.close(stand.run.id)
     stand.run = stand.run.model_copy(update={"id": run})
     stand.give(stand.staging.download_blob(stand.snapshot.dump.blob).readall())
     stand.request(target_not_empty="drop", confirm="test")
@@ -49,17 +50,28 @@ def test_a_run_that_was_given_up_writes_nothing_into_the_tables_of_the_next_one(
     stand.drive(load_postgres)
     old = as_run(stand, LATER)
     stand.restore()
+    runs_are_open(stand, old["run"]["id"])
     stand.execute("SELECT nextval('\"shop$order_number_mxseq\"')")
     before = stand.rows(NUMBER)
     for batch in range(BY_NAME["postgres_batches"](None, stand.run_work)["batches"]):
         assert late("load_postgres_tables", old, batch=batch) == "RUN_OVER"
     assert late("plan_postgres_keys", old) == "RUN_OVER"
     assert late("make_postgres_keys", {"run": old["run"]}, group=key) == "RUN_OVER"
-    old["run"]["request"] |= {"target_not_empty": "drop", "confirm": "test"}
-    assert late("create_postgres_schema", old) == "RUN_OVER"
     assert stand.rows(CUSTOMERS) == [(3_000,)]
     assert stand.rows(NUMBER) == before
     assert {one["outcome"] for one in stand.verify()["checks"][:2]} == {"passed"}
+
+
+def test_a_run_that_was_given_up_does_not_drop_what_the_next_one_has_finished(stand: Stand) -> None:
+    stand.drive(plan_postgres)
+    old = as_run(stand, LATER)
+    runs_are_open(stand, old["run"]["id"])
+    runs.take_target("test", LATER)
+    stand.restore()
+    clean_up(None, stand.run_work | {"restore": None, "verdict": "verified", "target_written": True})
+    old["run"]["request"] |= {"target_not_empty": "drop", "confirm": "test"}
+    assert late("create_postgres_schema", old) == "RUN_OVER"
+    assert stand.rows(CUSTOMERS) == [(3_000,)]
 
 
 def test_a_load_under_way_ends_before_another_run_makes_its_tables_and_goes_no_further(
@@ -86,6 +98,7 @@ def test_a_load_under_way_ends_before_another_run_makes_its_tables_and_goes_no_f
         goes_on.set()
         assert load.result()["rows"] > 0
         made.result()
+    runs_are_open(stand, old["run"]["id"])
     assert late("load_postgres_tables", old, batch=0) == "RUN_OVER"
     assert stand.rows(CUSTOMERS) == [(0,)]
     stand.drive(load_postgres)
@@ -106,14 +119,14 @@ def test_sequences_that_an_app_has_drawn_from_are_not_set_back(stand: Stand) -> 
     stand.call("plan_postgres_keys")
     assert stand.rows(NUMBER) == [(4712,)]
     clean_up(None, stand.run_work | {"restore": None, "verdict": "verified", "target_written": True})
-    runs_are_open(stand)
+    runs_are_open(stand, stand.run.id)
     assert late("plan_postgres_keys", stand.work) == "RUN_OVER"
     assert stand.rows(NUMBER) == [(4712,)]
 
 
-def runs_are_open(stand: Stand) -> None:
+def runs_are_open(stand: Stand, run: str) -> None:
     """Take the mark of the clean-up away: a delivery may have looked for it before it froze."""
-    stand.reports.delete_blob(f"runs/{stand.run.id}/closed.json")
+    stand.reports.delete_blob(f"runs/{run}/closed.json")
 
 
 def test_a_finished_target_is_not_dropped_by_a_worker_that_froze_before_its_session(

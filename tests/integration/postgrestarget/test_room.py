@@ -10,6 +10,7 @@ from activities.cleanup import clean_up
 from activities.preflight import preflight
 from local.postgres import PostgresServer
 from orchestrators.postgrestarget import load_postgres, plan_postgres
+from shared import runs
 from shared.errors import Finding
 from shared.postgres import targetchecks
 from shared.settings import settings
@@ -83,11 +84,24 @@ def test_what_others_made_to_depend_on_it_keeps_it_from_being_dropped(occupied: 
 
 def test_the_ledger_of_a_run_before_does_not_count(stand: Stand) -> None:
     stand.restore()
+    runs.close(stand.run.id)
     stand.run = stand.run.model_copy(update={"id": "20990101t000000-abcdef"})
     stand.give(stand.staging.download_blob(stand.snapshot.dump.blob).readall())
     stand.request(target_not_empty="drop", confirm="test")
     assert stand.restore()["rows"] > 3_000
     assert stand.rows("SELECT id FROM mxferry.run") == [("20990101t000000-abcdef",)]
+
+
+def test_a_database_where_another_run_is_at_work_is_left_alone(stand: Stand) -> None:
+    stand.restore()
+    other = stand.run.id
+    stand.run = stand.run.model_copy(update={"id": "20990101t000000-abcdef"})
+    stand.give(stand.staging.download_blob(f"runs/{other}/snapshot.dump").readall())
+    stand.request(target_not_empty="drop", confirm="test")
+    stand.drive(plan_postgres)
+    refused = stand.refused("create_postgres_schema")
+    assert (refused.code, refused.object) == ("TARGET_BUSY", other)
+    assert stand.rows('SELECT count(*) FROM "shop$customer"') == [(3_000,)]
 
 
 def test_clean_up_takes_our_schema_off_and_leaves_the_temporary_server_alone(stand: Stand) -> None:
