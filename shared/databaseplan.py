@@ -46,6 +46,7 @@ class PlannedIndex(Frozen):
     unique: bool = False
     constraint: bool = False
     where: str | None = Field(default=None, description="T-SQL predicate of a filtered index.")
+    nonclustered: bool = Field(default=False, description="A primary key that is not the order of the table's rows.")
     omitted: str | None = Field(default=None, description="Why it is not made (a chosen remedy), for the report.")
 
 

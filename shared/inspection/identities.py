@@ -5,6 +5,7 @@ row; an `object_sequence` that is behind ends in duplicate ids.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from shared.databaseplan import PlannedTable
 from shared.errors import Finding
@@ -24,6 +25,11 @@ BEHIND = Problem(
     "error",
     "New objects would get ids that are in use. Choose `raise` (the target starts after the largest id) or `accept`.",
     ("raise", "accept"),
+)
+BEHIND_UNNAMED = replace(
+    BEHIND,
+    remedy="No entity of the model has these ids any more. Choose `accept`, or remove the objects and take a new snapshot.",
+    choices=("accept",),
 )
 RANDOM_BITS_SINCE = (9, 12)
 """Runtime version from which an id's lowest seven bits are taken for random: seen in 9.18, not yet in 9.6."""
@@ -51,7 +57,8 @@ def identity_findings(look: Look, table: PlannedTable, metadata: Metadata) -> It
                 f"expected the ids of {named.name if named else identifier.id} below object_sequence "
                 f"{identifier.object_sequence}, found {largest}; the next free block starts at {next_block(int(largest))}."
             )
-            yield BEHIND.found(f"mendixsystem$entityidentifier.{identifier.id}", message, int(count))
+            problem = BEHIND if named else BEHIND_UNNAMED
+            yield problem.found(f"mendixsystem$entityidentifier.{identifier.id}", message, int(count))
 
 
 def next_block(largest: int) -> int:

@@ -5,13 +5,13 @@ from collections.abc import Iterable, Iterator
 from shared.databaseplan import DatabasePlan, PlannedTable
 from shared.errors import Finding
 from shared.inspection.identities import identity_findings
-from shared.inspection.keys import COLLISION, key_findings
+from shared.inspection.keys import key_findings
 from shared.inspection.look import Look
 from shared.inspection.references import reference_findings
 from shared.inspection.settle import settle
 from shared.inspection.values import value_findings
 from shared.mendix.metadata import Metadata
-from shared.mendix.remedies import COLLATION, decide, offered
+from shared.mendix.remedies import decide, offered
 
 GROUP_BYTES = 512 * 1024 * 1024
 GROUP_TABLES = 50
@@ -40,9 +40,7 @@ def inspect(look: Look, names: Iterable[str], metadata: Metadata) -> list[Findin
     found: list[Finding] = []
     for name in names:
         table = look.plan.table(name)
-        found_here = (offered(finding, look.plan.mode) for finding in _findings(look, table, metadata))
-        findings = decide(found_here, look.options.remedies)
-        found.extend(_proved(look, table, finding, metadata) for finding in findings)
+        found.extend(_proved(look, table, _decided(look, _findings(look, table, metadata)), metadata))
     return found
 
 
@@ -53,12 +51,36 @@ def _findings(look: Look, table: PlannedTable, metadata: Metadata) -> Iterator[F
     yield from identity_findings(look, table, metadata)
 
 
-def _proved(look: Look, table: PlannedTable, finding: Finding, metadata: Metadata) -> Finding:
-    """Return a finding whose chosen collation was tried: it stays open if the keys collide under that one too."""
-    if finding.code != COLLISION.code or not (finding.chosen or "").startswith(COLLATION):
-        return finding
-    remedied = settle(look.plan, [finding], metadata).table(table.name)
-    for again in key_findings(look, remedied):
-        if again.code == COLLISION.code and again.object == finding.object:
-            return again.model_copy(update={"message": f"{again.message} The chosen collation does not mend it."})
-    return finding
+def _decided(look: Look, findings: Iterable[Finding]) -> list[Finding]:
+    return decide((offered(finding, look.plan.mode) for finding in findings), look.options.remedies)
+
+
+def _proved(look: Look, table: PlannedTable, findings: list[Finding], metadata: Metadata) -> list[Finding]:
+    """Look at the table's keys again as the chosen remedies leave them, until nothing new is found.
+
+    Values that are cut, clamped or emptied may be equal afterwards, and a chosen collation may not tell the keys apart.
+    Such a finding is open, or gets the remedy that the request chose for it.
+    """
+    while any(finding.chosen for finding in findings):
+        remedied = settle(look.plan, findings, metadata).table(table.name)
+        known = {(finding.code, finding.object): finding for finding in findings}
+        again = [one for one in _decided(look, key_findings(look, remedied)) if _is_news(known, one)]
+        if not again:
+            break
+        known |= {(one.code, one.object): _of_remedies(known, one) for one in again}
+        findings = list(known.values())
+    return findings
+
+
+def _is_news(known: dict[tuple[str, str], Finding], again: Finding) -> bool:
+    """Whether a finding was not there before the remedies, or is there although a remedy was chosen for it."""
+    before = known.get((again.code, again.object))
+    return before is None or before.chosen is not None
+
+
+def _of_remedies(known: dict[tuple[str, str], Finding], again: Finding) -> Finding:
+    before = known.get((again.code, again.object))
+    if before is None:
+        return again.model_copy(update={"message": f"{again.message} The remedies chosen for this table make it so."})
+    message = f"{again.message} The chosen `{before.chosen}` does not mend it."
+    return again.model_copy(update={"chosen": None, "message": message})

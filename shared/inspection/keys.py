@@ -1,6 +1,7 @@
 """Unique keys that collide on the target, and keys that SQL Server cannot have."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from shared.copying.reading import identifier
 from shared.databaseplan import PlannedColumn, PlannedIndex, PlannedTable
@@ -22,6 +23,11 @@ COLLISION = Problem(
     "ones: emoji and newer letters, where the collation's name has no version number.",
     ("collation:Latin1_General_100_CS_AS", "collation:Latin1_General_100_BIN2", "drop-constraint"),
 )
+PRIMARY_COLLISION = replace(
+    COLLISION,
+    remedy=COLLISION.remedy.replace(" or `drop-constraint`,", ""),
+    choices=[choice for choice in COLLISION.choices if choice != "drop-constraint"],
+)
 NULLS = Problem(
     "UNIQUE_NULLS",
     "error",
@@ -42,6 +48,13 @@ TOO_WIDE = Problem(
     "Choose `leave-out` to do without the index, or shorten the values and take a new snapshot.",
     ("leave-out",),
 )
+PRIMARY_TOO_WIDE = replace(
+    TOO_WIDE,
+    remedy="Choose `nonclustered` (a primary key that is not the order of the table's rows takes 1700 bytes), or shorten "
+    "the values and take a new snapshot.",
+    choices=["nonclustered"],
+)
+PRIMARY_FAR_TOO_WIDE = replace(TOO_WIDE, remedy="Shorten the values and take a new snapshot.", choices=[])
 
 
 def key_findings(look: Look, table: PlannedTable) -> Iterator[Finding]:
@@ -55,14 +68,21 @@ def key_findings(look: Look, table: PlannedTable) -> Iterator[Finding]:
             yield UNLIMITED.found(about(table, key), message)
             continue
         if key.unique:
-            yield from _collisions(look, table, key, columns)
+            yield from _collisions(look, table, key, columns, COLLISION)
             yield from _nulls(look, table, key, columns)
-        yield from _too_wide(look, table, key, columns, KEY_LIMIT)
+        yield from _too_wide(look, table, key, columns, KEY_LIMIT, TOO_WIDE)
     if table.primary_key is not None:
-        primary = key_columns(table, table.primary_key)
-        yield from _collisions(look, table, table.primary_key, primary)
-        for wide in _too_wide(look, table, table.primary_key, primary, CLUSTERED_KEY_LIMIT):
-            yield wide.model_copy(update={"choices": [], "remedy": "Shorten the values and take a new snapshot."})
+        yield from _primary(look, table, table.primary_key)
+
+
+def _primary(look: Look, table: PlannedTable, key: PlannedIndex) -> Iterator[Finding]:
+    """A table keeps its primary key, so that only remedies are offered that leave it one."""
+    columns = key_columns(table, key)
+    yield from _collisions(look, table, key, columns, PRIMARY_COLLISION)
+    found = list(_too_wide(look, table, key, columns, KEY_LIMIT, PRIMARY_FAR_TOO_WIDE))
+    if not found and not key.nonclustered:
+        found = list(_too_wide(look, table, key, columns, CLUSTERED_KEY_LIMIT, PRIMARY_TOO_WIDE))
+    yield from found
 
 
 def about(table: PlannedTable, key: PlannedIndex) -> str:
@@ -80,9 +100,11 @@ def _unlimited(columns: list[PlannedColumn]) -> list[str]:
     return [column.name for column in columns if is_unlimited(column.type)]
 
 
-def _collisions(look: Look, table: PlannedTable, key: PlannedIndex, columns: list[PlannedColumn]) -> Iterator[Finding]:
-    """Group the keys by what the target holds equal. Keys of numbers only are as unique as they were."""
-    if not any(is_string(column.type) or column.type.startswith("datetime2") for column in columns):
+def _collisions(
+    look: Look, table: PlannedTable, key: PlannedIndex, columns: list[PlannedColumn], problem: Problem
+) -> Iterator[Finding]:
+    """Group the keys by what the target holds equal. Numbers that are read as they are stay as unique as they were."""
+    if not any(one.expression or is_string(one.type) or one.type.startswith("datetime2") for one in columns):
         return
     names = [identifier(column.name) for column in columns]
     folds = [_folded(look, column) for column in columns]
@@ -92,7 +114,7 @@ def _collisions(look: Look, table: PlannedTable, key: PlannedIndex, columns: lis
         f"FROM {look.rows_of(table)} WHERE {present} GROUP BY {', '.join(folds)} HAVING count(*) > 1"
     )
     yield from _grouped(
-        look, table, key, COLLISION, groups,
+        look, table, key, problem, groups,
         f"expected values that {look.collation_of(columns[0]).name} tells apart, found equal ones",
     )  # fmt: skip
 
@@ -140,7 +162,7 @@ def _folded(look: Look, column: PlannedColumn) -> str:
 
 
 def _too_wide(
-    look: Look, table: PlannedTable, key: PlannedIndex, columns: list[PlannedColumn], limit: int
+    look: Look, table: PlannedTable, key: PlannedIndex, columns: list[PlannedColumn], limit: int, problem: Problem
 ) -> Iterator[Finding]:
     """Find keys over the limit. SQL Server makes such an index with a warning and refuses the rows."""
     strings = [column for column in columns if is_string(column.type)]
@@ -155,4 +177,4 @@ def _too_wide(
     if count:
         message = f"expected keys of {key.name} of at most {limit} bytes, found longer ones."
         examples = look.examples(table, names[0], where)
-        yield TOO_WIDE.found(f"{table.name}.{key.name}", message, int(count), examples)
+        yield problem.found(f"{table.name}.{key.name}", message, int(count), examples)

@@ -1,5 +1,7 @@
 """PostgreSQL expressions that carry out a remedy: read instead of the column, by copy and verification alike."""
 
+from psycopg import sql
+
 from shared.copying.reading import identifier
 from shared.databaseplan import PlannedColumn
 from shared.inspection import values
@@ -22,10 +24,10 @@ def without_bad_value(column: PlannedColumn, code: str, chosen: str) -> str:
     if code == values.DATE.code and chosen == "clamp":
         return (
             f"CASE WHEN {base} < '{values.FIRST_DATE}' THEN '{values.FIRST_DATE}' "
-            f"WHEN {base} >= '{values.TOO_LATE}' THEN '{values.LAST_DATE}' ELSE {base} END"
+            f"WHEN {values.out_of_range(base, target.kind)} THEN '{values.LAST_DATE}' ELSE {base} END"
         )
     if code == values.DATE.code:
-        bad = f"{base} < '{values.FIRST_DATE}' OR {base} >= '{values.TOO_LATE}'"
+        bad = values.out_of_range(base, target.kind)
     elif code == values.OVERFLOW.code:
         bad = values.overflows(base, target.size or 38, target.scale)
     elif target.kind == "decimal":
@@ -56,4 +58,5 @@ def raised_sequence(column: PlannedColumn, guid: str, metadata: Metadata) -> str
         f"WHERE id >> {SHORT_ID_SHIFT} = {identifier_row.short_id}"
     )
     raised = f"(({largest}) + {BLOCK - 1}) / {BLOCK} * {BLOCK} + 1"
-    return f'CASE "mendixsystem$entityidentifier"."id" WHEN \'{guid}\' THEN {raised} ELSE {base} END'
+    row = sql.Literal(guid).as_string()
+    return f'CASE "mendixsystem$entityidentifier"."id" WHEN {row} THEN {raised} ELSE {base} END'

@@ -42,6 +42,9 @@ def _key(plan: DatabasePlan, finding: Finding, _metadata: Metadata) -> DatabaseP
     concerned = [
         key for key in table.indexes if key.name == rest or (key.unique and about(table, key) == finding.object)
     ]
+    if chosen == "nonclustered" and table.primary_key is not None:
+        key = table.primary_key.model_copy(update={"nonclustered": True})
+        return _with_table(plan, table.model_copy(update={"primary_key": key}))
     changed = [_changed_key(key, finding) if key in concerned else key for key in table.indexes]
     return _with_table(plan, table.model_copy(update={"indexes": changed}))
 

@@ -1,7 +1,7 @@
 """Single values that the target's column cannot hold: too long, out of range, not a number."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from shared.copying.reading import identifier
 from shared.databaseplan import PlannedColumn, PlannedTable
@@ -15,6 +15,12 @@ TOO_LONG = Problem(
     "SQL Server counts UTF-16 units, PostgreSQL code points. Choose `widen` (the column becomes nvarchar(max)), "
     "`truncate` (values are cut to fit), or shorten the values and take a new snapshot.",
     ("widen", "truncate"),
+)
+TOO_LONG_FOR_KEY = replace(
+    TOO_LONG,
+    remedy="SQL Server counts UTF-16 units, PostgreSQL code points. Choose `truncate` (values are cut to fit), or shorten "
+    "the values and take a new snapshot.",
+    choices=("truncate",),
 )
 DATE = Problem(
     "DATE_OUT_OF_RANGE",
@@ -44,6 +50,7 @@ SCALE = Problem(
 )
 
 FIRST_DATE, LAST_DATE = "0001-01-01 00:00:00", "9999-12-31 23:59:59.999"
+LAST_DAY = "9999-12-31"
 # 9999-12-31 23:59:59.9995 and later round up to a year that datetime2 does not have.
 TOO_LATE = "9999-12-31 23:59:59.9995"
 SMALLEST = {"float": "2.2250738585072014e-308", "real": "1.17549435e-38"}
@@ -63,7 +70,8 @@ class ValueCheck:
 
 def value_findings(look: Look, table: PlannedTable) -> Iterator[Finding]:
     """Find values that do not fit; one scan of the table counts them all."""
-    checks = [check for column in table.columns for check in checks_of(column)]
+    primary = {column.name for column in table.primary_key.columns} if table.primary_key else set()
+    checks = [check for column in table.columns for check in checks_of(column, in_key=column.name in primary)]
     if not checks:
         return
     counts = ", ".join(f"count(*) FILTER (WHERE {check.predicate})" for check in checks)
@@ -76,19 +84,19 @@ def value_findings(look: Look, table: PlannedTable) -> Iterator[Finding]:
             yield found.model_copy(update={"choices": choices})
 
 
-def checks_of(column: PlannedColumn) -> Iterator[ValueCheck]:
-    """Yield the checks that a column's target type asks for."""
+def checks_of(column: PlannedColumn, *, in_key: bool = False) -> Iterator[ValueCheck]:
+    """Yield the checks that a column's target type asks for; a column of the primary key cannot become unlimited."""
     name, target = identifier(column.name), parse(column.type)
     if target.kind == "nvarchar" and target.size is not None:
         yield ValueCheck(
-            TOO_LONG,
+            TOO_LONG_FOR_KEY if in_key else TOO_LONG,
             column,
             too_long(name, target.size),
             f"expected at most {target.size} UTF-16 units, found longer values.",
         )
     elif target.kind in ("datetime2", "date"):
         message = "expected dates from the year 0001 to 9999, found dates outside or infinite."
-        yield ValueCheck(DATE, column, f"({name} < '{FIRST_DATE}' OR {name} >= '{TOO_LATE}')", message)
+        yield ValueCheck(DATE, column, out_of_range(name, target.kind), message)
     elif target.kind in SMALLEST:
         message = "expected numbers that SQL Server's float holds, found NaN, infinities or denormal numbers."
         yield ValueCheck(NOT_FINITE, column, not_finite_float(name, target.kind), message)
@@ -99,6 +107,12 @@ def checks_of(column: PlannedColumn) -> Iterator[ValueCheck]:
 def too_long(name: str, size: int) -> str:
     """Return the predicate of strings over `size` UTF-16 units; most rows are settled by their bytes alone."""
     return f"(octet_length({name}) > {size} AND {UNITS.format(name)} > {size})"
+
+
+def out_of_range(name: str, kind: str) -> str:
+    """Return the predicate of moments before the first or after the last that the column holds."""
+    # A date has no time to be rounded up, and PostgreSQL would take a literal's time away.
+    return f"({name} < '{FIRST_DATE}' OR {name} {f"> '{LAST_DAY}'" if kind == 'date' else f">= '{TOO_LATE}'"})"
 
 
 def not_finite_float(name: str, kind: str) -> str:

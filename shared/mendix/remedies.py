@@ -3,7 +3,7 @@
 A choice is given as `{"CODE": choice}` for every finding of that code, or `{"CODE:table.column": choice}` for one.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from shared.errors import Finding
 
@@ -19,16 +19,27 @@ def offered(finding: Finding, mode: str) -> Finding:
     kept = [one for one in finding.choices if one in OF_VALUES]
     lost = [f"`{one}`" for one in finding.choices if one not in OF_VALUES]
     words = (
-        f"The runtime makes the schema in target mode `runtime`, so that {', '.join(lost)} cannot be chosen: correct the "
+        f"The runtime makes the schema in target mode `{mode}`, so that {', '.join(lost)} cannot be chosen: correct the "
         'source, or use `"target_mode": "create"`.'
     )
-    remedy = f"{finding.remedy} {words}".strip() if lost and mode == "runtime" else finding.remedy
+    remedy = f"{finding.remedy} {words}".strip() if lost else finding.remedy
     return finding.model_copy(update={"choices": kept, "remedy": remedy})
 
 
 def decide(findings: Iterable[Finding], remedies: Mapping[str, str]) -> list[Finding]:
     """Return the findings with `chosen` set where the request chose a remedy that the finding knows."""
     return [_decided(finding, remedies) for finding in findings]
+
+
+def collations(remedies: Mapping[str, str]) -> list[str]:
+    """Return the collations that the remedies of a request give to columns."""
+    return [choice.removeprefix(COLLATION) for choice in remedies.values() if choice.startswith(COLLATION)]
+
+
+def parted(remedies: Mapping[str, str], codes: Collection[str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Part the remedies of a request into those of findings with these codes, and all others."""
+    ours = {key: choice for key, choice in remedies.items() if key.partition(":")[0] in codes}
+    return ours, {key: choice for key, choice in remedies.items() if key not in ours}
 
 
 def unused(findings: Iterable[Finding], remedies: Mapping[str, str]) -> list[Finding]:

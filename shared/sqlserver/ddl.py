@@ -14,13 +14,13 @@ def create_table(table: PlannedTable, collation: str | None = None, *, with_key:
     """Return CREATE TABLE: a heap, or with the primary key inside when `with_key`."""
     lines = [f"    {_column(column, collation)}" for column in table.columns]
     if with_key and table.primary_key is not None:
-        lines.append(f"    {_key(table.primary_key, 'PRIMARY KEY CLUSTERED')}")
+        lines.append(f"    {_primary_key(table.primary_key)}")
     return f"CREATE TABLE {table_name(table.name)} (\n" + ",\n".join(lines) + "\n)"
 
 
 def add_primary_key(table: PlannedTable, key: PlannedIndex) -> str:
-    """Return ALTER TABLE … ADD CONSTRAINT … PRIMARY KEY CLUSTERED."""
-    return f"ALTER TABLE {table_name(table.name)} ADD {_key(key, 'PRIMARY KEY CLUSTERED')}"
+    """Return ALTER TABLE … ADD CONSTRAINT … PRIMARY KEY CLUSTERED, or NONCLUSTERED if so chosen."""
+    return f"ALTER TABLE {table_name(table.name)} ADD {_primary_key(key)}"
 
 
 def add_index(table: PlannedTable, index: PlannedIndex) -> str:
@@ -81,6 +81,10 @@ def _column(column: PlannedColumn, collation: str | None) -> str:
     chosen = column.collation or collation
     collated = collate(chosen) if chosen and is_string(column.type) else ""
     return f"{quote(column.name)} {column.type}{collated} {'NULL' if column.nullable else 'NOT NULL'}"
+
+
+def _primary_key(key: PlannedIndex) -> str:
+    return _key(key, f"PRIMARY KEY {'NONCLUSTERED' if key.nonclustered else 'CLUSTERED'}")
 
 
 def _key(key: PlannedIndex, kind: str) -> str:
