@@ -234,11 +234,11 @@ class Options(Strict):
 
     @model_validator(mode="after")
     def _fits_the_mode(self) -> "Options":
+        if self.target_mode in ("runtime", "existing") and self.collation is not None:
+            raise ValueError(
+                f"collation: the runtime makes the columns in target mode `{self.target_mode}`, with the database's own"
+            )
         if self.target_mode == "runtime":
-            if self.collation is not None:
-                raise ValueError(
-                    "collation: the runtime makes the columns in target mode `runtime`, with the database's own"
-                )
             if self.max_rejects:
                 raise ValueError(
                     "max_rejects: the runtime copies the rows in target mode `runtime`, and leaves none out"

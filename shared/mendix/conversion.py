@@ -15,7 +15,7 @@ from shared.mendix.sequences import AutoNumber, current_value_expression
 from shared.mendix.source import SourceColumn, SourceDatabase, SourceForeignKey, SourceKey, SourceTable
 from shared.request import Options
 from shared.sqlserver import cascades, procedures
-from shared.sqlserver.types import by_attribute, by_postgres_type, is_string, is_unlimited
+from shared.sqlserver.types import by_attribute, by_postgres_type, is_unlimited
 
 LEFTOVER = re.compile(r"^[0-9a-f]{32}$")
 NAME_LIMIT = 128
@@ -323,8 +323,3 @@ def with_column(table: PlannedTable, column: PlannedColumn) -> PlannedTable:
     """Return the table with one column replaced (by name)."""
     columns = [column if one.name == column.name else one for one in table.columns]
     return table.model_copy(update={"columns": columns})
-
-
-def strings_of(table: PlannedTable) -> list[PlannedColumn]:
-    """Return the columns that have a collation."""
-    return [column for column in table.columns if is_string(column.type)]

@@ -179,7 +179,8 @@ def _column(
     if there.name != column.name:
         fitting.found("info", "NAME_DIFFERS", about, f"the column is called {there.name} on the target.")
     _compare_types(fitting, about, column, there)
-    return column.model_copy(update={"name": there.name, "type": there.type, "nullable": there.nullable})
+    own = {"name": there.name, "type": there.type, "nullable": there.nullable, "collation": there.collation}
+    return column.model_copy(update=own)
 
 
 def _compare_types(fitting: _Fitting, about: str, column: PlannedColumn, there: TargetColumn) -> None:

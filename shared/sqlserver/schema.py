@@ -10,7 +10,7 @@ from shared.sqlserver.ledger_table import OUR_TABLES
 
 COLUMNS = """\
 SELECT t.name AS table_name, c.name AS column_name, y.name AS type_name, c.max_length, c.precision, c.scale,
-       c.is_nullable
+       c.is_nullable, c.collation_name
 FROM sys.columns AS c
 JOIN sys.tables AS t ON t.object_id = c.object_id
 JOIN sys.schemas AS s ON s.schema_id = t.schema_id
@@ -20,7 +20,7 @@ ORDER BY t.name, c.column_id"""
 
 INDEXES = """\
 SELECT t.name AS table_name, i.name AS index_name, i.is_primary_key, i.is_unique, i.is_unique_constraint,
-       c.name AS column_name, x.is_descending_key
+       i.type_desc, c.name AS column_name, x.is_descending_key
 FROM sys.indexes AS i
 JOIN sys.tables AS t ON t.object_id = i.object_id
 JOIN sys.schemas AS s ON s.schema_id = t.schema_id
@@ -48,11 +48,12 @@ _SIZED = {"nvarchar": 2, "nchar": 2, "varchar": 1, "char": 1, "varbinary": 1, "b
 
 @dataclass(frozen=True)
 class TargetColumn:
-    """A column of the target; `type` as our DDL writes it."""
+    """A column of the target; `type` as our DDL writes it, `collation` that of a string."""
 
     name: str
     type: str
     nullable: bool
+    collation: str | None = None
 
 
 @dataclass
@@ -72,7 +73,7 @@ def read_schema(connection: pyodbc.Connection) -> dict[str, TargetTable]:
     for row in connection.execute(COLUMNS).fetchall():
         if row.table_name not in OUR_TABLES:
             table = tables.setdefault(row.table_name, TargetTable(row.table_name))
-            column = TargetColumn(row.column_name, declared(row), bool(row.is_nullable))
+            column = TargetColumn(row.column_name, declared(row), bool(row.is_nullable), row.collation_name)
             table.columns[column.name] = column
     for rows in _runs(connection.execute(INDEXES).fetchall(), "index_name"):
         if rows[0].table_name in tables:
@@ -111,7 +112,7 @@ def _add_index(table: TargetTable, rows: list[Any]) -> None:
         constraint=bool(first.is_unique_constraint),
     )
     if first.is_primary_key:
-        table.primary_key = index
+        table.primary_key = index.model_copy(update={"nonclustered": first.type_desc == "NONCLUSTERED"})
     else:
         table.indexes.append(index)
 

@@ -176,6 +176,7 @@ def test_what_is_left_of_a_run_is_shown_with_it(engine):
         ({"window": {"end": "2026-11-28T20:00:00"}}, "window", "time zone"),
         ({"options": {"keep_days": 3}}, "options", "`always` keeps nothing"),
         ({"options": {"max_rejects": -1}}, "options.max_rejects", "greater than or equal to 0"),
+        ({"options": {"target_mode": "existing", "collation": "Latin1_General_100_CS_AS"}}, "options", "collation"),
     ],
 )  # fmt: skip
 def test_a_wrong_body_gets_a_400_that_names_the_field(engine, change, field, text):

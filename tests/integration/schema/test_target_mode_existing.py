@@ -13,7 +13,9 @@ from orchestrators.inspect import inspect_data
 from orchestrators.verify import verify_rows
 from shared.databaseplan import DatabasePlan, PlannedTable, blob_name
 from shared.errors import Finding
+from shared.inspection.collation import MENDIX_DEFAULT
 from shared.sqlserver import catalogue, marker
+from shared.sqlserver.types import is_string
 from tests.fixtures.runtimedouble import OTHER_COLUMN, OTHER_TABLE, with_other_names
 from tests.integration.schema.conftest import Stand, new_run
 
@@ -44,7 +46,7 @@ def runtime_schema(stand: Stand, target: pyodbc.Connection) -> DatabasePlan:
     ):
         target.execute(statement)
     stand.run = new_run()
-    stand.request(options={"target_mode": "existing"})
+    stand.request(options={"target_mode": "existing", "collation": None})
     return made
 
 
@@ -64,6 +66,9 @@ def test_rows_go_into_the_runtimes_own_schema_by_guid_with_the_sources_identitie
     }
     assert {one.severity for one in found.values()} == {"info"}
     before = {table: catalogue.indexes(target, table) for table in catalogue.tables(target)}
+    columns = [column for table in stand.plan().tables for column in table.columns]
+    strings = {column.collation for column in columns if is_string(column.type)}
+    assert strings == {MENDIX_DEFAULT}, "that of the columns which the runtime made"
     assert stand.drive(inspect_data) == []
     (emptied,) = stand.call(schema.create_schema)["findings"]
     assert emptied["code"] == "TARGET_EMPTIED"
@@ -145,7 +150,7 @@ def test_what_differs_is_said(stand: Stand, target: pyodbc.Connection, runtime_s
 
 
 def test_a_target_without_a_runtimes_schema_is_refused(stand: Stand, target: pyodbc.Connection) -> None:
-    stand.request(options={"target_mode": "existing"})
+    stand.request(options={"target_mode": "existing", "collation": None})
     finding = stand.refused(schema.plan_database)
     assert finding.code == "TARGET_HAS_NO_SCHEMA"
     assert '"create"' in finding.remedy
