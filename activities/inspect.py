@@ -5,7 +5,7 @@ from contextlib import closing
 from pydantic import Field
 
 from activities.boundary import activity
-from activities.schema import base_plan_blob, save_plan, temporary_database
+from activities.schema import base_plan_blob, save_plan, target_of, temporary_database
 from shared.blobs import clients
 from shared.blobs.documents import read
 from shared.contracts import Findings, RestoredWork, RunWork
@@ -16,14 +16,13 @@ from shared.inspection.inspect import groups, inspect
 from shared.inspection.look import Look
 from shared.inspection.settle import CODES, settle
 from shared.mendix.metadata import read_metadata
-from shared.mendix.remedies import unused
+from shared.mendix.remedies import parted, unused
 from shared.settings import settings
 from shared.sqlserver import catalogue
 from shared.sqlserver.connection import session
-from shared.strict import Strict
 
 
-class Inspection(Strict):
+class Inspection(Findings):
     """Output of `plan_inspection`: how many groups of tables there are, and which collation they are judged by."""
 
     groups: int
@@ -62,11 +61,13 @@ def plan_inspection(work: RestoredWork) -> Inspection:
     """Cut the tables into groups, and find out the collation that the target's strings will have."""
     plan = _base_plan(work)
     filled = [table for table in plan.tables if table.content == "copy"]
+    collation, findings = _collation(work)
     return Inspection(
+        findings=findings,
         groups=len(groups(plan)),
         tables=len(filled),
         rows=sum(table.rows for table in filled),
-        collation=work.run.request.options.collation or _collation_of_target(work),
+        collation=collation,
         window=WINDOW,
     )
 
@@ -92,10 +93,8 @@ def settle_inspection(work: InspectedWork) -> Findings:
         metadata = read_metadata(connection)
     settled = settle(plan, work.findings, metadata)
     save_plan(settled, settings().target_profile(work.run.request.target))
-    remedies = {
-        key: choice for key, choice in work.run.request.options.remedies.items() if key.partition(":")[0] in CODES
-    }
-    return Findings(findings=[*work.findings, *unused(work.findings, remedies)])
+    ours, _ = parted(work.run.request.options.remedies, CODES)
+    return Findings(findings=[*work.findings, *unused(work.findings, ours)])
 
 
 def _base_plan(work: RunWork) -> DatabasePlan:
@@ -111,13 +110,21 @@ def _base_plan(work: RunWork) -> DatabasePlan:
     return plan
 
 
-def _collation_of_target(work: RunWork) -> str:
-    """Return the database's collation; Mendix' recommended one when the target cannot be asked (a dry run)."""
-    sql = settings().target_profile(work.run.request.target).sql
-    if sql is None:
-        return MENDIX_DEFAULT
+def _collation(work: RunWork) -> tuple[str, list[Finding]]:
+    """Return the collation that new strings get. A dry run whose target cannot be asked takes Mendix' own, and says so."""
+    request = work.run.request
+    if request.options.collation is not None:
+        return request.options.collation, []
     try:
-        with session(sql, login_timeout=LOGIN_SECONDS) as connection:
-            return catalogue.database_state(connection).collation
-    except MxferryError:
-        return MENDIX_DEFAULT
+        with session(target_of(work), login_timeout=LOGIN_SECONDS) as connection:
+            return catalogue.database_state(connection).collation, []
+    except MxferryError as error:
+        if not request.options.dry_run:
+            raise
+        finding = Finding(
+            code="COLLATION_ASSUMED", severity="warning", object=request.target,
+            message=f"expected to ask the target for its collation, found: {error.message} Unique keys are judged by "
+            f"{MENDIX_DEFAULT}, which Mendix recommends.",
+            remedy="Say options.collation, or do the dry run again when the target can be reached.",
+        )  # fmt: skip
+        return MENDIX_DEFAULT, [finding]

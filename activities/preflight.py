@@ -8,7 +8,7 @@ from shared import events, means, rehearsals, runs
 from shared.blobs import checks as blob_checks
 from shared.contracts import Findings, RunWork
 from shared.errors import Finding, MxferryError
-from shared.mendix.remedies import decide
+from shared.mendix.remedies import collations, decide
 from shared.postgres import checks as postgres_checks
 from shared.postgres import targetchecks
 from shared.request import MigrationRequest
@@ -87,7 +87,13 @@ def _database(profile: TargetProfile, request: MigrationRequest) -> list[Finding
         return targetchecks.check_target(profile)
     mode: sqlserver_checks.Mode = "existing" if request.options.target_mode == "existing" else "create"
     identity = settings().identity_name
-    return sqlserver_checks.check_target(profile, request.options.collation, identity=identity, mode=mode)
+    return sqlserver_checks.check_target(
+        profile,
+        request.options.collation,
+        identity=identity,
+        mode=mode,
+        of_remedies=collations(request.options.remedies),
+    )
 
 
 def _decided(finding: Finding, request: MigrationRequest) -> Finding:

@@ -13,7 +13,9 @@ from shared.contracts import Findings, Planned, RestoredWork, RunWork
 from shared.copying.stage import database_plan
 from shared.databaseplan import DatabasePlan, blob_name
 from shared.errors import Refusal
+from shared.inspection.settle import CODES
 from shared.mendix.planning import plan_database as make_plan
+from shared.mendix.remedies import parted, unused
 from shared.postgres.connection import connect as connect_postgres
 from shared.settings import SqlServer, TargetProfile, settings
 from shared.sqlserver.completion import options_script
@@ -31,8 +33,10 @@ def plan_database(work: RestoredWork) -> Planned:
     plan = planning.plan
     write(clients.staging().get_blob_client(base_plan_blob(work.run.id)), plan)
     ddl = save_plan(plan, settings().target_profile(work.run.request.target))
+    # Those of the data preflight have their say in `settle_inspection`; a code that nobody knows is misspelt.
+    _, ours = parted(options.remedies, CODES)
     return Planned(
-        findings=planning.findings,
+        findings=[*planning.findings, *unused(planning.findings, ours)],
         tables=len(plan.tables),
         rows=sum(table.rows for table in plan.tables if table.content == "copy"),
         bytes=sum(table.source_bytes for table in plan.tables if table.content == "copy"),

@@ -11,7 +11,7 @@ def inspect_data(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
     """Inspect the temporary database. Input: `RestoredWork`; output: `Findings`."""
     planned = yield from call(ctx, "plan_inspection", payload)
     done = Counts()
-    findings: list[Payload] = []
+    findings: list[Payload] = planned["findings"]
     progress = StageProgress(
         stage="inspect",
         started_at=ctx.current_utc_datetime,

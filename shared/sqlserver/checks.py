@@ -1,6 +1,6 @@
 """Preflight on the target database: reachable, fit, allowed, empty, unused. Reads only."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Literal
 
 import pyodbc
@@ -31,12 +31,18 @@ WAKING = 40613
 
 
 def check_target(
-    profile: TargetProfile, collation: str | None = None, *, identity: str | None = None, mode: Mode = "create"
+    profile: TargetProfile,
+    collation: str | None = None,
+    *,
+    identity: str | None = None,
+    mode: Mode = "create",
+    of_remedies: Collection[str] = (),
 ) -> list[Finding]:
     """Return everything that is wrong or noteworthy about a profile's database; all findings at once.
 
     `collation` is the one the request wants for new columns; `identity` the name of the app's managed identity, for
-    the remedies; `mode` the target mode: `create` wants an empty database, `existing` a runtime's schema. Raises TransientError only while a paused database wakes up.
+    the remedies; `mode` the target mode: `create` wants an empty database, `existing` a runtime's schema; `of_remedies`
+    the collations that remedies give to columns. Raises TransientError only while a paused database wakes up.
     """
     if profile.sql is None:
         return [_error("TARGET_KIND", "target profile", "expected a SQL Server target, found a profile without one.")]
@@ -46,6 +52,7 @@ def check_target(
         with session(profile.sql, timeout=60, login_timeout=LOGIN_SECONDS) as connection:
             for check in _checks(profile.sql, where, collation, identity, mode):
                 found.extend(check(connection))
+            found.extend(_unknown(connection, where, "options.remedies", of_remedies))
     except MxferryError as error:
         if str(WAKING) in error.message:
             raise
@@ -155,11 +162,8 @@ def _in_use(connection: pyodbc.Connection, where: str) -> list[Finding]:
 
 def _collation(connection: pyodbc.Connection, where: str, wanted: str | None) -> list[Finding]:
     own = catalogue.database_state(connection).collation
-    if wanted is not None:
-        row = connection.execute("SELECT CAST(COLLATIONPROPERTY(?, 'CodePage') AS int)", wanted).fetchone()
-        if row is None or row[0] is None:
-            message = f"expected options.collation to be a collation of the target, found {wanted}."
-            return [_error("UNKNOWN_COLLATION", where, message, "See SELECT name FROM sys.fn_helpcollations().")]
+    if wanted is not None and (unknown := _unknown(connection, where, "options.collation", [wanted])):
+        return unknown
     if wanted is None or wanted == own:
         return [_info("TARGET_COLLATION", where, f"the database's collation is {own}; unique keys are judged by it.")]
     message = f"new string columns get {wanted}, the database's own collation is {own}."
@@ -167,6 +171,18 @@ def _collation(connection: pyodbc.Connection, where: str, wanted: str | None) ->
         "Comparing columns of two collations fails in T-SQL; tables made later by the runtime get the database's own."
     )
     return [_warning("TARGET_COLLATION", where, message, remedy)]
+
+
+def _unknown(connection: pyodbc.Connection, where: str, option: str, names: Collection[str]) -> list[Finding]:
+    """Find names that no collation of the server has; one would end the run where its column or index is made."""
+    found = []
+    for name in sorted(set(names)):
+        row = connection.execute("SELECT CAST(COLLATIONPROPERTY(?, 'CodePage') AS int)", name).fetchone()
+        if row is None or row[0] is None:
+            message = f"expected {option} to name a collation of the target, found {name}."
+            remedy = "See SELECT name FROM sys.fn_helpcollations()."
+            found.append(_error("UNKNOWN_COLLATION", where, message, remedy))
+    return found
 
 
 def _unreachable(sql: SqlServer, where: str, error: MxferryError, identity: str | None) -> Finding:

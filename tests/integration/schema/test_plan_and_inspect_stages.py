@@ -2,8 +2,9 @@
 
 import pytest
 
-from activities import schema
+from activities import inspect, schema
 from orchestrators.inspect import inspect_data
+from shared.errors import Finding, TransientError
 from tests.integration.schema.conftest import Stand
 
 
@@ -25,16 +26,36 @@ def test_planning_twice_writes_the_same(stand: Stand) -> None:
 
 
 def test_a_sound_database_passes_the_inspection_without_a_target_to_ask(stand: Stand) -> None:
-    stand.request(options={"collation": None})
     stand.call(schema.plan_database)
     assert stand.drive(inspect_data) == []
     assert stand.statuses[-1]["done"]["tables"] == stand.statuses[-1]["total"]["tables"] > 30
     assert stand.statuses[-1]["done"]["rows"] == stand.statuses[-1]["total"]["rows"]
 
 
+def test_a_dry_run_without_a_target_to_ask_says_which_collation_it_assumes(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inspect, "LOGIN_SECONDS", 2)
+    stand.request(options={"collation": None, "dry_run": True})
+    stand.call(schema.plan_database)
+    (finding,) = stand.drive(inspect_data)
+    assert (finding.code, finding.severity, finding.object) == ("COLLATION_ASSUMED", "warning", "test")
+    assert "SQL_Latin1_General_CP1_CI_AS" in finding.message
+
+
+def test_a_migration_is_not_judged_by_a_collation_that_nobody_asked_for(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inspect, "LOGIN_SECONDS", 2)
+    stand.request(options={"collation": None})
+    stand.call(schema.plan_database)
+    with pytest.raises(TransientError, match="SQL_"):
+        inspect.plan_inspection(None, stand.work)
+
+
 def test_chosen_remedies_are_in_the_findings_the_plan_and_the_script(stand: Stand, restored_with_problems: str) -> None:
     stand.database = restored_with_problems
-    remedies = {"UNIQUE_NULLS": "filtered-index", "UNLIMITED_UNIQUE": "drop-constraint", "UNIQUE_NUL": "x"}
+    remedies = {"UNIQUE_NULLS": "filtered-index", "UNLIMITED_UNIQUE": "drop-constraint"}
     stand.request(options={"remedies": remedies})
     ddl = stand.call(schema.plan_database)["ddl_blob"]
     findings = stand.drive(inspect_data)
@@ -64,6 +85,14 @@ def test_a_remedy_that_fits_nothing_is_said_to_be_unused(stand: Stand) -> None:
     (finding,) = stand.drive(inspect_data)
     assert (finding.code, finding.severity) == ("REMEDY_UNUSED", "warning")
     assert finding.object == "UNIQUE_NULLS:crm$customer.name"
+
+
+def test_a_remedy_whose_code_is_misspelt_is_said_to_be_unused(stand: Stand) -> None:
+    stand.request(options={"remedies": {"UNIQUE_NUL": "filtered-index", "CASCADE_PATHS:no$such": "leave-out"}})
+    findings = [Finding.model_validate(one) for one in stand.call(schema.plan_database)["findings"]]
+    unused = {one.object for one in findings if one.code == "REMEDY_UNUSED"}
+    assert unused == {"UNIQUE_NUL", "CASCADE_PATHS:no$such"}
+    assert stand.drive(inspect_data) == []
 
 
 @pytest.mark.parametrize("purpose", ["cutover", "rehearsal"])

@@ -7,6 +7,7 @@ import pytest
 from pydantic import SecretStr
 
 from shared.errors import Finding
+from shared.mendix.remedies import collations
 from shared.settings import SqlServer, TargetBlob, TargetProfile
 from shared.sqlserver import catalogue, checks
 from shared.sqlserver.catalogue import DatabaseState, Engine, SessionGroup
@@ -111,6 +112,14 @@ def test_a_server_that_is_not_there_is_a_finding(
 def test_a_collation_that_the_target_does_not_know_is_an_error(profile: TargetProfile) -> None:
     assert found(profile, "No_Such_Collation")["UNKNOWN_COLLATION"].severity == "error"
     assert found(profile, "Latin1_General_100_CS_AS")["TARGET_COLLATION"].severity == "warning"
+
+
+def test_a_collation_of_a_remedy_that_the_target_does_not_know_is_an_error(profile: TargetProfile) -> None:
+    named = collations({"UNIQUE_COLLISION": "collation:Latin1_General_100_CS_AX", "UNIQUE_NULLS": "filtered-index"})
+    unknown = [one for one in check_target(profile, of_remedies=named) if one.severity == "error"]
+    assert [(one.code, "Latin1_General_100_CS_AX" in one.message) for one in unknown] == [("UNKNOWN_COLLATION", True)]
+    known = check_target(profile, of_remedies=["Latin1_General_100_CS_AS"])
+    assert "UNKNOWN_COLLATION" not in [one.code for one in known]
 
 
 def test_an_old_server_and_options_that_are_off_are_found(
