@@ -17,6 +17,7 @@ from shared.inspection.settle import CODES
 from shared.mendix.planning import plan_database as make_plan
 from shared.mendix.remedies import parted, unused
 from shared.postgres.connection import connect as connect_postgres
+from shared.sessions import IN_USE
 from shared.settings import SqlServer, TargetProfile, settings
 from shared.sqlserver.completion import options_script
 from shared.sqlserver.creation import create
@@ -33,8 +34,8 @@ def plan_database(work: RestoredWork) -> Planned:
     plan = planning.plan
     write(clients.staging().get_blob_client(base_plan_blob(work.run.id)), plan)
     ddl = save_plan(plan, settings().target_profile(work.run.request.target))
-    # Those of the data preflight have their say in `settle_inspection`; a code that nobody knows is misspelt.
-    _, ours = parted(options.remedies, CODES)
+    # The data preflight looks after its own in `settle_inspection`; a code that nobody knows is misspelt.
+    _, ours = parted(options.remedies, CODES | {IN_USE})
     return Planned(
         findings=[*planning.findings, *unused(planning.findings, ours)],
         tables=len(plan.tables),

@@ -7,9 +7,11 @@ from typing import Any
 import psycopg
 
 from shared.errors import Finding
+from shared.mendix.remedies import parted
 from shared.postgres import targetcatalogue
 from shared.postgres.targetplan import extensions_of
 from shared.request import Options
+from shared.sessions import IN_USE
 from shared.snapshot.dump import Dump
 
 
@@ -77,7 +79,7 @@ def _room(held: int, where: str, metadata: dict[str, str]) -> list[Finding]:
 def _without_effect(options: Options) -> list[Finding]:
     given = {
         "collation": options.collation is not None,
-        "remedies": bool(options.remedies),
+        "remedies": bool(parted(options.remedies, {IN_USE})[1]),
         "max_rejects": options.max_rejects > 0,
     }
     message = "the option is for SQL Server targets; PostgreSQL takes the rows as they are."
