@@ -7,50 +7,80 @@ from datetime import UTC, datetime
 from api.http import Engine
 from api.migrations import look
 from shared import readiness, rehearsals, runs
-from shared.communication.delivery import deliver, memory
-from shared.communication.occurrences import Seen, occurrences
+from shared.communication.delivery import deliver, memory_of
+from shared.communication.occurrences import Occurrence, Seen, occurrences
 from shared.contracts import Verdict
 from shared.errors import Refusal
 from shared.settings import settings
 
 log = logging.getLogger("mxferry.communication")
 
-LOOKED_AT = 20
-"""Newest runs that are looked at; there is one run a target at a time."""
+LOOKED_AT = 100
+"""Runs that are looked at in a minute; there is one run a target at a time, and a told one is not looked at again."""
+REHEARSALS = "told/rehearsals.json"
 
 
 async def tell(engine: Engine) -> int:
     """Deliver what has happened and was not told yet; returns how many runs were looked at."""
-    if not settings().notify:
-        return 0
     looked = 0
     silent: set[str] = set()  # channels that did not answer in this minute
-    for run_id in await asyncio.to_thread(runs.ids, LOOKED_AT):
+    untold = await asyncio.to_thread(runs.untold)
+    if len(untold) > LOOKED_AT:
+        log.warning("%s runs are not told to their end; the newest %s are looked at", len(untold), LOOKED_AT)
+    for run_id in untold[:LOOKED_AT]:
         try:
             looked += await _tell(engine, run_id, silent)
         except Refusal:
             log.warning("%s has no record; nothing is told of it", run_id)
+            await asyncio.to_thread(runs.told, run_id)
         except Exception:
             log.exception("%s: events could not be told; tried again in a minute", run_id)
+    if settings().notify:
+        await _tell_of_rehearsals(silent)
     return looked
 
 
 async def _tell(engine: Engine, run_id: str, silent: set[str]) -> int:
-    if (await asyncio.to_thread(memory, run_id)).done:
-        return 0
     run = await asyncio.to_thread(runs.load, run_id)
+    if not settings().notify:  # nobody listens; one that will be set up later hears of the runs that are not over
+        if await asyncio.to_thread(runs.closed, run_id):
+            await asyncio.to_thread(runs.told, run_id)
+        return 0
     view = await look(engine, run_id)
     verdict: Verdict | None = view.verdict  # type: ignore[assignment]  # the API shows it as a plain string
     worse: list[str] = []
     if verdict and run.request.options.purpose == "rehearsal":
         worse = await asyncio.to_thread(_regressions, run.request.target, run_id)
     seen = Seen(
-        run=run, view=view.progress, verdict=verdict, reason=view.reason, forecast=view.forecast, regressions=worse
-    )
+        run=run, view=view.progress, verdict=verdict, reason=view.reason, forecast=view.forecast, regressions=worse,
+        link=_link(f"#/runs/{run_id}"),
+    )  # fmt: skip
     now = datetime.now(UTC)
     happened, over = occurrences(seen, now), verdict is not None
-    await asyncio.to_thread(deliver, run_id, happened, settings().notify, now, over=over, silent=silent)
+    blob = memory_of(run_id)
+    told = await asyncio.to_thread(deliver, blob, happened, settings().notify, now, over=over, silent=silent)
+    if told.done:
+        await asyncio.to_thread(runs.told, run_id)
     return 1
+
+
+async def _tell_of_rehearsals(silent: set[str]) -> None:
+    """Tell of the last rehearsal that the timer could not start."""
+    missed = await asyncio.to_thread(rehearsals.last_not_started)
+    if missed is None:
+        return
+    happened = Occurrence(
+        id=f"rehearsal-{missed.at:%Y%m%dt%H%M}:not-started", kind="not-started", at=missed.at, run="none",
+        target=missed.target or "?", purpose="rehearsal", words=missed.why, link=_link("#/rehearsals"),
+    )  # fmt: skip
+    now = datetime.now(UTC)
+    await asyncio.to_thread(deliver, REHEARSALS, [happened], settings().notify, now, over=False, silent=silent)
+
+
+def _link(view: str) -> str | None:
+    """Return the address of a view of the page; None where the platform does not say what this app is called."""
+    host = settings().website_hostname
+    return f"{'http' if host.startswith(('127.', 'localhost')) else 'https'}://{host}/api/ui{view}" if host else None
 
 
 def _regressions(target: str, run_id: str) -> list[str]:

@@ -189,7 +189,7 @@ type sourceProfile = {
 }
 
 @export()
-@description('Who is told what happens to migrations. Webhooks: the address is the secret `notify-<name>-url`.')
+@description('Who is told what happens to migrations. Webhooks: the address is the secret `notify-<name>-url`; messages of `cloudevents` are signed with the secret `notify-<name>-secret`.')
 type channel = {
   @description('Name: lower-case letters, digits and hyphens.')
   @minLength(1)
@@ -204,9 +204,6 @@ type channel = {
 
   @description('Event names parted by commas; those of the audience if absent.')
   events: string?
-
-  @description('Messages of `cloudevents` are signed with the secret `notify-<name>-secret`.')
-  signed: bool?
 
   @description('For `mail`: resource id of the Communication Services resource; the identity gets the role to send by it.')
   serviceId: string?
@@ -369,7 +366,7 @@ func channelSettings(one channel, made surroundings) object =>
     AUDIENCE: one.?audience
     EVENTS: one.?events
     URL: one.kind == 'mail' ? null : secretReference(made, 'notify-${one.name}-url')
-    SECRET: one.?signed == true ? secretReference(made, 'notify-${one.name}-secret') : null
+    SECRET: one.kind == 'cloudevents' ? secretReference(made, 'notify-${one.name}-secret') : null
     ENDPOINT: one.?endpoint
     SENDER: one.?sender
     RECIPIENTS: one.?recipients

@@ -27,7 +27,7 @@ At start, a missing setting, a wrong value and an unknown name inside a section 
 that is nearly one of these (`TARGTE__PRODUCTION__KIND`). The refusal names each of them: `SETTINGS_INVALID`.
 
 *Default*: `required` means required where the section is used at all. *Where*: `Azure` is written by `infra/`; `local`
-makes sense on one machine only.
+makes sense on one machine only; `the platform` sets what Azure itself sets.
 """
 
 
@@ -89,7 +89,7 @@ def _setting(name: str, field: FieldInfo) -> Setting:
     default = (
         "required" if field.is_required() else ("–" if field.default in (None, "") else f"`{_shown(field.default)}`")
     )
-    where = "local" if extra.get("where") == "local" else "Azure"
+    where = str(extra.get("where", "Azure"))
     return Setting(name, _kind(field, secret), default, where, (field.description or "").replace("|", "\\|"), secret)
 
 

@@ -4,9 +4,10 @@ Every write is conditional or idempotent, because requests are repeated and acti
 `idempotency/<hash>.json` gives a repeated request its first run id, `locks/target-<profile>.json` admits one run a
 target, `runs/<id>/run.json` describes a run, `runs/<id>/abort.json` asks it to stop, `runs/<id>/side-failed.json` says that
 one of its sides has failed, `runs/<id>/app-start.json` that it has asked the target app to start,
-`runs/<id>/closed.json` that its clean-up has begun.
+`runs/<id>/closed.json` that its clean-up has begun, `untold/<id>` that its channels have not heard everything.
 """
 
+import contextlib
 import hashlib
 import json
 import secrets
@@ -90,8 +91,21 @@ def take_over_target(profile: str, run: str, holder: Holder) -> bool:
 
 
 def save(run: Run) -> None:
-    """Write the run's record; a repeated request writes the same."""
+    """Write the run's record; a repeated request writes the same. From now on there is something to tell of it."""
     _create(f"runs/{run.id}/run.json", run.model_dump(mode="json"))
+    _create(f"untold/{run.id}", {})
+
+
+def untold() -> list[str]:
+    """Return the ids of the runs that are not told to their end, newest first."""
+    found = (name.removeprefix("untold/") for name in names("untold/"))
+    return sorted((one for one in found if RUN_ID.match(one)), reverse=True)
+
+
+def told(run_id: str) -> None:
+    """Say that a run is over and told."""
+    with contextlib.suppress(ResourceNotFoundError):
+        _container().delete_blob(f"untold/{run_id}")
 
 
 def load(run_id: str) -> Run:

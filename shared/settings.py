@@ -13,11 +13,14 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints,
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from shared import redaction
+from shared.channel import Channel
 from shared.errors import Refusal
 from shared.settingnames import misspelt, unresolved
 
 # Where a setting makes sense on one machine only; `infra/` never writes it.
 LOCAL: dict[str, Any] = {"where": "local"}
+PLATFORM: dict[str, Any] = {"where": "the platform"}
+"""Set by Azure itself."""
 
 
 class Section(BaseModel):
@@ -215,33 +218,6 @@ class SourceProfile(Section):
     blob: BlobAccount | None = Field(default=None, description="A storage account that holds snapshots.")
 
 
-class Channel(Section):
-    """Where the events of migrations are told."""
-
-    kind: Literal["teams", "slack", "cloudevents", "mail"] = Field(description="Form of the message.")
-    audience: Literal["users", "team", "management"] = Field(
-        default="team", description="Chooses the wording, and the events if `events` is empty."
-    )
-    events: str = Field(default="", description="Event names parted by commas; those of the audience if empty.")
-    url: SecretStr | None = Field(default=None, description="Webhook address; secret, because it is the permission.")
-    secret: SecretStr | None = Field(
-        default=None, description="Signs `cloudevents` by HMAC-SHA256 (Standard Webhooks; `whsec_...` or plain text)."
-    )
-    endpoint: str | None = Field(
-        default=None, description="Azure Communication Services, https://<name>.communication.azure.com, for `mail`."
-    )
-    sender: str | None = Field(default=None, description="Sender address of `mail`, from a verified domain.")
-    recipients: str = Field(default="", description="Addresses that `mail` goes to, parted by commas.")
-
-    @model_validator(mode="after")
-    def _complete(self) -> "Channel":
-        if self.kind == "mail" and not (self.endpoint and self.sender and self.recipients):
-            raise ValueError("a mail channel needs NOTIFY__<NAME>__ENDPOINT, ...__SENDER and ...__RECIPIENTS")
-        if self.kind != "mail" and self.url is None:
-            raise ValueError(f"a {self.kind} channel needs NOTIFY__<NAME>__URL")
-        return self
-
-
 class Rehearsal(Section):
     """The timer that starts rehearsals; off unless enabled."""
 
@@ -262,6 +238,9 @@ class Settings(BaseSettings):
         description="Target profiles by name."
     )
     source: dict[str, SourceProfile] = Field(default_factory=dict, description="Source profiles by name.")
+    website_hostname: str | None = Field(
+        default=None, description="Host name of this app: messages lead to the run's page.", json_schema_extra=PLATFORM
+    )
     notify: dict[str, Channel] = Field(default_factory=dict, description="Where events are told, by name.")
     # Not a part of `rehearsal`: the host resolves it as %REHEARSAL_SCHEDULE% in the timer's binding, and .NET reads a
     # double underscore in a setting's name as a level (https://learn.microsoft.com/azure/azure-functions/functions-app-settings).

@@ -15,11 +15,11 @@ from typing import Any
 
 import httpx
 
+from shared.channel import ENCODED, Channel
 from shared.communication.occurrences import Occurrence
 from shared.communication.wording import told
 from shared.credentials import token
 from shared.errors import TransientError
-from shared.settings import Channel
 
 TIMEOUT = 10.0
 MAIL_SCOPE = "https://communication.azure.com/.default"
@@ -76,12 +76,13 @@ def _slack(occurrence: Occurrence, channel: Channel, now: datetime) -> httpx.Req
 
 
 def _cloudevents(occurrence: Occurrence, channel: Channel, now: datetime) -> httpx.Request:
-    """CloudEvents 1.0, structured mode, signed as Standard Webhooks says if the channel has a secret."""
+    """CloudEvents 1.0, structured mode, signed as Standard Webhooks says."""
     subject, text = told(occurrence, channel.audience)
     data = {
         "target": occurrence.target,
         "purpose": occurrence.purpose,
         "stage": occurrence.stage,
+        "link": occurrence.link,
         "title": subject,
         "text": text,
     }
@@ -107,7 +108,7 @@ def signature(identifier: str, body: bytes, secret: str, now: datetime) -> dict[
 
     https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
     """
-    key = base64.b64decode(secret.removeprefix("whsec_")) if secret.startswith("whsec_") else secret.encode()
+    key = base64.b64decode(secret.removeprefix(ENCODED)) if secret.startswith(ENCODED) else secret.encode()
     moment = str(int(now.timestamp()))
     made = hmac.new(key, b".".join((identifier.encode(), moment.encode(), body)), hashlib.sha256).digest()
     return {

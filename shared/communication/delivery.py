@@ -1,7 +1,8 @@
-"""Delivers events at least once: what a channel took is remembered, what it did not take is tried again.
+"""Delivers events at least once: what has happened is kept before it is told, what a channel took is remembered.
 
-The memory is one blob a run, `runs/<id>/told.json`. It is written after sending, so a crash in between sends again
-(with the same id); it is never read by the migration.
+The memory is one blob, `runs/<id>/told.json` for what happens in a run. An event is written there before it is sent, so
+that one which nobody could derive any more (it was late, it is in time again) is still delivered; what was taken is
+written after sending, so a crash in between sends again, with the same id. The migration never reads it.
 """
 
 import json
@@ -12,11 +13,11 @@ from datetime import datetime, timedelta
 from pydantic import BaseModel, Field
 
 from shared import runs
+from shared.channel import Channel
 from shared.communication.channels import send
 from shared.communication.occurrences import Occurrence
 from shared.communication.wording import wanted
 from shared.errors import TransientError
-from shared.settings import Channel
 
 log = logging.getLogger("mxferry.communication")
 
@@ -25,20 +26,26 @@ GIVE_UP = timedelta(hours=24)
 
 
 class Told(BaseModel):
-    """What was told of a run; `done` once the run is over and everything is told."""
+    """What was told; `done` once it is over and everything is told."""
 
     told: dict[str, list[str]] = Field(default_factory=dict, description="Event id → channels that took it.")
+    pending: list[Occurrence] = Field(default_factory=list, description="What some channel has not taken yet.")
     done: bool = False
 
 
-def memory(run_id: str) -> Told:
-    """Return what was told of a run."""
-    stored = runs.read(f"runs/{run_id}/told.json")
+def memory_of(run_id: str) -> str:
+    """Return the name of the blob in which it is kept what was told of a run."""
+    return f"runs/{run_id}/told.json"
+
+
+def memory(blob: str) -> Told:
+    """Return what was told."""
+    stored = runs.read(blob)
     return Told.model_validate(json.loads(stored)) if stored else Told()
 
 
 def deliver(
-    run_id: str,
+    blob: str,
     happened: Sequence[Occurrence],
     channels: Mapping[str, Channel],
     now: datetime,
@@ -52,21 +59,41 @@ def deliver(
     one time-out, not one an event.
     """
     silent = set() if silent is None else silent
-    before = memory(run_id)
-    told = before.model_copy(deep=True)
-    open_ = 0
-    for occurrence in happened:
-        for name, channel in channels.items():
-            if name in told.told.get(occurrence.id, []) or not wanted(occurrence, channel.audience, channel.events):
-                continue
-            if name not in silent and _sent(occurrence, name, channel, now, silent):
+    kept = memory(blob)
+    told = kept.model_copy(deep=True)
+    told.pending = [one for one in _merged(told.pending, happened) if _untaken(one, channels, told)]
+    kept = _kept(blob, told, kept)
+    for occurrence in told.pending:
+        for name in _untaken(occurrence, channels, told):
+            if name not in silent and _sent(occurrence, name, channels[name], now, silent):
                 told.told.setdefault(occurrence.id, []).append(name)
-            else:
-                open_ += 1
-    told.done = over and open_ == 0
-    if told != before:
-        runs.write(f"runs/{run_id}/told.json", told.model_dump_json().encode(), "application/json")
+    told.pending = [one for one in told.pending if _untaken(one, channels, told)]
+    told.done = over and not told.pending
+    _kept(blob, told, kept)
     return told
+
+
+def _merged(pending: Sequence[Occurrence], happened: Sequence[Occurrence]) -> list[Occurrence]:
+    """Return both, in order of time; an event that waits already stays as it was first seen."""
+    found = {one.id: one for one in (*happened, *pending)}
+    return sorted(found.values(), key=lambda one: one.at)
+
+
+def _untaken(occurrence: Occurrence, channels: Mapping[str, Channel], told: Told) -> list[str]:
+    """Return the channels that want the event and have not taken it."""
+    taken = told.told.get(occurrence.id, [])
+    return [
+        name
+        for name, channel in channels.items()
+        if name not in taken and wanted(occurrence, channel.audience, channel.events)
+    ]
+
+
+def _kept(blob: str, told: Told, before: Told) -> Told:
+    """Write the memory if it has changed; return what is kept now."""
+    if told != before:
+        runs.write(blob, told.model_dump_json().encode(), "application/json")
+    return told.model_copy(deep=True)
 
 
 def _sent(occurrence: Occurrence, name: str, channel: Channel, now: datetime, silent: set[str]) -> bool:

@@ -6,31 +6,28 @@ later derives the same ones, with the same ids.
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Literal
 
 from pydantic import BaseModel, Field
 
 from shared.contracts import Run, Verdict
+from shared.eventkinds import EventKind
 from shared.forecast import Forecast
-from shared.progress import View
+from shared.progress import StageView, View
 from shared.reporting.wording import duration, gate_words, moment, stage_words
-
-Kind = Literal[
-    "scheduled", "started", "stage-done", "gate-waits", "late", "verified", "failed", "refused", "aborted", "planned",
-    "cleaned-up", "regressed", "source-down",
-]  # fmt: skip
 
 
 class Occurrence(BaseModel):
     """One event. The id is the same whenever it is derived, so that a receiver can leave out what it has."""
 
     id: str
-    kind: Kind
+    kind: EventKind
     at: datetime
     run: str
     target: str
     purpose: str
+    dry_run: bool = False
     stage: str | None = None
+    link: str | None = Field(default=None, description="Where the run is shown.")
     words: str = Field(description="What happened, as a sentence.")
 
 
@@ -43,19 +40,22 @@ class Seen(BaseModel):
     reason: str = ""
     forecast: Forecast | None = None
     regressions: list[str] = Field(default_factory=list)
+    link: str | None = Field(default=None, description="Where the run is shown, if the app knows its address.")
 
 
 def occurrences(seen: Seen, now: datetime) -> list[Occurrence]:
     """Return everything that has happened, in order of time."""
-    found = [*_beginning(seen), *_stages(seen), *_gates(seen), *_late(seen, now), *_end(seen, now)]
+    found = [*_beginning(seen), *_users(seen), *_stages(seen), *_gates(seen), *_late(seen, now), *_end(seen, now)]
     return sorted(found, key=lambda one: one.at)
 
 
-def _make(seen: Seen, kind: Kind, at: datetime, words: str, part: str = "", stage: str | None = None) -> Occurrence:
+def _make(
+    seen: Seen, kind: EventKind, at: datetime, words: str, part: str = "", stage: str | None = None
+) -> Occurrence:
     run = seen.run
     return Occurrence(
         id=f"{run.id}:{kind}{':' + part if part else ''}", kind=kind, at=at, run=run.id, target=run.request.target,
-        purpose=run.request.options.purpose, stage=stage, words=words,
+        purpose=run.request.options.purpose, dry_run=run.request.options.dry_run, stage=stage, link=seen.link, words=words,
     )  # fmt: skip
 
 
@@ -70,16 +70,45 @@ def _beginning(seen: Seen) -> Sequence[Occurrence]:
     return found
 
 
+def _users(seen: Seen) -> Sequence[Occurrence]:
+    """Return when the users are out, and when they are back at the source, where this run stops and starts it.
+
+    Where people stop the app they tell the users; that it is back in its new place is said by people, after DNS.
+    """
+    source = seen.run.request.source
+    if source.kind != "mendix-cloud" or not source.stop_app:
+        return []
+    found = []
+    for stage in seen.view.stages:
+        if stage.name == "snapshot":
+            words = "The source app is stopped for its snapshot: the users are out."
+            found.append(_make(seen, "unavailable", stage.started_at, words))
+        elif stage.name == "source-start" and stage.ended_at is not None:
+            found.append(_source_after(seen, stage, stage.ended_at))
+    return found
+
+
+def _source_after(seen: Seen, stage: StageView, ended: datetime) -> Occurrence:
+    """Return what became of the source app that was to be started again."""
+    if stage.state == "done":
+        return _make(seen, "available", ended, "The source app runs again: the users are back in it.")
+    if stage.state == "skipped":  # on purpose: see orchestrators.sourceapp
+        words = (
+            f"The source app was left stopped ({stage.note}): two live systems would take two different days' work. Decide "
+            "which of the two goes on before anybody starts the other."
+        )
+    else:
+        words = f"The source app was not started again ({stage.note}). The users are out until somebody starts it."
+    return _make(seen, "source-down", ended, words)
+
+
 def _stages(seen: Seen) -> Sequence[Occurrence]:
     found = []
     for stage in seen.view.stages:
-        if stage.name == "source-start" and stage.state in ("failed", "skipped") and stage.ended_at is not None:
-            words = f"The source app was not started again ({stage.note}). The users are out until somebody starts it."
-            found.append(_make(seen, "source-down", stage.ended_at, words))
         if stage.state != "done" or stage.ended_at is None:
             continue
         words = f"{stage_words(stage.name)}: done in {duration(stage.seconds)}."
-        kind: Kind = "cleaned-up" if stage.name == "clean-up" else "stage-done"
+        kind: EventKind = "cleaned-up" if stage.name == "clean-up" else "stage-done"
         found.append(_make(seen, kind, stage.ended_at, words, stage.name, stage.name))
     return found
 

@@ -2,19 +2,20 @@
 
 from typing import get_args
 
-from shared.communication.occurrences import Kind, Occurrence
+from shared.communication.occurrences import Occurrence
 from shared.communication.texts import Audience
+from shared.eventkinds import EventKind
 
-EVENTS: dict[Audience, frozenset[Kind]] = {
-    "team": frozenset(get_args(Kind)),
+EVENTS: dict[Audience, frozenset[EventKind]] = {
+    "team": frozenset(get_args(EventKind)),
     "management": frozenset(
-        {"scheduled", "started", "late", "verified", "failed", "refused", "aborted", "source-down"}
+        {"scheduled", "started", "late", "verified", "failed", "refused", "aborted", "available", "source-down"}
     ),
-    "users": frozenset({"scheduled", "started"}),
+    "users": frozenset({"scheduled", "unavailable", "available"}),
 }
 """What each audience hears of unless a channel names its events. That the app is back is said by people, after DNS."""
 
-SUBJECTS: dict[Kind, str] = {
+SUBJECTS: dict[EventKind, str] = {
     "scheduled": "scheduled",
     "started": "started",
     "stage-done": "stage done",
@@ -28,11 +29,18 @@ SUBJECTS: dict[Kind, str] = {
     "cleaned-up": "cleaned up",
     "source-down": "the source app is still stopped",
     "regressed": "something got worse",
+    "unavailable": "the source app is being stopped",
+    "available": "the source app runs again",
+    "not-started": "it could not start",
 }
 
 FOR_USERS = {
     "scheduled": ("The app will move", "The app will be unavailable for a while. {words}"),
-    "started": ("The app is being moved", "The app is unavailable now. We will say when it is back."),
+    "unavailable": ("The app is being moved", "The app is unavailable now. We will say when it is back."),
+    "available": (
+        "The move is postponed",
+        "The app is available again, unchanged. Nothing was lost. We will announce a new date.",
+    ),
 }
 
 
@@ -43,12 +51,13 @@ def told(occurrence: Occurrence, audience: Audience) -> tuple[str, str]:
         return subject, text.format(words=occurrence.words)
     what = "Rehearsal" if occurrence.purpose == "rehearsal" else "Cut-over"
     subject = f"{what} to {occurrence.target}: {SUBJECTS[occurrence.kind]}"
-    return subject, occurrence.words if audience == "management" else f"{occurrence.words} (run {occurrence.run})"
+    where = "" if audience == "management" else f" (run {occurrence.run})"
+    return subject, f"{occurrence.words}{where}{f' {occurrence.link}' if occurrence.link else ''}"
 
 
 def wanted(occurrence: Occurrence, audience: Audience, named: str) -> bool:
-    """Whether a channel tells this event; rehearsals are nobody's business but the team's."""
-    if occurrence.purpose == "rehearsal" and audience != "team":
+    """Whether a channel tells this event; rehearsals and dry runs are nobody's business but the team's."""
+    if (occurrence.purpose == "rehearsal" or occurrence.dry_run) and audience != "team":
         return False
     names = {one.strip() for one in named.split(",") if one.strip()}
     return occurrence.kind in names if names else occurrence.kind in EVENTS[audience]

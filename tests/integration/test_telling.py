@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import hmac
 import json
+import re
 import socket
 import threading
 import time
@@ -18,11 +19,12 @@ import pytest
 from azure.core.credentials import AccessToken
 
 from api.telling import tell
-from shared import credentials, runs, settings
+from shared import credentials, rehearsals, runs, settings
 from shared.communication import channels
-from shared.communication.delivery import memory
+from shared.communication.delivery import memory, memory_of
 from shared.communication.occurrences import Seen, occurrences
 from shared.contracts import Gate, Progress, Run, StageState
+from shared.errors import Refusal
 from shared.forecast import Forecast
 from shared.progress import View, stage_view
 from shared.request import MigrationRequest
@@ -76,6 +78,8 @@ def channel(api_settings: None, monkeypatch: pytest.MonkeyPatch):
     """Configures a channel."""
 
     def configure(name: str, **values: str) -> None:
+        if values["kind"] == "cloudevents":
+            values = {"secret": SECRET} | values
         for key, value in values.items():
             monkeypatch.setenv(f"NOTIFY__{name.upper()}__{key.upper()}", value)
         settings.settings.cache_clear()
@@ -153,7 +157,7 @@ def test_what_was_not_taken_is_told_again_with_the_same_id(receiver: Receiver, c
     engine = engine_at(Progress(stages=recent("preflight")))
     asyncio.run(tell(engine))
     assert receiver.got == []
-    assert not memory(ID).done
+    assert not memory(memory_of(ID)).done
     asyncio.run(tell(engine))
     assert [one["id"] for one in receiver.json()] == [f"{ID}:started", f"{ID}:stage-done:preflight"]
 
@@ -193,7 +197,7 @@ def test_a_channel_that_hangs_is_waited_for_once_and_the_others_hear_everything(
     asyncio.run(tell(engine))
     assert hanging.taken == 1
     assert len(receiver.got) == 18
-    assert not memory(ID).done, "what the hanging channel did not take is tried again"
+    assert not memory(memory_of(ID)).done, "what the hanging channel did not take is tried again"
     asyncio.run(tell(engine))
     assert (hanging.taken, len(receiver.got)) == (2, 18)
     hanging.socket.close()
@@ -213,9 +217,20 @@ def test_every_gate_is_told_also_one_that_was_answered_within_the_minute(receive
 
 def test_a_source_app_that_stays_stopped_is_told_to_team_and_management(receiver: Receiver, channel) -> None:
     channel("bosses", kind="cloudevents", url=receiver.url, audience="management")
-    failed = {"name": "source-start", "state": "failed", "note": "MENDIX_START_FAILED"}
-    asyncio.run(tell(engine_at(Progress(stages=[recent("copy")[-1].model_copy(update=failed)]))))
-    assert "dev.mxferry.migration.source-down" in [one["type"] for one in receiver.json()]
+    asyncio.run(tell(engine_at(Progress(stages=[source_start("failed", "MENDIX_START_FAILED")]), **STOPPED)))
+    [told] = [one for one in receiver.json() if one["type"] == "dev.mxferry.migration.source-down"]
+    assert "until somebody starts it" in told["data"]["text"]
+
+
+def test_a_source_app_left_stopped_beside_a_live_target_is_no_invitation_to_start_it(
+    receiver: Receiver, channel
+) -> None:
+    channel("bosses", kind="cloudevents", url=receiver.url, audience="management", events="source-down")
+    stages = [source_start("skipped", "the target app was started")]
+    asyncio.run(tell(engine_at(Progress(stages=stages), **STOPPED)))
+    [told] = receiver.json()
+    assert "Decide which of the two goes on" in told["data"]["text"]
+    assert "until somebody starts it" not in told["data"]["text"]
 
 
 def test_a_run_that_is_over_and_told_is_not_looked_at_again(receiver: Receiver, channel) -> None:
@@ -237,20 +252,129 @@ def test_an_event_of_yesterday_is_given_up_not_told(receiver: Receiver, channel)
     old = [one.model_copy(update={"started_at": one.started_at - timedelta(days=3), "ended_at": one.ended_at and one.ended_at - timedelta(days=3)}) for one in recent("preflight")]  # fmt: skip
     asyncio.run(tell(engine_at(Progress(stages=old), "COMPLETED", {"verdict": "verified"})))
     assert receiver.got == []
-    assert memory(ID).done
+    assert memory(memory_of(ID)).done
 
 
 @pytest.mark.parametrize(
     ("audience", "kinds"),
-    [("team", 18), ("management", 2), ("users", 1)],
+    [("team", 18), ("management", 2), ("users", 0)],
 )
 def test_each_audience_hears_what_concerns_it(receiver: Receiver, channel, audience: str, kinds: int) -> None:
     channel("one", kind="cloudevents", url=receiver.url, audience=audience)
     asyncio.run(tell(engine_at(Progress(stages=recent()), "COMPLETED", {"verdict": "verified"})))
     assert len(receiver.got) == kinds
-    if audience == "users":
-        assert receiver.json()[0]["data"]["title"] == "The app is being moved"
-        assert ID not in receiver.json()[0]["data"]["text"]
+
+
+STOPPED = {"source": {"kind": "mendix-cloud", "profile": "crm", "stop_app": True}}
+
+
+def source_start(state: str, note: str = "") -> StageState:
+    return recent("copy")[-1].model_copy(update={"name": "source-start", "state": state, "note": note})
+
+
+@pytest.mark.parametrize(
+    ("more", "stages", "titles"),
+    [
+        (STOPPED, recent("preflight"), []),
+        (STOPPED, recent("snapshot"), ["The app is being moved"]),
+        (STOPPED, [*recent("copy"), source_start("done")], ["The app is being moved", "The move is postponed"]),
+        (STOPPED, [*recent("copy"), source_start("failed")], ["The app is being moved"]),
+        (STOPPED | {"options": {"dry_run": True}}, recent("snapshot"), []),
+        (STOPPED | {"options": {"purpose": "rehearsal"}}, recent("snapshot"), []),
+        ({}, recent("copy"), []),
+    ],
+)
+def test_users_are_told_when_their_app_stops_and_when_it_is_back_and_nothing_else(
+    receiver: Receiver, channel, more: dict[str, object], stages: list[StageState], titles: list[str]
+) -> None:
+    """Not at the start of a run, in which preflight may refuse and an agreed snapshot time be far; not for a dry run."""
+    channel("one", kind="cloudevents", url=receiver.url, audience="users")
+    asyncio.run(tell(engine_at(Progress(stages=stages), **more)))
+    assert [one["data"]["title"] for one in receiver.json()] == titles
+    assert all(ID not in one["data"]["text"] for one in receiver.json())
+
+
+def test_a_dry_run_is_the_teams_business_alone(receiver: Receiver, channel) -> None:
+    channel("bosses", kind="cloudevents", url=receiver.url, audience="management")
+    options = {"dry_run": True}
+    asyncio.run(tell(engine_at(Progress(stages=recent()), "COMPLETED", {"verdict": "planned"}, options=options)))
+    assert receiver.got == []
+
+
+def test_a_message_leads_to_the_page_where_the_app_knows_its_address(
+    receiver: Receiver, channel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WEBSITE_HOSTNAME", "mxf-contoso.azurewebsites.net")
+    channel("team", kind="cloudevents", url=receiver.url, events="started")
+    asyncio.run(tell(engine_at(Progress(stages=recent("preflight")))))
+    [event] = receiver.json()
+    assert event["data"]["link"] == f"https://mxf-contoso.azurewebsites.net/api/ui#/runs/{ID}"
+    assert event["data"]["link"] in event["data"]["text"]
+
+
+def test_what_was_late_for_a_minute_is_told_though_it_is_in_time_again(
+    receiver: Receiver, channel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    channel("team", kind="cloudevents", url=receiver.url, events="late")
+    now = datetime.now(UTC)
+    late = Forecast(ends_at=now + timedelta(hours=2), seconds_left=7200, basis="x", late_seconds=600)
+    engine = engine_at(Progress(stages=recent("preflight")), window={"end": (now + timedelta(hours=1)).isoformat()})
+    receiver.answers = [500]
+    monkeypatch.setattr("api.migrations.forecast", lambda *_, **__: late)
+    asyncio.run(tell(engine))
+    assert receiver.got == []
+    monkeypatch.setattr("api.migrations.forecast", lambda *_, **__: None)
+    engine.set(ID, "COMPLETED", custom={"stages": []}, output={"verdict": "verified"})
+    asyncio.run(tell(engine))
+    [event] = receiver.json()
+    assert event["type"] == "dev.mxferry.migration.late"
+    assert memory(memory_of(ID)).done
+
+
+def test_a_cut_over_planned_weeks_ahead_is_told_whatever_ran_since(receiver: Receiver, channel) -> None:
+    channel("team", kind="cloudevents", url=receiver.url, events="started")
+    engine = engine_at(Progress(stages=recent("preflight")))
+    for number in range(120):
+        later = run().model_copy(update={"id": f"20261123t2030{number % 60:02d}-{number:06x}"})
+        runs.save(later)
+        runs.told(later.id)
+    asyncio.run(tell(engine))
+    assert [one["id"] for one in receiver.json()] == [f"{ID}:started"]
+
+
+def test_a_run_without_listeners_is_forgotten_when_it_is_over_and_not_before(receiver: Receiver, channel) -> None:
+    engine = engine_at(Progress(stages=recent("preflight")))
+    settings.settings.cache_clear()
+    asyncio.run(tell(engine))
+    assert runs.untold() == [ID]
+    channel("team", kind="cloudevents", url=receiver.url, events="started")
+    asyncio.run(tell(engine))
+    assert len(receiver.got) == 1, "a channel that was set up later"
+
+
+def test_a_rehearsal_that_could_not_start_is_told_once(receiver: Receiver, channel) -> None:
+    channel("team", kind="cloudevents", url=receiver.url)
+    at = datetime.now(UTC).replace(second=0, microsecond=0)
+    rehearsals.not_started(rehearsals.NotStarted(at=at, target="rehearsal", why="It is busy."))
+    for _ in range(2):
+        asyncio.run(tell(EngineDouble()))
+    [event] = receiver.json()
+    assert (event["type"], event["data"]["text"].split(" (")[0]) == ("dev.mxferry.migration.not-started", "It is busy.")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"events": "stage_done"}, "unknown events stage_done; the events are scheduled,"),
+        ({"url": "http://hooks.example.org/x"}, "expected an https address"),
+        ({"secret": "whsec_not base64!"}, "expected base64 after whsec_"),
+        ({"secret": ""}, "its messages are signed"),
+    ],
+)
+def test_a_channel_that_would_stay_mute_or_unsigned_is_refused(channel, wrong: dict[str, str], words: str) -> None:
+    channel("team", **({"kind": "cloudevents", "url": "https://hooks.example.org/x"} | wrong))
+    with pytest.raises(Refusal, match=re.escape(words)):
+        settings.settings()
 
 
 def test_a_rehearsal_is_the_teams_business_alone(receiver: Receiver, channel) -> None:

@@ -138,7 +138,10 @@ def test_the_examples_values_are_valid_settings(environment: pytest.MonkeyPatch)
 @pytest.mark.parametrize("kind", ["sqlserver", "postgres"])
 def test_what_infra_writes_are_valid_settings(environment: pytest.MonkeyPatch, kind: str) -> None:
     values = {"number": "70000", "text": "https://x.blob.core.windows.net/", "secret": "a secret"}
-    fixed = {"REHEARSAL_SCHEDULE": "0 0 2 * * 6", "TARGET__<NAME>__KIND": kind, "KEEP_DAYS": "3"}
+    fixed = {
+        "REHEARSAL_SCHEDULE": "0 0 2 * * 6", "TARGET__<NAME>__KIND": kind, "KEEP_DAYS": "3",
+        "NOTIFY__<NAME>__EVENTS": "verified, failed", "NOTIFY__<NAME>__URL": "https://hooks.example.org/x",
+    }  # fmt: skip
     unused = "TARGET__<NAME>__POSTGRES__" if kind == "sqlserver" else "TARGET__<NAME>__SQL__"
     for one in all_settings():
         if one.where != "Azure" or one.name.startswith(unused):
