@@ -6,7 +6,7 @@ from typing import Literal
 import pyodbc
 
 from shared import sessions
-from shared.errors import Finding, MxferryError
+from shared.errors import Finding, MxferryError, TransientError
 from shared.settings import SqlServer, TargetProfile
 from shared.sqlserver import catalogue
 from shared.sqlserver.completion import COMPATIBILITY_LEVEL, OPTIONS
@@ -186,7 +186,9 @@ def _unknown(connection: pyodbc.Connection, where: str, option: str, names: Coll
 
 
 def _unreachable(sql: SqlServer, where: str, error: MxferryError, identity: str | None) -> Finding:
-    remedy = error.remedy or "Check the server's name, its firewall and private endpoints, and that it is running."
+    remedy = error.remedy
+    if isinstance(error, TransientError) or not remedy:
+        remedy = "Check the server's name, its firewall and private endpoints, and that it is running."
     if error.code in ("SQL_LOGIN_FAILED", "SQL_NO_RIGHT"):
         remedy = f"{remedy} {grant(sql, identity)}"
     return _error("TARGET_UNREACHABLE", where, f"expected to log in, found: {error.message}", remedy)
