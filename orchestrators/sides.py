@@ -13,9 +13,12 @@ from orchestrators.modes import Handed, mode_of
 from orchestrators.outcome import Outcome
 from orchestrators.stages import Book, StageFailed, child_stage, stage
 from shared.contracts import Run, StageState
+from shared.errors import Finding
 
 ENDED_WITH = ("OTHER_SIDE_FAILED", "ABORTED")
 """Codes with which a side ends because of something that is in the report already."""
+CALLS = 200
+"""Most activities that empty a container: ten million blobs (`shared.blobs.emptying.A_CALL`)."""
 
 
 def side_by_side(book: Book, run: Run, outcome: Outcome) -> Steps:
@@ -87,13 +90,20 @@ def migrate_files(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
 
 
 def _emptied(ctx: task.OrchestrationContext, work: Payload) -> Steps:
-    """Empty the target container, a batch an activity."""
+    """Empty the target container, as many blobs an activity as it can do in a minute or two."""
     files = 0
-    while True:
+    for _ in range(CALLS):
         answer = yield from call(ctx, "empty_container", work)
         files += answer["files"]
         if not answer["more"]:
             return {"files": files}
+    raise StageRefused(
+        Finding(
+            code="CONTAINER_TOO_FULL", severity="error", object=Run.model_validate(work["run"]).request.target,
+            message=f"expected to empty the target container, found more in it after {files:,} files were deleted.",
+            remedy="Empty the container by other means, such as a life-cycle rule, or delete and make it again; then start again.",
+        )
+    )  # fmt: skip
 
 
 def _run(payload: Payload) -> Run:

@@ -6,13 +6,26 @@ every delete carries `If-Unmodified-Since` with it.
 """
 
 import contextlib
+import itertools
+from collections import Counter
 from datetime import datetime, timedelta
 
-from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
+from azure.core.exceptions import (
+    HttpResponseError,
+    ResourceExistsError,
+    ResourceModifiedError,
+    ResourceNotFoundError,
+)
 from azure.storage.blob import BlobProperties, ContainerClient
 
-A_BATCH = 5000
+from shared.errors import TransientError
+
+A_CALL = 50_000
 """Blobs deleted by one call: a minute or two, well within an activity."""
+A_REQUEST = 256
+"""Blobs deleted by one request, the most that Blob Batch takes: https://learn.microsoft.com/rest/api/storageservices/blob-batch"""
+DELETED, GONE = 202, 404
+"""What the service answers for a blob."""
 
 
 def cut_off(reports: ContainerClient, run: str) -> datetime:
@@ -24,24 +37,44 @@ def cut_off(reports: ContainerClient, run: str) -> datetime:
     return moment
 
 
-def empty(container: ContainerClient, prefix: str, before: datetime, limit: int = A_BATCH) -> tuple[int, bool]:
+def empty(container: ContainerClient, prefix: str, before: datetime, limit: int = A_CALL) -> tuple[int, bool]:
     """Delete at most `limit` blobs under the prefix that were last written before the cut-off.
 
-    Returns how many were deleted, and whether there may be more. Doing it again is harmless.
+    Returns how many were deleted, and whether there may be more. Doing it again is harmless. Raises `TransientError`
+    CONTAINER_NOT_EMPTIED about a blob that cannot be deleted.
     """
     deleted = 0
-    for blob in container.list_blobs(name_starts_with=prefix or None):
-        if deleted >= limit:
-            return deleted, True
-        if blob.last_modified < before and _delete(container, blob, before):
-            deleted += 1
-    return deleted, False
+    listed = container.list_blobs(name_starts_with=prefix or None, results_per_page=5000)
+    old = (blob for blob in listed if blob.last_modified < before)
+    while deleted < limit:
+        some = list(itertools.islice(old, min(A_REQUEST, limit - deleted)))
+        if not some:
+            return deleted, False
+        deleted += _delete(container, some, before)
+    return deleted, next(old, None) is not None
 
 
-def _delete(container: ContainerClient, blob: BlobProperties, before: datetime) -> bool:
+def _delete(container: ContainerClient, blobs: list[BlobProperties], before: datetime) -> int:
+    """Delete blobs by one request, and one by one, with the client's own retries, where it did not go smoothly."""
+    # HTTP dates are whole seconds, and "unmodified since" includes its own second.
+    since = before - timedelta(seconds=1)
+    parts = [{"name": one.name, "delete_snapshots": "include", "if_unmodified_since": since} for one in blobs]
+    answers = Counter(int(one.status_code) for one in container.delete_blobs(*parts, raise_on_any_failure=False))
+    deleted = answers[DELETED]
+    if set(answers) - {DELETED, GONE}:
+        deleted += sum(_delete_one(container, one.name, since) for one in blobs)
+    return deleted
+
+
+def _delete_one(container: ContainerClient, name: str, since: datetime) -> bool:
     try:
-        # HTTP dates are whole seconds, and "unmodified since" includes its own second.
-        container.delete_blob(blob.name, delete_snapshots="include", if_unmodified_since=before - timedelta(seconds=1))
+        container.delete_blob(name, delete_snapshots="include", if_unmodified_since=since)
     except (ResourceNotFoundError, ResourceModifiedError):
-        return False
+        return False  # it is gone, or was written since
+    except HttpResponseError as error:
+        raise TransientError(
+            "CONTAINER_NOT_EMPTIED", f"{container.container_name}/{name}",
+            f"expected to delete what lay in the target container, found: {error.reason}.",
+            "Look at leases, legal holds and immutability of the container, or empty it by hand.",
+        ) from None  # fmt: skip
     return True

@@ -6,7 +6,9 @@ import uuid
 import pytest
 from azure.storage.blob import BlobServiceClient
 
+from shared.blobs import emptying
 from shared.blobs.emptying import cut_off, empty
+from shared.errors import TransientError
 
 RUN = "20261128t200000-abc123"
 
@@ -60,3 +62,37 @@ def test_it_works_in_batches_and_keeps_to_the_prefix(container, reports):
     assert empty(container, "a/", before, limit=2) == (2, True)
     assert empty(container, "a/", before, limit=2) == (1, False)
     assert names(container) == ["b/1"]
+
+
+def test_many_blobs_go_by_one_request(container, reports, monkeypatch):
+    for number in range(10):
+        container.upload_blob(f"blob {number}, ü%", b"x")
+    time.sleep(1.1)
+    before = cut_off(reports, RUN)
+    requests = []
+
+    class Counting:
+        """Counts the requests; deletes for real."""
+
+        def delete_blobs(self, *parts, **options):
+            requests.append(len(parts))
+            return container.delete_blobs(*parts, **options)
+
+        def __getattr__(self, name):
+            return getattr(container, name)
+
+    monkeypatch.setattr(emptying, "A_REQUEST", 4)
+    assert empty(Counting(), "", before) == (10, False)
+    assert (requests, names(container)) == ([4, 4, 2], [])
+
+
+def test_a_blob_that_cannot_be_deleted_is_named_and_the_others_of_its_request_go(container, reports):
+    for name in ("a", "b", "c"):
+        container.upload_blob(name, b"x")
+    container.get_blob_client("b").acquire_lease()
+    time.sleep(1.1)
+    before = cut_off(reports, RUN)
+    with pytest.raises(TransientError, match="CONTAINER_NOT_EMPTIED") as caught:
+        empty(container, "", before)
+    assert caught.value.about == f"{container.container_name}/b"
+    assert names(container) == ["b"]

@@ -13,7 +13,7 @@ from durabletask.client import TaskHubGrpcClient
 from durabletask.testing import create_test_backend
 from durabletask.worker import TaskHubGrpcWorker
 
-from orchestrators import applications, calling
+from orchestrators import applications, calling, sides
 from orchestrators.calling import answering
 from orchestrators.migration import migrate
 from orchestrators.sides import migrate_database, migrate_files
@@ -175,6 +175,18 @@ def test_the_container_is_emptied_before_files_come_only_when_the_request_says_d
     started(hub, target_not_empty="drop", confirm="demo")
     assert ended(hub)["verdict"] == "verified"
     assert doubles.calls.index("empty_container") < doubles.calls.index("copy_files")
+
+
+def test_a_container_that_does_not_get_empty_ends_the_run_and_not_the_history(hub, doubles, monkeypatch):
+    monkeypatch.setattr(sides, "CALLS", 3)
+    doubles.answers["empty_container"] = {"files": 50_000, "more": True}
+    started(hub, target_not_empty="drop", confirm="demo")
+    summary = ended(hub)
+    assert summary["verdict"] == "failed"
+    assert "CONTAINER_TOO_FULL" in summary["reason"]
+    assert "150,000 files" in summary["reason"]
+    assert doubles.calls.count("empty_container") == 3
+    assert "copy_files" not in doubles.calls
 
 
 def test_a_snapshot_of_another_model_version_is_refused(hub, doubles):
