@@ -1,4 +1,4 @@
-"""When will this run end? Asked once more before the target is written."""
+"""When will this run end? Asked before the snapshot is taken, and again before the target is written."""
 
 from datetime import datetime
 
@@ -24,7 +24,7 @@ class Forecasted(Strict):
 
     ends_at: datetime | None = None
     late_seconds: float | None = Field(default=None, description="Seconds after the window's end; null if in time.")
-    basis: str = ""
+    basis: str = Field(default="", description="What it was reckoned from; empty: the clock alone.")
 
 
 @activity
@@ -36,5 +36,12 @@ def forecast_end(work: ForecastWork) -> Forecasted:
         snapshot_at=work.run.request.snapshot_at, means=means.remembered(work.run.id),
     )  # fmt: skip
     if found is None:
-        return Forecasted()
+        return _by_the_clock(work)
     return Forecasted(ends_at=found.ends_at, late_seconds=found.late_seconds, basis=found.basis)
+
+
+def _by_the_clock(work: ForecastWork) -> Forecasted:
+    """Where nothing tells how long the rest takes: late if the window is over."""
+    window = work.run.request.window
+    late = (work.now - window.end).total_seconds() if window else 0.0
+    return Forecasted(ends_at=work.now, late_seconds=round(late, 1)) if late > 0 else Forecasted()

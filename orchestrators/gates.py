@@ -6,7 +6,7 @@ the gates of the app (`applications.py`) use the same way of asking.
 
 import contextlib
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from durabletask import task
 
@@ -18,7 +18,10 @@ from shared.errors import Finding
 
 UNTOUCHED = "Source and target are as they were."
 LEAST_TIME = timedelta(minutes=5)
-"""To answer the question of lateness, also when the window is over by then."""
+"""To answer the question of lateness, also when the window is over by then; and what an end may move out unsaid."""
+Place = Literal["snapshot", "approval", "write"]
+LATE_GATES: dict[Place, str] = {"snapshot": "late-snapshot", "approval": "late", "write": "late-write"}
+"""The gate at which lateness is decided before the snapshot, before the approval, and before the target is written."""
 
 
 def window_opens(book: Book, run: Run) -> Steps:
@@ -31,25 +34,30 @@ def snapshot_due(book: Book, run: Run) -> Steps:
     yield from _clock(book, "snapshot-time", "snapshot", run.request.snapshot_at)
 
 
-def in_time(book: Book, run: Run, outcome: Outcome) -> Steps:
-    """Look at the clock before the point of no return: warn, ask or stop when the window is too short.
+def in_time(book: Book, run: Run, outcome: Outcome, before: Place) -> Steps:
+    """Look at the clock before the users are sent out or the target is written: warn, ask or stop when it will be late.
 
-    What was said or decided about it once is not said or asked again.
+    What was said or decided holds as long as it is true: an end that moves out by more than `LEAST_TIME` is said or asked
+    again. Each place has a gate of its own, so that a second yes to one never opens the next.
     """
     window = run.request.window
-    if window is None or any(one.code == "WINDOW_TOO_SHORT" for one in outcome.findings):
+    if window is None:
         return
     stages = [one.model_dump(mode="json") for one in book.progress.stages]
     payload = {"run": run.model_dump(mode="json"), "stages": stages, "now": book.now().isoformat()}
     answer = yield from aside("late", call(book.ctx, "forecast_end", payload))
     if not answer.get("late_seconds"):
         return
+    ends_at = datetime.fromisoformat(answer["ends_at"])
+    if outcome.told_end is not None and ends_at <= outcome.told_end + LEAST_TIME:
+        return
     finding = _late(answer, window.end, "error" if window.when_late == "stop" else "warning")
     if window.when_late == "stop":
         raise StageFailed("late", finding)
     if window.when_late == "ask":
-        by = yield from asked(book, "late", "late", max(window.end, book.now() + LEAST_TIME))
+        by = yield from asked(book, "late", LATE_GATES[before], max(window.end, book.now() + LEAST_TIME))
         finding = finding.model_copy(update={"chosen": f"go on, decided by {by}"})
+    outcome.told_end = ends_at
     outcome.answered("late", {"findings": [finding.model_dump(mode="json")]})
     yield from recorded(book, outcome)
 
@@ -135,10 +143,15 @@ def _late(answer: Payload, end: datetime, severity: str) -> Finding:
             "code": "WINDOW_TOO_SHORT",
             "severity": severity,
             "object": "window",
-            "message": f"expected everything to be verified by {end.isoformat()}, found that it will take until "
-            f"{answer['ends_at']} (reckoned from {answer['basis']}).",
+            "message": f"expected everything to be verified by {end.isoformat()}, found {_found(answer)}.",
             "remedy": f"{UNTOUCHED} Agree on a longer window, or rehearse to know the duration better."
             if severity == "error"
             else "Tell those who wait, or abort before the target is written.",
         }
     )
+
+
+def _found(answer: Payload) -> str:
+    if not answer["basis"]:
+        return f"that the window was over at {answer['ends_at']}, and nothing tells how long the rest takes"
+    return f"that it will take until {answer['ends_at']} (reckoned from {answer['basis']})"

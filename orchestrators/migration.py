@@ -31,10 +31,10 @@ def migrate(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
         if run.request.options.dry_run:
             outcome.planned()
         else:
-            yield from in_time(book, run, outcome)
+            yield from in_time(book, run, outcome, "approval")
             yield from approval(book, run)
             yield from app_stopped(book, run, outcome)
-            yield from in_time(book, run, outcome)  # people may have taken their time
+            yield from in_time(book, run, outcome, "write")  # people may have taken their time
             yield from target_free(book, run, outcome)
             yield from _move(book, run, outcome)
             yield from _prove(book, run, outcome)
@@ -51,6 +51,8 @@ def _prepare(book: Book, run: Run, outcome: Outcome) -> Steps:
     work = {"run": run.model_dump(mode="json")}
     yield from child_stage(book, "environment", "open_environment", work)
     yield from _checked(book, outcome, "preflight", stage(book, "preflight", call(book.ctx, "preflight", work)))
+    if not run.request.options.dry_run:
+        yield from in_time(book, run, outcome, "snapshot")  # the users are still at work
     yield from snapshot_due(book, run)
     snapshot = yield from child_stage(book, "snapshot", "take_snapshot", work)
     outcome.snapshot = snapshot

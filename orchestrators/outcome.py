@@ -1,5 +1,6 @@
 """What a run has found and done so far, and the verdict that follows from it. Pure state of the `migrate` orchestrator."""
 
+from datetime import datetime
 from typing import Literal
 
 from orchestrators.calling import Payload
@@ -23,6 +24,8 @@ class Outcome:
         self.target_written = False
         self.app_stopped_by: Literal["this run", "people"] | None = None
         """Who stopped the target app for this run; None where nobody did, or where it was stopped already."""
+        self.told_end: datetime | None = None
+        """The end after the window's that people were told of, or have accepted."""
         self.reason = ""
 
     @property

@@ -14,7 +14,7 @@ from orchestrators.calling import Payload, StageRefused, Steps, call_sub
 from shared.contracts import Counts, Gate, Progress, StageState
 from shared.errors import Finding
 
-SHOWN = 80
+SHOWN = 56
 """Characters of a name or a comment in the custom status, as JSON writes them. Azure allows 16 KB of UTF-16 in all."""
 
 

@@ -248,7 +248,9 @@ class Said(Strict):
 class Gate(Strict):
     """Where the run waits for people or for the clock, or waited. Times are those of the orchestration."""
 
-    name: Literal["start", "snapshot", "late", "write", "stop-app", "started", "start-app"]
+    name: Literal[
+        "start", "late-snapshot", "snapshot", "late", "write", "stop-app", "late-write", "started", "start-app"
+    ]
     asked_at: datetime
     answers_by: datetime = Field(description="The time-out; of `start` and `snapshot` the moment that is waited for.")
     decision: Literal["approved", "aborted", "expired", "opened"] | None = Field(

@@ -23,7 +23,7 @@ MOVING = (*DATABASE, *FILES)
 PEOPLE = ("scheduled", "snapshot-time", "approval", "late", "start-gate")
 """Stages that wait for people or for the clock: nobody knows how long they take."""
 GATE_STAGES = {
-    "start": "scheduled", "snapshot": "snapshot-time", "late": "late", "write": "approval", "stop-app": "app-stop",
+    "start": "scheduled", "late-snapshot": "late", "snapshot": "snapshot-time", "late": "late", "late-write": "late", "write": "approval", "stop-app": "app-stop",
     "start-app": "start-gate",
 }  # fmt: skip
 """Which stage waits at which gate, and does nothing else meanwhile."""

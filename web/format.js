@@ -51,7 +51,9 @@ export function reasonParts(reason) {
 export const GATES = {
   "start": "The window has to open.",
   "snapshot": "The agreed snapshot time has to come.",
+  "late-snapshot": "It will be late. Take the snapshot all the same?",
   "late": "It will be late. Go on?",
+  "late-write": "It will be late. Write the target all the same?",
   "write": "Write the target?",
   "stop-app": "Is the target app stopped?",
   "started": "Has the app copied the source, and started?",

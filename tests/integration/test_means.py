@@ -97,6 +97,17 @@ def test_a_window_that_the_sizes_do_not_fit_in_is_seen_before_the_target_is_writ
     assert answer["late_seconds"] == pytest.approx(33_000 / 18 + 33_000 / 200 - 1800, rel=0.01)
 
 
+@pytest.mark.parametrize(("minutes", "late"), [(29, None), (31, 60.0)])
+def test_where_nothing_tells_how_long_the_rest_takes_a_window_that_is_over_is_late(
+    environment: ArmDouble, minutes: int, late: float | None
+) -> None:
+    now = NOW + timedelta(minutes=minutes)
+    preflight = StageState(name="preflight", state="done", started_at=NOW, ended_at=now)
+    work = {"run": run().model_dump(mode="json"), "now": now.isoformat(), "stages": [preflight.model_dump(mode="json")]}
+    answer = forecast_end(None, work)
+    assert (answer["late_seconds"], answer["basis"]) == (late, "")
+
+
 def test_a_target_and_a_server_that_cannot_be_asked_have_no_known_limit(
     environment: ArmDouble, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,7 +19,8 @@ STAGES = (
     "finish", "verify", "empty", "files", "files-verify", "reconcile", "app-start", "smoke", "app-restart", "stock", "report", "clean-up",
     "stand-down",
 )  # fmt: skip
-GATES = ("start", "snapshot", "late", "write", "stop-app", "start-app")
+GATES = ("start", "late-snapshot", "snapshot", "late", "write", "stop-app", "late-write", "start-app")
+BY_THE_CLOCK = ("start", "snapshot")
 COUNTED = {"snapshot", "restore", "plan", "copy", "verify", "files", "files-verify"}
 DONE = {"rows": 123_456_789, "bytes": 123_456_789_012, "files": 123_456, "tables": 1234}
 
@@ -45,9 +46,12 @@ def test_a_run_in_which_everything_happens_fits(who: str) -> None:
         gate = Gate.model_validate({"name": name, "asked_at": book.now(), "answers_by": book.now()})
         opened = book.wait(f"{name}-gate", gate)
         answer = {"decision": "approved", "decided_by": who, "decided_at": book.now(), "comment": who * 10}
+        if name in BY_THE_CLOCK:
+            answer = {"decision": "opened", "decided_at": book.now()}
         book.decided(gate.model_copy(update=answer))
-        book.close(opened, "done", note=f"approved by {book.progress.gates[-1].decided_by}")
+        by = book.progress.gates[-1].decided_by
+        book.close(opened, "done", note=f"approved by {by}" if by else "")
     assert len(json.dumps(context.status).encode("utf-16-le")) < ALLOWED
-    assert [gate.decided_by for gate in book.gates] == [who] * len(GATES)
-    told = Progress.model_validate(context.status).gates[0]
+    assert [gate.decided_by for gate in book.gates] == [None if name in BY_THE_CLOCK else who for name in GATES]
+    told = Progress.model_validate(context.status).gates[1]
     assert told.decided_by in (who, f"{who[: len(told.decided_by or '') - 1]}…")

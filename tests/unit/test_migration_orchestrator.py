@@ -319,7 +319,7 @@ def test_a_window_that_is_too_short_may_only_warn(hub, doubles):
 
 
 def test_a_window_that_is_too_short_may_ask_and_go_on(hub, doubles):
-    doubles.answers["forecast_end"] = LATE
+    doubles.answers["forecast_end"] = [{}, LATE]
     started(hub, window=_window("ask"))
     _wait_until_waiting(hub)
     assert "create_schema" not in doubles.calls
@@ -330,7 +330,7 @@ def test_a_window_that_is_too_short_may_ask_and_go_on(hub, doubles):
 
 
 def test_a_no_at_the_question_of_lateness_leaves_the_target_as_it_was(hub, doubles):
-    doubles.answers["forecast_end"] = LATE
+    doubles.answers["forecast_end"] = [{}, LATE]
     started(hub, window=_window("ask"), approval=True)
     _wait_until_waiting(hub)
     hub.raise_orchestration_event(RUN_ID, "abort", data={"by": "kim"})
@@ -339,7 +339,7 @@ def test_a_no_at_the_question_of_lateness_leaves_the_target_as_it_was(hub, doubl
 
 
 def test_after_the_question_of_lateness_the_approval_is_asked_for_all_the_same(hub, doubles):
-    doubles.answers["forecast_end"] = LATE
+    doubles.answers["forecast_end"] = [{}, LATE]
     started(hub, window=_window("ask"), approval=True)
     _wait_until_waiting(hub)
     hub.raise_orchestration_event(RUN_ID, "approve-late", data={"by": "kim"})
@@ -350,7 +350,7 @@ def test_after_the_question_of_lateness_the_approval_is_asked_for_all_the_same(h
 
 
 def test_a_second_yes_to_one_gate_never_opens_the_next(hub, doubles):
-    doubles.answers["forecast_end"] = LATE
+    doubles.answers["forecast_end"] = [{}, LATE]
     started(hub, window=_window("ask"), approval=True)
     _wait_until_waiting(hub)
     for who in ("kim", "lee"):
@@ -362,7 +362,7 @@ def test_a_second_yes_to_one_gate_never_opens_the_next(hub, doubles):
 
 
 def test_the_report_has_every_gate_with_who_when_and_why(hub, doubles):
-    doubles.answers["forecast_end"] = LATE
+    doubles.answers["forecast_end"] = [{}, LATE]
     started(hub, window=_window("ask"), approval=True)
     _wait_until_waiting(hub)
     hub.raise_orchestration_event(RUN_ID, "approve-late", data={"by": "kim", "comment": "x" * 2000})
@@ -379,8 +379,48 @@ def test_the_report_has_every_gate_with_who_when_and_why(hub, doubles):
     assert len(state.serialized_custom_status.encode("utf-16-le")) < 16 * 1024
 
 
+LATER = LATE | {"ends_at": "2026-11-28T23:50:00Z", "late_seconds": 3000.0}
+
+
+def test_a_run_that_will_be_late_is_stopped_while_the_users_are_still_at_work(hub, doubles):
+    doubles.answers["forecast_end"] = LATE
+    started(hub, source=in_the_cloud(), window=_window("stop"))
+    summary = ended(hub)
+    assert (summary["verdict"], summary["reason"][:24]) == ("refused", "late: [WINDOW_TOO_SHORT]")
+    assert not {"take_snapshot", "start_source"} & set(doubles.calls)
+
+
+def test_an_end_that_was_told_is_told_again_only_when_it_moves_out(hub, doubles):
+    doubles.answers["forecast_end"] = [LATE, LATE | {"ends_at": "2026-11-28T23:44:00Z"}, LATER]
+    started(hub, window=_window("warn"))
+    assert ended(hub)["verdict"] == "verified"
+    said = [one["message"] for one in doubles.reports[-1]["findings"] if one["code"] == "WINDOW_TOO_SHORT"]
+    assert [("23:40:00" in one, "23:50:00" in one) for one in said] == [(True, False), (False, True)]
+
+
+def test_a_yes_to_one_end_is_no_yes_to_a_later_one_and_each_place_has_its_own_gate(hub, doubles):
+    doubles.answers["forecast_end"] = [LATE, LATE, LATER]
+    started(hub, window=_window("ask"))
+    _wait_until_waiting(hub, '"late-snapshot"')
+    assert "take_snapshot" not in doubles.calls
+    for who in ("kim", "lee"):
+        hub.raise_orchestration_event(RUN_ID, "approve-late-snapshot", data={"by": who})
+    _wait_until_waiting(hub, '"late-write"')
+    assert "create_schema" not in doubles.calls
+    hub.raise_orchestration_event(RUN_ID, "approve-late-write", data={"by": "lee"})
+    assert ended(hub)["verdict"] == "verified"
+    gates = [(one["name"], one["decided_by"]) for one in doubles.reports[-1]["gates"]]
+    assert [name for name, _ in gates] == ["late-snapshot", "late-write"]
+
+
+def test_a_window_that_is_over_is_late_also_where_nothing_tells_how_long_the_rest_takes(hub, doubles):
+    doubles.answers["forecast_end"] = {"ends_at": "2026-11-28T23:40:00Z", "late_seconds": 2400.0, "basis": ""}
+    started(hub, window=_window("stop"))
+    assert "found that the window was over at 2026-11-28T23:40:00Z" in ended(hub)["reason"]
+
+
 def test_time_that_an_approval_takes_is_time_that_the_window_lacks(hub, doubles):
-    doubles.answers["forecast_end"] = [{"late_seconds": None}, LATE]
+    doubles.answers["forecast_end"] = [{}, {}, LATE]
     started(hub, window=_window("stop"), approval=True)
     _wait_until_waiting(hub)
     hub.raise_orchestration_event(RUN_ID, "approve-write", data={"by": "kim"})
@@ -493,7 +533,7 @@ def test_a_rehearsal_drops_its_target_whoever_is_on_it(hub, doubles):
 @pytest.mark.usefixtures("quick")
 def test_a_target_app_that_was_stopped_for_nothing_runs_again(hub, doubles):
     doubles.answers["command_app"] = _app("running", "stopped")
-    doubles.answers["forecast_end"] = [{}, LATE]
+    doubles.answers["forecast_end"] = [{}, {}, LATE]
     doubles.answers["leave_app"] = _app("changing")[0]
     doubles.answers["look_at_app"] = _app("changing", "running")
     started(hub, stop_target_app=True, window=_window("stop"))
@@ -724,7 +764,7 @@ ONCE = task.RetryPolicy(first_retry_interval=timedelta(milliseconds=1), max_numb
 @pytest.mark.parametrize("trouble", [{"refused": finding("APP_REFUSED")}, RuntimeError("[APP_REFUSED] x: no answer.")])
 def test_trouble_between_the_stages_ends_in_report_and_clean_up_too(hub, doubles, monkeypatch, activity, trouble):
     monkeypatch.setattr(calling, "RETRY", ONCE)
-    doubles.answers[activity] = trouble
+    doubles.answers[activity] = [{}, trouble] if activity == "forecast_end" else trouble
     started(hub, source=in_the_cloud(), stop_target_app=True, window=_window("warn"))
     summary = ended(hub)
     assert summary["verdict"] == "refused"
@@ -744,7 +784,7 @@ def test_an_app_that_cannot_be_looked_at_before_its_start_ends_in_report_and_cle
 
 
 def test_an_abort_that_lands_between_two_stages_ends_aborted(hub, doubles):
-    doubles.answers["forecast_end"] = {"refused": finding("ABORTED")}
+    doubles.answers["forecast_end"] = [{}, {"refused": finding("ABORTED")}]
     started(hub, window=_window("warn"))
     assert ended(hub)["verdict"] == "aborted"
     assert not {"create_schema", "copy_files"} & set(doubles.calls)
