@@ -17,8 +17,8 @@ OLDEST, NEWEST = (1, 12), (1, 16)
 CUSTOM = 1  # archCustom
 INT_SIZE = 4
 OFFSET_SIZE = 8
-MAX_TOC_BYTES = 64 * 1024 * 1024  # of a hostile dump; a thousand Mendix entities need some 2 MiB
-MAX_ENTRIES = 1_000_000
+MAX_TOC_BYTES = 40 * 1024 * 1024  # a thousand tables of Mendix need 2 MiB; the worst that fits in here takes 160 MB
+MAX_ENTRIES = 200_000  # a thousand tables of Mendix have 5,000
 DUMP_ID = re.compile(r"[0-9]{1,10}\Z")
 
 Compression = Literal["none", "gzip", "lz4", "zstd"]
@@ -76,10 +76,20 @@ def unreadable(found: str) -> Refusal:
     )
 
 
+def _too_large(found: str) -> Refusal:
+    return Refusal(
+        "DUMP_TOO_LARGE",
+        "db/db.backup",
+        f"expected a table of contents of at most {MAX_TOC_BYTES:,} bytes and {MAX_ENTRIES:,} entries, found {found}.",
+        "This is not what a Mendix backup looks like; check where the dump comes from.",
+    )
+
+
 def read_dump(file: BinaryIO | io.RawIOBase, with_entries: bool = True) -> Dump:
     """Read header and table of contents from a file positioned at the dump's start.
 
-    Raises `Refusal` DUMP_UNREADABLE when it is not a whole dump, DUMP_VERSION when it is of a version we do not know.
+    Raises `Refusal` DUMP_UNREADABLE when it is not a whole dump, DUMP_VERSION when it is of a version we do not know,
+    DUMP_TOO_LARGE.
     """
     reader = _Reader(file)
     version = _version(reader)
@@ -95,8 +105,10 @@ def read_dump(file: BinaryIO | io.RawIOBase, with_entries: bool = True) -> Dump:
     reader.text()  # the source database's name
     server_version, dump_version = reader.text(), reader.text()
     count = reader.integer()
-    if not 0 <= count <= MAX_ENTRIES:
+    if count < 0:
         raise unreadable(f"a table of contents of {count:,} entries")
+    if count > MAX_ENTRIES:
+        raise _too_large(f"{count:,} entries")
     entries = tuple(_entry(reader, version) for _ in range(count)) if with_entries else ()
     return Dump(version, compression, server_version, dump_version, entries, reader.at)
 
@@ -159,7 +171,7 @@ class _Reader:
     def take(self, size: int) -> bytes:
         self.at += size
         if self.at > MAX_TOC_BYTES:
-            raise unreadable(f"a table of contents of more than {MAX_TOC_BYTES:,} bytes")
+            raise _too_large("more bytes")
         data = self._file.read(size)
         if len(data) < size:
             raise unreadable("its end in the middle of the table of contents")

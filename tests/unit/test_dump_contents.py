@@ -6,6 +6,7 @@ import struct
 import pytest
 
 from shared.errors import Refusal
+from shared.snapshot import dump
 from shared.snapshot.dump import read_dump
 
 
@@ -36,6 +37,18 @@ def entry(number: int, *dependencies: str) -> bytes:
         + bytes((3,))
         + bytes(8)
     )
+
+
+def test_contents_up_to_the_limits_are_read_and_larger_ones_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = head(3) + b"".join(map(entry, range(3)))
+    monkeypatch.setattr(dump, "MAX_ENTRIES", 3)
+    monkeypatch.setattr(dump, "MAX_TOC_BYTES", len(whole))
+    assert len(read_dump(io.BytesIO(whole)).entries) == 3
+    for limit, value in (("MAX_ENTRIES", 2), ("MAX_TOC_BYTES", len(whole) - 1)):
+        with monkeypatch.context() as one:
+            one.setattr(dump, limit, value)
+            with pytest.raises(Refusal, match="DUMP_TOO_LARGE"):
+                read_dump(io.BytesIO(whole))
 
 
 def test_the_contents_are_read() -> None:

@@ -106,6 +106,58 @@ def test_a_bomb_is_refused_by_its_ratio(monkeypatch: pytest.MonkeyPatch) -> None
     assert caught.value.code == "ARCHIVE_BOMB"
 
 
+@pytest.mark.parametrize(
+    ("produced", "consumed", "refused"),
+    [
+        (gz.RATIO_COUNTS_FROM, 1, False),
+        (gz.RATIO_COUNTS_FROM + 1, 1, True),
+        (200 << 30, 1 << 30, False),
+        ((200 << 30) + 1, 1 << 30, True),
+    ],
+)
+def test_a_bomb_begins_beyond_two_hundred_to_one_and_one_gibibyte(produced: int, consumed: int, refused: bool) -> None:
+    try:
+        gz._refuse_bomb(produced, consumed)
+    except Refusal as refusal:
+        assert (refusal.code, refused) == ("ARCHIVE_BOMB", True)
+    else:
+        assert not refused
+
+
+@pytest.mark.parametrize(("zeros", "bomb"), [(8_000_000, False), (16_000_000, True)])
+def test_a_successor_counts_the_ratio_of_the_whole_archive(
+    monkeypatch: pytest.MonkeyPatch, zeros: int, bomb: bool
+) -> None:
+    monkeypatch.setattr(gz, "RATIO_COUNTS_FROM", 1 << 20)
+    raw = LONG[:120_000] + bytes(zeros)  # some 55 KB, then zeros at a thousand to one
+    zipped = gzip.compress(raw, 6)
+    inflation, done = Inflation(BLOCK), 0
+    inflation.marking = True
+    for _ in inflation.blocks(pieces_of(zipped, 5000)):
+        done += BLOCK
+        if done > 110_000:
+            break
+    assert inflation.place is not None
+    if bomb:
+        with pytest.raises(Refusal, match="ARCHIVE_BOMB"):
+            resumed(inflation.place, done, zipped)
+    else:
+        assert resumed(inflation.place, done, zipped) == raw[done:]
+
+
+def test_a_member_of_more_than_four_gibibytes_is_checked_by_its_length_modulo_that() -> None:
+    done, place = next((done, place) for done, place in places() if place.produced == place.member_size)
+    for size in (place.member_size + (1 << 32), (1 << 32) - 1):  # begun beyond four gibibytes, and crossing them
+        left = 200_000 - place.produced  # of this member
+        length = ((size + left) & 0xFFFFFFFF).to_bytes(4, "little")
+        end = len(gzip.compress(LONG[:200_000], 6))
+        forged = LONG_ZIPPED[: end - 4] + length + LONG_ZIPPED[end:]
+        beyond = place.model_copy(update={"member_size": size})
+        assert resumed(beyond, done, forged) == LONG[done:]
+        with pytest.raises(Refusal, match="ARCHIVE_CORRUPT"):
+            resumed(beyond.model_copy(update={"member_size": size + 1}), done, forged)
+
+
 @settings(max_examples=100, deadline=None)
 @given(st.integers(0, len(ZIPPED) - 1), st.binary(min_size=1, max_size=10), st.integers(500, 5000))
 def test_damaged_data_is_refused_or_equal(place: int, patch: bytes, piece: int) -> None:

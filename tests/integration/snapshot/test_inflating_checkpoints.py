@@ -150,6 +150,19 @@ def test_a_damaged_end_is_found_even_after_many_checkpoints(stand: Stand) -> Non
     assert not places.staged(stand.run.id, places.TAR).exists()
 
 
+@pytest.mark.parametrize("limit", ["MAX_BLOCKS", "MAX_FILES"])
+def test_an_archive_up_to_the_limit_is_taken_and_a_larger_one_refused(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    staged(stand, ZIPPED)
+    most = {"MAX_BLOCKS": -(-len(TAR) // BLOCK), "MAX_FILES": 201}[limit]
+    monkeypatch.setattr(inflating, limit, most - 1)
+    with pytest.raises(Refusal, match="ARCHIVE_TOO_LARGE"):
+        split(stand, len(ZIPPED))
+    monkeypatch.setattr(inflating, limit, most)
+    assert split(stand, len(ZIPPED))[0].files == 201
+
+
 @pytest.mark.parametrize("layout", ["tar.gz", "tar", "dump"])
 def test_the_md5_of_the_archive_is_known_however_many_activities_read_it(stand: Stand, layout: Layout) -> None:
     data = ZIPPED if layout == "tar.gz" else TAR

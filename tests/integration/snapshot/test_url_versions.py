@@ -269,6 +269,12 @@ def test_a_stream_of_exactly_the_limit_is_taken(
     assert staged(by_url, facts)["bytes"] == 3 * BLOCK
 
 
+def test_an_archive_of_exactly_as_many_blocks_as_a_blob_holds_is_taken() -> None:
+    assert staging.blocks_of(50_000 * BLOCK) == 50_000
+    with pytest.raises(Refusal, match="ARCHIVE_TOO_LARGE"):
+        staging.blocks_of(50_000 * BLOCK + 1)
+
+
 # --- copies by the service -------------------------------------------------------------------------------------------
 
 
