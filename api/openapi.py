@@ -28,7 +28,7 @@ STATUS_WORDS = {
     500: "A fault of the app; its log has the details.",
     503: "The app, or a service it needs, is not ready.",
 }
-PATH_PATTERNS = {"id": RUN_ID.pattern, "file": r"^[a-z]+\.(html|css|js|svg|json)$"}
+PATH_PATTERNS = {"id": RUN_ID.pattern, "file": r"^[a-z]+\.(html|css|js|svg|json)$", "step": r"^[0-9]{1,3}$"}
 JSON = "application/json"
 REF = "#/components/schemas/{model}"
 

@@ -18,6 +18,7 @@ from api.http import Problem, Query, Route
 from shared.mendix.handover import SourceSettings
 from shared.reporting.model import Report
 from shared.request import Decision, MigrationRequest
+from shared.ticks import Tick
 
 _ROUTES = (
     Route("health", "GET", "health", health.health, "Is the app up?", auth="anonymous",
@@ -65,6 +66,9 @@ _ROUTES = (
     Route("migration_runbook", "GET", "migrations/{id}/runbook", runbook.show,
           "The runbook as it stands now, HTML or Markdown by Accept.",
           responses={200: "text/markdown, text/html", 404: Problem}, etag=True),
+    Route("runbook_step_done", "POST", "migrations/{id}/runbook/{step}", runbook.done,
+          "Say that a step of people is done; the first word stays.", request=runbook.StepDone,
+          responses={200: Tick, 404: Problem, 409: Problem}),
 )  # fmt: skip
 
 ROUTES = (*_ROUTES, openapi.route(_ROUTES))

@@ -1,29 +1,80 @@
-"""`GET /api/migrations/{id}/runbook`: the runbook of a run, as it stands now."""
+"""`/api/migrations/{id}/runbook`: the runbook of a run, as it stands now, and the steps that people say are done."""
 
 import asyncio
 from datetime import UTC, datetime
+from typing import Annotated
 
-from api import migrations
-from api.http import DOCUMENT, Answer, Call, refusal, with_etag
-from shared import rehearsals, runs
+from pydantic import Field, StringConstraints
+
+from api import caller, migrations
+from api.http import DOCUMENT, Answer, Call, answer, parsed, problem, refusal, with_etag
+from shared import rehearsals, runs, ticks
 from shared.errors import Refusal
 from shared.reporting import runbook
+from shared.request import PersonName
+from shared.strict import Strict
+from shared.ticks import Tick
+
+
+class StepDone(Strict):
+    """Body of `POST /api/migrations/{id}/runbook/{step}`."""
+
+    by: PersonName | None = Field(
+        default=None,
+        description="Who has done it; required where nobody is signed in. Behind App Service authentication the signed-in "
+        "user's name stands in its place.",
+    )
+    comment: Annotated[str, StringConstraints(max_length=2000)] = ""
 
 
 async def show(call: Call) -> Answer:
     """Return the runbook: HTML for `Accept: text/html`, Markdown otherwise."""
-    run_id = call.params["id"]
     try:
-        run = await asyncio.to_thread(runs.load, run_id)
-        seen = await migrations.look(call.engine, run_id)
+        book = await _book(call)
     except Refusal as error:
         return refusal(error, 404)
-    last = await asyncio.to_thread(rehearsals.last_verified, run)
-    measured = last.stages if last else {}
-    book = runbook.runbook(run, seen.progress, measured, seen.findings, _minute(), last.id if last else None)
     if "text/html" in call.headers.get("accept", ""):
         return with_etag(call, Answer(200, runbook.html(book).encode(), "text/html; charset=utf-8", DOCUMENT))
     return with_etag(call, Answer(200, runbook.markdown(book).encode(), "text/markdown; charset=utf-8", DOCUMENT))
+
+
+async def done(call: Call) -> Answer:
+    """Keep that a step of people is done; who said so first stays."""
+    body = parsed(StepDone, call.body)
+    if isinstance(body, Answer):
+        return body
+    try:
+        book = await _book(call)
+    except Refusal as error:
+        return refusal(error, 404)
+    wanted = call.params["step"]
+    step = next((one for part in book.parts for one in part.steps if str(one.number) == wanted), None)
+    if step is None:
+        return problem(
+            404, "UNKNOWN_STEP", f"expected the number of a step of the runbook, found {wanted[:20]}.", object=book.run.id,
+            remedy="GET .../runbook has the steps of this run with their numbers.",
+        )  # fmt: skip
+    if not step.by_people:
+        return problem(
+            409, "NOT_BY_PEOPLE", f"expected a step that people do, found “{step.title}”, which the run does itself.",
+            object=book.run.id, remedy="Its state is the stage's own; nothing to say.",
+        )  # fmt: skip
+    name = caller.named(call, body.by)
+    if isinstance(name, Answer):
+        return name
+    tick = Tick(step=step.number, by=name.by, signed_in=name.signed_in, at=datetime.now(UTC), comment=body.comment)
+    return answer(await asyncio.to_thread(ticks.keep, book.run.id, tick))
+
+
+async def _book(call: Call) -> runbook.Runbook:
+    """Return the runbook as it stands; `Refusal` UNKNOWN_RUN."""
+    run_id = call.params["id"]
+    run = await asyncio.to_thread(runs.load, run_id)
+    seen = await migrations.look(call.engine, run_id)
+    last = await asyncio.to_thread(rehearsals.last_verified, run)
+    measured, rehearsed = (last.stages, last.id) if last else ({}, None)
+    said = await asyncio.to_thread(ticks.kept, run_id)
+    return runbook.runbook(run, seen.progress, measured, seen.findings, _minute(), rehearsed, said)
 
 
 def _minute() -> datetime:

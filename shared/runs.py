@@ -51,7 +51,7 @@ def reserve(request: MigrationRequest, key: str | None, now: datetime) -> tuple[
         return proposed, True
     name = f"idempotency/{hashlib.sha256(key.encode()).hexdigest()}.json"
     body = hashlib.sha256(request.model_dump_json(exclude={"idempotency_key"}).encode()).hexdigest()
-    if _create(name, {"run": proposed, "body": body}):
+    if create(name, {"run": proposed, "body": body}):
         return proposed, True
     first = _load(name) or {}
     if first.get("body") != body:
@@ -66,7 +66,7 @@ def reserve(request: MigrationRequest, key: str | None, now: datetime) -> tuple[
 def take_target(profile: str, run: str) -> Holder | None:
     """Take the target for a run; return None on success, else who holds it."""
     name = _lock_name(profile)
-    if _create(name, {"run": run}):
+    if create(name, {"run": run}):
         return None
     blob = clients.reports().get_blob_client(name)
     try:
@@ -92,8 +92,8 @@ def take_over_target(profile: str, run: str, holder: Holder) -> bool:
 
 def save(run: Run) -> None:
     """Write the run's record; a repeated request writes the same. From now on there is something to tell of it."""
-    _create(f"runs/{run.id}/run.json", run.model_dump(mode="json"))
-    _create(f"untold/{run.id}", {})
+    create(f"runs/{run.id}/run.json", run.model_dump(mode="json"))
+    create(f"untold/{run.id}", {})
 
 
 def untold() -> list[str]:
@@ -132,7 +132,7 @@ def ids(limit: int, before: str | None = None) -> list[str]:
 
 def ask_to_abort(run_id: str, said: Said) -> None:
     """Ask a run to stop; every activity of it looks at this before it works. The first asker stays."""
-    _create(f"runs/{run_id}/abort.json", said.model_dump(mode="json"))
+    create(f"runs/{run_id}/abort.json", said.model_dump(mode="json"))
 
 
 def stop_if_aborted(run_id: str) -> None:
@@ -149,7 +149,7 @@ def stop_if_aborted(run_id: str) -> None:
 def end_sides(run_id: str, failed: str) -> str:
     """Say that one side of a run has failed, so that the other one stops; returns the name of the mark."""
     name = f"runs/{run_id}/side-failed.json"
-    _create(name, {"failed": failed})
+    create(name, {"failed": failed})
     return name
 
 
@@ -165,7 +165,7 @@ def stop_if_side_failed(run_id: str) -> None:
 
 def ask_start(run_id: str) -> None:
     """Note, before it is done, that the run asks the target app to start."""
-    _create(f"runs/{run_id}/app-start.json", {})
+    create(f"runs/{run_id}/app-start.json", {})
 
 
 def stop_if_start_asked(run_id: str) -> None:
@@ -180,7 +180,7 @@ def stop_if_start_asked(run_id: str) -> None:
 
 def close(run_id: str, keep_days: int | None = None) -> None:
     """Say that the run does no more work: its clean-up begins. `shared.remains` says what is kept; the first word stays."""
-    _create(f"runs/{run_id}/closed.json", {"keep_days": keep_days})
+    create(f"runs/{run_id}/closed.json", {"keep_days": keep_days})
 
 
 def closed(run_id: str) -> bool:
@@ -249,8 +249,8 @@ def _lock_name(profile: str) -> str:
     return f"locks/target-{profile}.json"
 
 
-def _create(name: str, body: dict[str, Any]) -> bool:
-    """Create a JSON blob; False if it exists already."""
+def create(name: str, body: dict[str, Any]) -> bool:
+    """Create a JSON blob of the reports container; False if it exists already."""
     try:
         _container().upload_blob(name, json.dumps(body), overwrite=False, content_settings=_JSON)
     except ResourceExistsError:

@@ -17,6 +17,7 @@ from shared.progress import View
 from shared.reporting import wording
 from shared.reporting.html import environment
 from shared.reporting.steps import AFTERWARDS, BEFOREHAND, IN_THE_WINDOW, Phase, StepText, roll_back
+from shared.ticks import Tick
 
 MARKDOWN = str.maketrans({one: f"\\{one}" for one in "\\`*_[]<>|#~"})
 
@@ -36,6 +37,8 @@ class Step(BaseModel):
     started_at: datetime | None = None
     seconds: float | None = None
     point_of_no_return: bool = False
+    by_people: bool = Field(default=False, description="Done by people, who say so; no stage of the run does it.")
+    done: Tick | None = Field(default=None, description="Who has said that it is done, and when.")
 
 
 class Part(BaseModel):
@@ -66,16 +69,22 @@ def runbook(
     findings: Sequence[Finding],
     now: datetime,
     rehearsed: str | None,
+    ticks: Mapping[int, Tick] | None = None,
 ) -> Runbook:
-    """Return the runbook of a run as it stands now; `measured` has seconds by stage of the last rehearsal."""
+    """Return the runbook of a run as it stands now.
+
+    `measured` has seconds by stage of the last rehearsal, `ticks` what people have said is done, by number of the step.
+    """
     measured = {name: seconds for name, seconds in measured.items() if name not in PEOPLE}
     expected = _expected(measured)
     counter = iter(range(1, 1000))
     parts = [_part(phase, run, seen, measured, counter) for phase in (BEFOREHAND, IN_THE_WINDOW, AFTERWARDS)]
+    for step in (step for part in parts for step in part.steps):
+        _ticked(step, (ticks or {}).get(step.number))
     return Runbook(
         run=run, made_at=now, parts=parts, roll_back=roll_back(run), expected=expected, rehearsed=rehearsed,
         written_at=seen.target_written_at, findings=[one for one in findings if one.severity != "info"],
-        messages=messages(run, expected),
+        messages=messages(run, expected) if run.request.options.purpose == "cutover" else [],
     )  # fmt: skip
 
 
@@ -118,6 +127,7 @@ def _step(text: StepText, number: int, seen: View, measured: Mapping[str, float]
     step = Step(
         number=number, title=text.title, who=text.who, detail=text.detail, check=text.check, undo=text.undo,
         measured=sum(took) if took else None, point_of_no_return=text.point_of_no_return,
+        by_people=not text.stages,
     )  # fmt: skip
     if stages:
         states = {stage.state for stage in stages}
@@ -125,6 +135,11 @@ def _step(text: StepText, number: int, seen: View, measured: Mapping[str, float]
         step.started_at = min(stage.started_at for stage in stages)
         step.seconds = sum(stage.seconds for stage in stages)
     return step
+
+
+def _ticked(step: Step, tick: Tick | None) -> None:
+    if step.by_people and tick is not None:
+        step.state, step.done = "done", tick
 
 
 def _advance(text: StepText, measured: Mapping[str, float]) -> float:
@@ -151,6 +166,8 @@ def _expected(measured: Mapping[str, float]) -> float | None:
 
 def words_of_state(step: Step) -> str:
     """Return a step's state for people: what is done with its real time, what is open with its plan."""
+    if step.done is not None:
+        return f"done {wording.clock(step.done.at)} UTC by {step.done.who}"
     if step.started_at is not None:
         return f"{step.state} {wording.clock(step.started_at)} UTC, {wording.duration(step.seconds)}"
     return "open"

@@ -39,8 +39,9 @@ APPLICATION = "application"
 NETWORK = "network"
 
 
-def _from_cloud(run: Run) -> bool:
-    return run.request.source.kind == "mendix-cloud"
+def _cutover(run: Run) -> bool:
+    """Nobody moves house in a rehearsal: users, DNS and the source stay as they are."""
+    return run.request.options.purpose == "cutover"
 
 
 def _stops_app(run: Run) -> bool:
@@ -66,6 +67,10 @@ def _agreed(run: Run) -> bool:
 
 
 def _by_hand(run: Run) -> bool:
+    return not _stops_app(run) and _cutover(run)
+
+
+def _only_taken(run: Run) -> bool:
     return not _stops_app(run)
 
 
@@ -100,11 +105,11 @@ def _dropped(run: Run) -> bool:
 BEFOREHAND = Phase(
     "Before the day",
     (
-        StepText("Lower the TTL of the DNS records", NETWORK, "A week ahead, set the TTL of every name that will move to 300 seconds. The old TTL must have run out before the cut-over.", "`dig +noall +answer NAME` shows at most 300.", "Set the old TTL again."),
+        StepText("Lower the TTL of the DNS records", NETWORK, "A week ahead, set the TTL of every name that will move to 300 seconds. The old TTL must have run out before the cut-over.", "`dig +noall +answer NAME` shows at most 300.", "Set the old TTL again.", when=_cutover),
         StepText("Freeze the model", APPLICATION, "Deploy to the target the very package that the source runs; no upgrade of the Mendix runtime during the move.", "The model version in both environments is the same, and the request expects it.", "Lift the freeze."),
         StepText("Configure the target app", APPLICATION, "The same constants, custom settings, certificates and scheduled events as at the source; database and storage settings of the target; a licence; an administrator password that is not `1`.", "The settings of both environments, side by side.", "Nothing to undo."),
-        StepText("Rehearse", LEAD, "Run a rehearsal until its verdict is verified, and choose a remedy for each finding.", "The page says “ready for the cut-over”.", "Nothing to undo: a rehearsal writes a throw-away target."),
-        StepText("Tell everybody", LEAD, "Send the announcements below.", "Nobody is surprised.", "Send a correction."),
+        StepText("Rehearse", LEAD, "Run a rehearsal until its verdict is verified, and choose a remedy for each finding.", "The page says “ready for the cut-over”.", "Nothing to undo: a rehearsal writes a throw-away target.", when=_cutover),
+        StepText("Tell everybody", LEAD, "Send the announcements below.", "Nobody is surprised.", "Send a correction.", when=_cutover),
     ),
 )  # fmt: skip
 
@@ -116,7 +121,7 @@ IN_THE_WINDOW = Phase(
         StepText("Wait for the agreed snapshot time", MXFERRY, "Everything is ready; the users finish their work.", "The stage waits.", "Abort: nothing was stopped, nothing was written.", stages=("snapshot-time",), when=_agreed),
         StepText("Stop the source app", APPLICATION, "From here on the users are out. Show a maintenance page.", "The environment says Stopped.", "Start the source app: nothing has changed in it.", minutes=5, when=_by_hand),
         StepText("Stop the source app and take the snapshot", MXFERRY, "By the Deploy API and the Backups API. From here on the users are out.", "The environment says Stopped, the snapshot completed.", "Start the source app: nothing has changed in it.", stages=("snapshot",), when=_stops_app),
-        StepText("Take the snapshot to staging", MXFERRY, "The archive is copied by the storage service and indexed.", "Its length and MD5 are in the report.", "Nothing to undo.", stages=("snapshot",), when=_by_hand),
+        StepText("Take the snapshot to staging", MXFERRY, "The archive is copied by the storage service and indexed.", "Its length and MD5 are in the report.", "Nothing to undo.", stages=("snapshot",), when=_only_taken),
         StepText("Start the source app again", MXFERRY, "The rehearsal has its snapshot; the users go on working at the source.", "The environment says Running.", "Stop it in the Mendix portal.", stages=("source-start",), when=_starts_at_once),
         StepText("Restore to the temporary database", MXFERRY, "The dump is loaded into a PostgreSQL database of this run alone.", "The stage says how many rows.", "Nothing to undo.", stages=("restore",), when=_over_temporary),
         StepText("Plan and inspect", MXFERRY, "The target schema is planned; every rule of the target is tried on the data.", "No finding without a remedy.", "Nothing to undo.", stages=("plan", "inspect", "prepare"), when=_over_temporary),
@@ -133,9 +138,9 @@ IN_THE_WINDOW = Phase(
         StepText("Reconcile rows and files", MXFERRY, "Each row of System.FileDocument has its blob, each blob its row.", "No blob is missing.", "As before.", stages=("reconcile",)),
         StepText("Start the target app", APPLICATION, "Scheduled events off at first (ScheduledEventExecution NONE).", "The log ends in “Mendix Runtime successfully started”; no pending database change.", "Stop it.", stages=("start-gate", "app-start"), minutes=10),
         StepText("Smoke tests", MXFERRY, "The checks of the request; then the people of the business try what matters to them.", "Each has its verdict in the report.", "Stop the target app, roll back.", stages=("smoke",), minutes=15),
-        StepText("Switch DNS or the load balancer", NETWORK, "Names and certificates now lead to the target. With a TTL of 300 seconds everybody has followed within five minutes; some resolvers take longer.", "`dig` from outside shows the new address; the certificate is the right one.", "Switch back. What users wrote on the target since is lost at the source: decide before anybody writes.", minutes=10),
-        StepText("Scheduled events on", APPLICATION, "ScheduledEventExecution as at the source.", "The next event ran.", "Off again.", minutes=5),
-        StepText("Say that it is done", LEAD, "Send the last message below.", "The users are in.", "Send a correction.", minutes=5),
+        StepText("Switch DNS or the load balancer", NETWORK, "Names and certificates now lead to the target. With a TTL of 300 seconds everybody has followed within five minutes; some resolvers take longer.", "`dig` from outside shows the new address; the certificate is the right one.", "Switch back. What users wrote on the target since is lost at the source: decide before anybody writes.", minutes=10, when=_cutover),
+        StepText("Scheduled events on", APPLICATION, "ScheduledEventExecution as at the source.", "The next event ran.", "Off again.", minutes=5, when=_cutover),
+        StepText("Say that it is done", LEAD, "Send the last message below.", "The users are in.", "Send a correction.", minutes=5, when=_cutover),
     ),
 )  # fmt: skip
 
@@ -143,12 +148,13 @@ AFTERWARDS = Phase(
     "Afterwards",
     (
         StepText("Report and clean-up", MXFERRY, "The report is written; staging and the temporary database are deleted.", "The report says what was deleted.", "Nothing to undo.", stages=("report", "clean-up", "stand-down")),
-        StepText("Keep the source stopped", APPLICATION, "Nobody may write there. Keep it, and its last snapshot, until the business has closed a month on the target.", "The environment says Stopped.", "Nothing to undo."),
-        StepText("Take a backup of the target", APPLICATION, "The first backup of the new home, before the first working day.", "A restore of it was tried.", "Nothing to undo."),
-        StepText("Raise the TTL again", NETWORK, "When nobody wants to go back any more.", "`dig` shows the old TTL.", "Nothing to undo."),
+        StepText("Keep the source stopped", APPLICATION, "Nobody may write there. Keep it, and its last snapshot, until the business has closed a month on the target.", "The environment says Stopped.", "Nothing to undo.", when=_cutover),
+        StepText("Take a backup of the target", APPLICATION, "The first backup of the new home, before the first working day.", "A restore of it was tried.", "Nothing to undo.", when=_cutover),
+        StepText("Raise the TTL again", NETWORK, "When nobody wants to go back any more.", "`dig` shows the old TTL.", "Nothing to undo.", when=_cutover),
     ),
 )  # fmt: skip
 
+OF_A_REHEARSAL = "Abort on the page. The source was only read; the target is throw-away, and nobody works on it."
 BEFORE_WRITING = "Abort on the page. The source was only read, the target was not written."
 BEFORE_DNS = (
     "Abort on the page; the target is incomplete, do not start the app on it, and stop it if it was started. The next try "
@@ -166,7 +172,9 @@ BY_ITSELF = (
 
 
 def roll_back(run: Run) -> list[StepText]:
-    """Return the ways back, from each part of the night."""
+    """Return the ways back, from each part of the night; from a rehearsal there is nothing to go back to."""
+    if not _cutover(run):
+        return [StepText("At any time", LEAD, OF_A_REHEARSAL, "The next rehearsal drops the target first.", "")]
     start = BY_ITSELF if _starts_again(run) else BY_HAND
     back = "The users are in, at the source."
     return [

@@ -22,6 +22,7 @@ HTTP = {
     ("POST", "migrations/{id}/abort"): "FUNCTION",
     ("GET", "migrations/{id}/report"): "FUNCTION",
     ("GET", "migrations/{id}/runbook"): "FUNCTION",
+    ("POST", "migrations/{id}/runbook/{step}"): "FUNCTION",
     ("GET", "migrations/{id}/tables"): "FUNCTION",
     ("GET", "migrations/{id}/source-database"): "FUNCTION",
     ("POST", "migrations/{id}/source-database"): "FUNCTION",

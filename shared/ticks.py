@@ -1,0 +1,43 @@
+"""What people have done of a run's runbook: one small record a step, `runs/<id>/steps/<number>.json`."""
+
+from datetime import datetime
+
+from pydantic import BaseModel
+
+from shared import runs
+from shared.contracts import named
+
+FOLDER = "runs/{run}/steps/"
+
+
+class Tick(BaseModel):
+    """A step that somebody says is done."""
+
+    step: int
+    by: str
+    signed_in: bool = False
+    at: datetime
+    comment: str = ""
+
+    @property
+    def who(self) -> str:
+        """Who says so, for people."""
+        return named(self.by, self.signed_in)
+
+
+def keep(run_id: str, tick: Tick) -> Tick:
+    """Keep that a step is done, and return what is kept: the first word stays."""
+    runs.create(_name(run_id, tick.step), tick.model_dump(mode="json"))
+    stored = runs.read(_name(run_id, tick.step))
+    return Tick.model_validate_json(stored) if stored else tick
+
+
+def kept(run_id: str) -> dict[int, Tick]:
+    """Return what people have done so far, by the number of the step."""
+    stored = [runs.read(name) for name in runs.names(FOLDER.format(run=run_id))]
+    ticks = [Tick.model_validate_json(one) for one in stored if one]
+    return {one.step: one for one in ticks}
+
+
+def _name(run_id: str, step: int) -> str:
+    return f"{FOLDER.format(run=run_id)}{step:03d}.json"
