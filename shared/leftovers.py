@@ -1,4 +1,4 @@
-"""What runs left behind in staging and on the temporary PostgreSQL server (databases, logins), and its deletion.
+"""What runs left behind in staging and on the temporary PostgreSQL server (databases, logins, roles), and its deletion.
 
 The clean-up of a run deletes its own; this finds what a failed clean-up, a kept run or a purged history left over. Only
 what is known to be ours is touched: a database that another installation made, or a run that has no record in our reports
@@ -17,7 +17,7 @@ from shared.blobs import cleanup, clients
 from shared.contracts import RUN_ID, Run
 from shared.errors import MxferryError, Refusal
 from shared.installation import installation
-from shared.postgres import ownership, readers, temporary
+from shared.postgres import ownership, readers, runrole, temporary
 from shared.postgres.connection import connect, database_name
 from shared.redaction import redact
 from shared.remains import Part, Remains
@@ -32,7 +32,7 @@ _DATABASE = re.compile(r"^run_(\d{8}t\d{6})_([0-9a-f]{6})$")
 
 @dataclass(frozen=True)
 class Leftover:
-    """A run of ours that has something left: staging blobs, its temporary database, a login for that."""
+    """A run of ours that has something left: staging blobs, its temporary database or that's role, a login for it."""
 
     run: Run
     staging: bool = False
@@ -68,14 +68,15 @@ def on_server() -> Server:
     server, we = settings().postgres, installation()
     with connect(server, server.database, autocommit=True, read_only=True) as session:
         owners = ownership.owners(session)
+        roles = set(runrole.left(session))
     logins = set(readers.readers(server))
     server_has = Server()
-    for name in sorted({*owners, *logins}):
+    for name in sorted({*owners, *logins, *roles}):
         parts = _DATABASE.match(name)
         run = _record(f"{parts[1]}-{parts[2]}") if parts else None
         owner = owners.get(name)
         if run is not None and owner in (None, we):
-            server_has.ours.append(Leftover(run, database=name in owners, login=name in logins))
+            server_has.ours.append(Leftover(run, database=name in {*owners, *roles}, login=name in logins))
         elif name in owners and owner != we:
             server_has.others.append(f"{name} of {f'installation {owner}' if owner else 'an unknown installation'}")
         else:

@@ -28,10 +28,11 @@ def connect(
     read_only: bool = False,
     application_name: str = "mxferry",
     connect_timeout: int = 15,
+    role: str | None = None,
 ) -> psycopg.Connection:
     """Connect to a database of the server (its own maintenance database if none is named).
 
-    `connect_timeout` is in seconds. Raises `Refusal` POSTGRES_LOGIN when the server refuses us for good, and
+    `connect_timeout` is in seconds; `role` is put on before anything else, a target's owner if none is named. Raises `Refusal` POSTGRES_LOGIN when the server refuses us for good, and
     `TransientError` POSTGRES_UNREACHABLE when it cannot be reached; neither names the password.
     """
     name = database or server.database
@@ -44,7 +45,7 @@ def connect(
             dbname=name,
             sslmode=server.sslmode,
             application_name=application_name,
-            options=_role(server),
+            options=_options(server, role),
             connect_timeout=connect_timeout,
             # Azure's load balancer drops a silent connection after four minutes; a long COPY or index build is silent.
             keepalives_idle=60,
@@ -88,12 +89,14 @@ def statement(template: LiteralString, **names: str) -> sql.Composed:
     return sql.SQL(template).format(**{key: sql.Identifier(name) for key, name in names.items()})
 
 
-def _role(server: Postgres) -> str | None:
-    """Return the start-up option that makes the session act as the owner of the target's tables, if one is set."""
-    if not isinstance(server, TargetPostgres) or not server.owner:
+def _options(server: Postgres, role: str | None) -> str | None:
+    """Return the start-up options: the role that the session acts as, such as the owner of the target's tables."""
+    if isinstance(server, TargetPostgres) and role is None:
+        role = server.owner
+    if not role:
         return None
     # libpq parts options at blanks; a backslash keeps a blank, or a backslash, as it is.
-    return "-c role=" + server.owner.replace("\\", "\\\\").replace(" ", "\\ ")
+    return "-c role=" + role.replace("\\", "\\\\").replace(" ", "\\ ")
 
 
 def _password(server: Postgres) -> str | None:

@@ -13,8 +13,7 @@ from psycopg import sql
 
 from shared.budget import Budget
 from shared.errors import Refusal, TransientError
-from shared.postgres import fence
-from shared.postgres.connection import connect
+from shared.postgres import fence, runrole
 from shared.postgres.diagnosis import without_values
 from shared.postgres.room import FULL, when_full
 from shared.postgres.temporary import LOCK, LOCK_WAIT
@@ -71,7 +70,7 @@ def load_table(
     waits for the first, and goes on where that one stopped. Raises `Refusal` DUMP_ROW_REFUSED when PostgreSQL does not
     take the rows, SERVER_FULL when it has no room for them, RUN_OVER when the target is another run's.
     """
-    with connect(into.server, into.database, application_name="mxferry restore") as connection:
+    with runrole.session(into.server, into.database, "mxferry restore") as connection:
         connection.execute(sql.SQL(SETTINGS).format(LOCK_WAIT))
         _lock(connection, table)
         if into.run is not None:

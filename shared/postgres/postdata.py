@@ -17,7 +17,7 @@ from psycopg import sql
 from pydantic import BaseModel, ConfigDict
 
 from shared.errors import Refusal, TransientError
-from shared.postgres import fence
+from shared.postgres import fence, runrole
 from shared.postgres.connection import connect
 from shared.postgres.diagnosis import without_values
 from shared.postgres.room import FULL, when_full
@@ -119,7 +119,7 @@ def make(server: Postgres, database: str, group: Group, run: str | None = None) 
     RUN_OVER when it holds another one's, DUMP_ENTRY_FAILED with the entry's name (for rows that break a key, say) and
     SERVER_FULL, and `TransientError` POST_DATA_BUSY when another delivery or a session of somebody else holds the table.
     """
-    with connect(server, database, application_name="mxferry post-data") as connection:
+    with runrole.session(server, database, "mxferry post-data") as connection:
         connection.execute(sql.SQL("SET lock_timeout = {}").format(LOCK_WAIT))
         connection.execute("SET maintenance_work_mem = '128MB'; SET statement_timeout = 0")
         connection.execute("SET search_path = ''; SET standard_conforming_strings = on")  # as they were checked

@@ -17,6 +17,7 @@ from psycopg import sql
 
 from shared.errors import Refusal, TransientError
 from shared.postgres.connection import connect
+from shared.postgres.runrole import scram
 from shared.settings import Postgres
 
 CONNECTIONS = 25
@@ -118,11 +119,10 @@ def try_passwords(server: Postgres) -> None:
 
 def _make_role(connection: psycopg.Connection, login: Login) -> None:
     verb: LiteralString = "ALTER" if _exists(connection, login.user) else "CREATE"
-    verifier = connection.pgconn.encrypt_password(login.password.encode(), login.user.encode(), b"scram-sha-256")
     statement = sql.SQL(verb) + sql.SQL(" ROLE {} LOGIN CONNECTION LIMIT {} PASSWORD {} VALID UNTIL {}").format(
         sql.Identifier(login.user),
         sql.Literal(CONNECTIONS),
-        sql.Literal(verifier.decode()),
+        scram(connection, login.user, login.password),
         sql.Literal(login.valid_until.isoformat()),
     )
     try:

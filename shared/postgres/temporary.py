@@ -12,8 +12,11 @@ import psycopg
 from psycopg import sql
 
 from shared.errors import Refusal, TransientError
+from shared.postgres import runrole
 from shared.postgres.connection import connect
+from shared.postgres.expressions import refuse_volatile
 from shared.postgres.ownership import claim, refuse_others
+from shared.postgres.room import FULL, when_full
 from shared.settings import Postgres
 from shared.snapshot.dump import Dump, Entry
 from shared.snapshot.dumpsql import definition
@@ -41,7 +44,8 @@ def prepare(server: Postgres, database: str, dump: Dump, owner: str) -> None:
     """Make the database with the dump's tables, empty; do nothing where that has been done before.
 
     `owner` is the id of our installation, which the database bears from then on. Whatever a dead delivery left is
-    dropped first. Raises `Refusal` TEMP_SERVER_OLDER, TEMP_SERVER_RIGHTS, NOT_OURS or DUMP_ENTRY_FAILED, and `TransientError` when another delivery is at it for longer than two minutes.
+    dropped first. Raises `Refusal` TEMP_SERVER_OLDER, TEMP_SERVER_RIGHTS, SERVER_FULL, NOT_OURS, DUMP_FUNCTION or
+    DUMP_ENTRY_FAILED, and `TransientError` when another delivery is at it for longer than two minutes.
     """
     with connect(server, autocommit=True, application_name="mxferry restore") as maintenance:
         _refuse_older(maintenance, dump)
@@ -49,9 +53,12 @@ def prepare(server: Postgres, database: str, dump: Dump, owner: str) -> None:
         if _prepared(server, maintenance, database):
             return
         refuse_others(maintenance, database, owner)
-        _create(maintenance, database)
+        role = runrole.make(maintenance, database)
+        _create(maintenance, database, role)
         claim(maintenance, database, owner)
-        with connect(server, database, application_name="mxferry restore") as connection:
+        if role:
+            runrole.let_in(maintenance, server, database)
+        with runrole.session(server, database, "mxferry restore") as connection:
             make_tables(connection, dump)
             connection.commit()
 
@@ -59,9 +66,10 @@ def prepare(server: Postgres, database: str, dump: Dump, owner: str) -> None:
 def make_tables(connection: psycopg.Connection[Any], dump: Dump) -> None:
     """Make our schema and the dump's tables and sequences, empty, in the connection's transaction; the caller commits.
 
-    Raises `Refusal` DUMP_ENTRY_FAILED.
+    Raises `Refusal` DUMP_FUNCTION or DUMP_ENTRY_FAILED.
     """
     connection.execute("SET search_path = ''; SET check_function_bodies = false; SET standard_conforming_strings = on")
+    refuse_volatile(connection, dump.entries)
     connection.execute(OUR_TABLES)
     tables = tables_of(dump)
     for entry in dump.entries:
@@ -97,6 +105,7 @@ def drop(server: Postgres, database: str, owner: str) -> list[str]:
         raise Refusal("NOT_OURS", database, "expected the name of a run's temporary database (run_…), found another.")
     with connect(server, autocommit=True, application_name="mxferry clean-up") as maintenance:
         if not _exists(maintenance, database):
+            runrole.drop(maintenance, database)
             return []
         refuse_others(maintenance, database, owner)
         try:
@@ -105,6 +114,7 @@ def drop(server: Postgres, database: str, owner: str) -> list[str]:
             raise TransientError(
                 "DATABASE_NOT_DROPPED", database, f"expected to drop it, found: {_words(error)}"
             ) from None
+        runrole.drop(maintenance, database)
     return [f"Dropped the temporary database {database}."]
 
 
@@ -176,13 +186,15 @@ def _exists(maintenance: psycopg.Connection, database: str) -> bool:
     return maintenance.execute("SELECT FROM pg_database WHERE datname = %s", (database,)).rowcount > 0
 
 
-def _create(maintenance: psycopg.Connection, database: str) -> None:
+def _create(maintenance: psycopg.Connection, database: str, role: str | None) -> None:
     name = sql.Identifier(database)
+    owner = sql.SQL(" OWNER {}").format(sql.Identifier(role)) if role else sql.SQL("")
     # Text is compared by code point, and lower() knows all letters, whatever the server's own locale is.
     locale = " LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8'" if maintenance.info.server_version >= 170000 else ""
     try:
         maintenance.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
-        maintenance.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'" + locale).format(name))
+        create = sql.SQL("CREATE DATABASE {}{} TEMPLATE template0 ENCODING 'UTF8'" + locale)
+        maintenance.execute(create.format(name, owner))
         # A login that may read another run's database has no business in this one.
         maintenance.execute(sql.SQL("REVOKE CONNECT, TEMPORARY ON DATABASE {} FROM PUBLIC").format(name))
     except psycopg.errors.InsufficientPrivilege as error:
@@ -192,6 +204,8 @@ def _create(maintenance: psycopg.Connection, database: str) -> None:
             f"expected the right to create databases on the temporary PostgreSQL, found: {_words(error)}",
             "Give the login the attribute CREATEDB.",
         ) from None
+    except FULL as error:
+        raise when_full(database, error) from None
 
 
 def _refuse_older(maintenance: psycopg.Connection, dump: Dump) -> None:

@@ -8,6 +8,7 @@ writes into such a statement is refused too: comments, dollar quotes, strings wi
 
 import re
 from collections.abc import Collection, Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 from shared.errors import Refusal
@@ -63,6 +64,7 @@ FORMS = {
     "CHECK CONSTRAINT": (r"ALTER TABLE (ONLY )?{table} ADD CONSTRAINT {name} (CHECK|NOT NULL) [^,]+",),
     "TABLE DATA": (r"COPY {own} (\(\) )?FROM STDIN",),
 }
+WITH_EXPRESSIONS = {"TABLE", "DOMAIN", "DEFAULT", "INDEX", "CONSTRAINT", "CHECK CONSTRAINT"}
 PATTERNS = {
     kind: re.compile("|".join(forms).replace("{own}", r"\{own\}").replace("{table}", r"\{table\}").replace("{name}", "[^ ]+"))
     for kind, forms in FORMS.items()
@@ -101,6 +103,21 @@ def copied_columns(entry: Entry) -> list[str]:
     if len(names) < len(listed[::2]) or any(one.form != "," for one in listed[1::2]):
         raise _refusal(entry, entry.copy)
     return names
+
+
+def called(entry: Entry) -> set[str]:
+    """Return what may be functions in the expressions of an entry that has been let through: names before a bracket."""
+    if entry.desc not in WITH_EXPRESSIONS:
+        return set()
+    todo = list(_statements(entry.definition) or [])
+    if entry.desc == "TABLE":  # its own name stands before a bracket too
+        todo = [list(one.inside) for statement in todo for one in statement]
+    found = set()
+    while todo:
+        tokens = todo.pop()
+        found |= {str(one.name) for one, after in pairwise(tokens) if one.name is not None and after.form == "()"}
+        todo += [list(one.inside) for one in tokens if one.inside]
+    return found
 
 
 def refuse_reserved(entry: Entry) -> None:

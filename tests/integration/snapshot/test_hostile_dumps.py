@@ -1,6 +1,5 @@
 """Dumps that carry somebody's own SQL: refused by the entry's name before the database is made, and nothing is executed."""
 
-import subprocess
 from pathlib import Path
 
 import psycopg
@@ -13,6 +12,7 @@ from orchestrators.snapshot import take_snapshot
 from shared.postgres.connection import database_name
 from tests.fixtures.dumps.doctored import doctored
 from tests.fixtures.dumps.reading import FOLDER
+from tests.fixtures.postgres import dumped
 from tests.integration.snapshot.conftest import Stand
 
 EMPTY = 'CREATE TABLE public."a$empty" (\n    id bigint,\n    name text\n);\n'
@@ -91,7 +91,7 @@ def test_every_sort_of_object_that_pg_dump_writes_is_restored(
 ) -> None:
     with psycopg.connect(postgres_server.dsn(database)) as connection:
         connection.execute(RICH)
-    stand.give(dump_of(postgres_server, database))
+    stand.give(dumped(postgres_server, database))
     work = {**stand.work, "snapshot": stand.drive(take_snapshot, stand.work)}
     restored = stand.drive(restore_database, work)
     assert (restored["rows"], restored["skipped"]) == (2, [])
@@ -103,11 +103,5 @@ def test_every_sort_of_object_that_pg_dump_writes_is_restored(
     assert schema_of(postgres_server, restored["database"]) == schema_of(postgres_server, database)
 
 
-def dump_of(server: PostgresServer, database: str) -> bytes:
-    command = [str(server.binaries / "pg_dump"), "-O", "-x", "-Fc", "-d", server.dsn(database)]
-    return subprocess.run(command, check=True, capture_output=True).stdout
-
-
 def schema_of(server: PostgresServer, database: str) -> str:
-    command = [str(server.binaries / "pg_dump"), "-O", "-x", "-s", "--restrict-key=same", "-d", server.dsn(database)]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return dumped(server, database, "-Fp", "-s", "--restrict-key=same").decode()

@@ -13,6 +13,7 @@ from orchestrators.files import copy_files
 from orchestrators.restore import restore_database
 from orchestrators.snapshot import take_snapshot
 from shared.snapshot import staging
+from tests.fixtures.postgres import dumped
 from tests.integration.snapshot.archives import backup, file_name, tar_of, uuid_of
 from tests.integration.snapshot.conftest import Stand, new_run
 
@@ -197,13 +198,6 @@ def test_a_source_profile_without_an_account_is_refused(stand: Stand) -> None:
     source = {"kind": "blob", "profile": "nobody", "container": "abc", "blob": "x"}
     code, about, _ = stand.refusal(take_snapshot, {"run": new_run(source).model_dump(mode="json")})
     assert (code, about) == ("UNKNOWN_SOURCE", "nobody")
-
-
-def dumped(server: PostgresServer, database: str, *options: str) -> bytes:
-    import subprocess
-
-    command = [str(server.binaries / "pg_dump"), "-O", "-x", "-Fc", *options, "-d", server.dsn(database)]
-    return subprocess.run(command, check=True, capture_output=True).stdout
 
 
 def exists(server: PostgresServer, stand: Stand) -> bool:

@@ -1,0 +1,121 @@
+"""The role that a run's temporary database belongs to: all SQL of the dump is executed as it, in sessions of its own.
+
+It owns that database and nothing else, and is dropped with it. Our own login may be an administrator or a superuser, and
+`SET ROLE` could be taken back by whoever is to be kept in; so the role logs in, by a password made anew for each session
+and forgotten. Where the server takes no passwords (Entra tokens only), its sessions start with the role put on.
+"""
+
+import secrets
+
+import psycopg
+from psycopg import sql
+from pydantic import SecretStr
+
+from shared.errors import MxferryError, Refusal, TransientError
+from shared.postgres.connection import connect
+from shared.settings import Postgres, TargetPostgres
+
+SUFFIX = "_owner"
+LOCK = 0x6D78666F  # "mxfo": our class of advisory locks
+LOCK_WAIT = "60s"
+PASSING = ("starting up", "shutting down", "recovery mode", "too many", "slots")  # FATAL, and another time it is not
+OWNER = """
+    SELECT r.rolname, r.rolcanlogin FROM pg_database d JOIN pg_roles r ON r.oid = d.datdba
+    WHERE d.datname = current_database()
+"""
+
+
+def role_name(database: str) -> str:
+    """Return the name of the role for a run's temporary database: `run_20261122t101500_abc123_owner`."""
+    return database + SUFFIX
+
+
+def make(maintenance: psycopg.Connection, database: str) -> str | None:
+    """Make the role, which may not log in yet; return its name.
+
+    None where our login may make no roles: it is no superuser then, and has little that is to be kept from the dump.
+    """
+    mine = "SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user"
+    if maintenance.execute(mine).fetchone() != (True,):
+        return None
+    name = role_name(database)
+    role = sql.Identifier(name)
+    if not _exists(maintenance, name):
+        maintenance.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(role))
+    # A member may make a database that belongs to the role, read its tables, and drop it.
+    maintenance.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(role))
+    return name
+
+
+def let_in(maintenance: psycopg.Connection, server: Postgres, database: str) -> None:
+    """Let the role log in by passwords, if the server takes them."""
+    try:
+        _logged_in(maintenance, server, database, "mxferry login test").close()
+    except MxferryError as error:
+        if isinstance(error, TransientError) and (
+            "FATAL" not in error.message or any(words in error.message for words in PASSING)
+        ):
+            raise
+        maintenance.execute(sql.SQL("ALTER ROLE {} NOLOGIN").format(sql.Identifier(role_name(database))))
+
+
+def session(server: Postgres, database: str, application_name: str) -> psycopg.Connection:
+    """Connect for what a dump says is to be done: to a run's database as its role, to a target as the settings say."""
+    if isinstance(server, TargetPostgres):
+        return connect(server, database, application_name=application_name)
+    with connect(server, database, autocommit=True, application_name=application_name) as ours:
+        owner, may_login = ours.execute(OWNER).fetchone() or (None, False)
+        if owner == role_name(database) and may_login:
+            return _logged_in(ours, server, database, application_name)
+    role = owner if owner == role_name(database) else None
+    return connect(server, database, application_name=application_name, role=role)
+
+
+def drop(maintenance: psycopg.Connection, database: str) -> None:
+    """Drop the role; its database must be gone. Raises `TransientError` LOGIN_NOT_DROPPED."""
+    name = role_name(database)
+    if not _exists(maintenance, name):
+        return
+    try:
+        maintenance.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(name)))
+    except psycopg.Error as error:
+        words = error.diag.message_primary or type(error).__name__
+        raise TransientError("LOGIN_NOT_DROPPED", name, f"expected to drop it, found: {words}") from None
+
+
+def left(connection: psycopg.Connection) -> list[str]:
+    """Return the names of the databases that a role was made for, also of those that are gone."""
+    found = connection.execute(r"SELECT rolname FROM pg_roles WHERE rolname LIKE 'run\_%\_owner'").fetchall()
+    return [str(name).removesuffix(SUFFIX) for (name,) in found]
+
+
+def scram(connection: psycopg.Connection, user: str, password: str) -> sql.Literal:
+    """Return the password's verifier: it is sent in its place, so that the password is in no log of the server."""
+    verifier = connection.pgconn.encrypt_password(password.encode(), user.encode(), b"scram-sha-256")
+    return sql.Literal(verifier.decode())
+
+
+def _logged_in(
+    administrator: psycopg.Connection, server: Postgres, database: str, application_name: str
+) -> psycopg.Connection:
+    """Give the role a new password and log in with it, before anybody else gives it another one."""
+    name, password = role_name(database), secrets.token_urlsafe(24)
+    administrator.execute(sql.SQL("SET lock_timeout = {}").format(LOCK_WAIT))
+    try:
+        administrator.execute("SELECT pg_advisory_lock(%s, hashtext(%s))", (LOCK, database))
+    except psycopg.errors.LockNotAvailable:
+        message = f"expected to be alone, found others logging in for {LOCK_WAIT}."
+        raise TransientError("DATABASE_BUSY", database, message) from None
+    try:
+        verifier = scram(administrator, name, password)
+        administrator.execute(sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(sql.Identifier(name), verifier))
+        login = server.model_copy(update={"user": name, "password": SecretStr(password)})
+        return connect(login, database, application_name=application_name)
+    except psycopg.errors.FeatureNotSupported as error:
+        raise Refusal("POSTGRES_LOGIN", name, f"expected a password to be taken, found: {error}") from None
+    finally:
+        administrator.execute("SELECT pg_advisory_unlock(%s, hashtext(%s))", (LOCK, database))
+
+
+def _exists(connection: psycopg.Connection, name: str) -> bool:
+    return connection.execute("SELECT FROM pg_roles WHERE rolname = %s", (name,)).rowcount > 0
