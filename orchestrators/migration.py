@@ -15,6 +15,7 @@ from orchestrators.gates import approval, in_time, recorded, snapshot_due, windo
 from orchestrators.modes import mode_of
 from orchestrators.outcome import Outcome
 from orchestrators.sides import side_by_side
+from orchestrators.snapshot import ignored_names
 from orchestrators.stages import Book, StageFailed, child_stage, failure_of, stage
 from shared.contracts import Run
 from shared.errors import Finding
@@ -56,6 +57,7 @@ def _prepare(book: Book, run: Run, outcome: Outcome) -> Steps:
     yield from snapshot_due(book, run)
     snapshot = yield from child_stage(book, "snapshot", "take_snapshot", work)
     outcome.snapshot = snapshot
+    outcome.findings.extend(ignored_names(snapshot))
     yield from sourceapp.after_snapshot(book, run, outcome)
     _same_version(book, run, "snapshot", snapshot.get("metadata", {}).get("modelVersion"))
     for step in mode_of(run).before:

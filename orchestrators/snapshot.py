@@ -26,6 +26,25 @@ def take_snapshot(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
     return snapshot
 
 
+def ignored_names(snapshot: Payload) -> list[Finding]:
+    """Return a warning when the archive holds what no Mendix backup should: it is in no file that is copied."""
+    if not snapshot.get("ignored_count"):
+        return []
+    return [
+        Finding(
+            code="ARCHIVE_NAMES_IGNORED",
+            severity="warning",
+            object="snapshot archive",
+            message="expected .metadata, db/db.backup and tree/…/<uuid> in the archive, found "
+            f"{snapshot['ignored_count']:,} other names; they were left aside.",
+            remedy=f"Look whether the app needs one of them; {snapshot['ignored_blob']} in the reports container lists "
+            "them.",
+            count=snapshot["ignored_count"],
+            examples=snapshot["ignored"][:10],
+        )
+    ]
+
+
 def _archive(ctx: task.OrchestrationContext, run: Payload, progress: "_Progress") -> Steps:
     """Stage the archive; a Mendix Cloud URL that expires on the way is asked for again, and so is its archive."""
     cloud = run["run"]["request"]["source"]["kind"] == "mendix-cloud"

@@ -76,7 +76,7 @@ class SnapshotRef(Strict):
     archive_check: str = Field(default="", description="How the archive in staging was compared with its source.")
     tar_blob: str | None = Field(default=None, description="The inflated tar; absent when the archive is a bare dump.")
     tar_bytes: int = 0
-    index_blob: str | None = Field(default=None, description="Parquet: name, uuid, kind, data offset, size.")
+    index_blob: str | None = Field(default=None, description="Parquet: kind, uuid, data offset, size, MD5s.")
     dump: DumpRef
     metadata: dict[str, str] = Field(default_factory=dict, description="The archive's .metadata, as strings.")
     files: int = 0
@@ -85,6 +85,7 @@ class SnapshotRef(Strict):
         default_factory=list, description="First hundred names that no Mendix backup should hold."
     )
     ignored_count: int = 0
+    ignored_blob: str | None = Field(default=None, description="All of them, NDJSON, in the reports container.")
 
 
 class RestoreRef(Strict):

@@ -9,6 +9,7 @@ written is a function of the archive alone (block numbers, index parts, checkpoi
 write the same bytes to the same places. Checksums under way at a checkpoint are kept in it too.
 """
 
+import json
 from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Any
@@ -33,6 +34,7 @@ CHECKPOINT = 64  # blocks of 16 MiB: 1 GiB of tar
 ROWS_OF_PART = 50_000
 MAX_FILES = 2_000_000  # comparing them with the target takes 250 MB; Mendix Cloud slows down from 50,000 on
 SHOWN = 100
+MAX_LISTED = 100_000  # ignored names in the full list
 ZIPPED = ("tar.gz", "dump.gz")
 TARS = ("tar.gz", "tar")
 
@@ -56,6 +58,7 @@ class Checkpoint(BaseModel):
     metadata: tuple[int, int] | None = Field(default=None, description="Offset and size of .metadata.")
     ignored: list[str] = Field(default_factory=list)
     ignored_count: int = 0
+    ignored_parts: int = Field(default=0, description="Parts of the list of ignored names written so far.")
     finished: bool = False
 
 
@@ -72,6 +75,7 @@ class InflatePass:
         self._wanted_md5 = md5
         self._md5: Md5 | None = None
         self._rows: list[Row] = []
+        self._ignored: list[str] = []
         self._inflation: Inflation | None = None
         self._state = Checkpoint()
 
@@ -151,9 +155,7 @@ class InflatePass:
         what, uuid = role(member)
         state = self._state
         if what == "ignored":
-            state.ignored_count += 1
-            if len(state.ignored) < SHOWN:
-                state.ignored.append(shown(member.name))
+            self._ignore(member)
             return
         if what == "directory":
             return
@@ -168,6 +170,21 @@ class InflatePass:
         if len(self._rows) >= ROWS_OF_PART:
             self._write_rows()
 
+    def _ignore(self, member: Member) -> None:
+        self._state.ignored_count += 1
+        name = shown(member.name)
+        if len(self._state.ignored) < SHOWN:
+            self._state.ignored.append(name)
+        if self._state.ignored_count <= MAX_LISTED:
+            self._ignored.append(json.dumps({"name": name, "size": member.size}) + "\n")
+
+    def _write_ignored(self) -> None:
+        if self._ignored:
+            part = places.staged(self._run, places.ignored_part(self._state.ignored_parts))
+            part.upload_blob("".join(self._ignored).encode(), overwrite=True)
+            self._state.ignored_parts += 1
+            self._ignored = []
+
     def _write_rows(self) -> None:
         if self._state.files > MAX_FILES:
             raise too_large(f"more than {MAX_FILES:,} files")
@@ -179,6 +196,7 @@ class InflatePass:
     def _keep(self, indexer: TarIndexer | None, etag: str | None) -> str | None:
         """Write a checkpoint; None when another delivery has written one meanwhile, which then leads."""
         self._write_rows()
+        self._write_ignored()
         self._state.tar = indexer.state() if indexer else None
         self._state.place = self._inflation.place if self._inflation and not self._state.finished else None
         self._state.md5_state = self._md5.state if self._md5 else None

@@ -21,10 +21,16 @@ TAR = "snapshot.tar"
 DUMP = "snapshot.dump"
 INFLATE_CHECKPOINT = "inflate/checkpoint.json"
 INDEX = "index.parquet"
-IGNORED = "ignored.ndjson"
+IGNORED = "ignored-names.ndjson"
+"""Beside the report."""
 RESTORE_PLAN = "restore/plan.json"
 LOCATED = "restore/located.json"
 FILES_PLAN = "files/plan.json"
+
+
+def ignored_part(number: int) -> str:
+    """Return the name of a part of the list of ignored names, written at a checkpoint."""
+    return f"inflate/ignored-{number:06d}.ndjson"
 
 
 def index_part(number: int) -> str:

@@ -4,6 +4,7 @@ import json
 
 from azure.storage.blob import BlobClient
 
+from shared.blobs.blocks import BlockSink, BlockWriter, commit
 from shared.blobs.ranges import BlobFile, read_range
 from shared.contracts import DumpRef, SnapshotRef
 from shared.errors import Refusal
@@ -53,7 +54,22 @@ def seal_snapshot(run: str, facts: OriginFacts, archive_bytes: int, end: Checkpo
         file_bytes=end.file_bytes,
         ignored=end.ignored,
         ignored_count=end.ignored_count,
+        ignored_blob=_ignored(run, end.ignored_parts),
     )
+
+
+def _ignored(run: str, parts: int) -> str | None:
+    """Keep the list of the names left aside beside the report; return where it is, None when there are none."""
+    if not parts:
+        return None
+    whole = places.reported(run, places.IGNORED)
+    with BlockWriter(whole) as writer:
+        sink = BlockSink(writer)
+        for number in range(parts):
+            sink.write(places.staged(run, places.ignored_part(number)).download_blob().readall())
+        sink.finish()
+    commit(whole, sink.blocks)
+    return whole.blob_name
 
 
 def _check(facts: OriginFacts, end: Checkpoint) -> str:

@@ -198,6 +198,23 @@ def test_a_snapshot_of_another_model_version_is_refused(hub, doubles):
     assert "restore_database" not in doubles.calls
 
 
+def test_names_that_the_archive_should_not_hold_are_a_warning_of_the_report(hub, doubles):
+    doubles.answers["take_snapshot"] = SNAPSHOT | {
+        "ignored_count": 3,
+        "ignored": ["a", "b", "c"],
+        "ignored_blob": "list",
+    }
+    started(hub)
+    assert ended(hub)["verdict"] == "verified"
+    [found] = doubles.reports[-1]["findings"]
+    assert (found["code"], found["severity"], found["examples"]) == (
+        "ARCHIVE_NAMES_IGNORED",
+        "warning",
+        ["a", "b", "c"],
+    )
+    assert "list in the reports container" in found["remedy"]
+
+
 def test_nothing_is_emptied_unasked(hub, doubles):
     started(hub)
     ended(hub)

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import io
+import json
 import random
 import tarfile
 from concurrent.futures import ThreadPoolExecutor
@@ -148,6 +149,23 @@ def test_a_damaged_end_is_found_even_after_many_checkpoints(stand: Stand) -> Non
     with pytest.raises(Refusal, match="ARCHIVE_CORRUPT"):
         split(stand, len(ZIPPED) - 6)
     assert not places.staged(stand.run.id, places.TAR).exists()
+
+
+def test_ignored_names_are_listed_however_many_activities_read_the_archive_up_to_a_limit(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inflating, "MAX_LISTED", 250)
+    names = [f"other/{number:04d}" for number in range(300)]
+    tar = tar_of([("db/db.backup", b""), *((name, bytes(5000)) for name in names)])
+    staged(stand, gzip.compress(tar, 1))
+    end, _ = split(stand, len(gzip.compress(tar, 1)))
+    assert (end.ignored_count, end.ignored) == (300, names[:100])
+    assert end.ignored_parts > 3
+    parts = [
+        places.staged(stand.run.id, places.ignored_part(number)).download_blob().readall()
+        for number in range(end.ignored_parts)
+    ]
+    assert [json.loads(line)["name"] for line in b"".join(parts).splitlines()] == names[:250]
 
 
 @pytest.mark.parametrize("limit", ["MAX_BLOCKS", "MAX_FILES"])

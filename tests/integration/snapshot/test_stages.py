@@ -20,7 +20,7 @@ from activities.reconcile import reconcile_files
 from local.postgres import PostgresServer
 from orchestrators.files import copy_files, verify_files
 from orchestrators.restore import restore_database
-from orchestrators.snapshot import take_snapshot
+from orchestrators.snapshot import ignored_names, take_snapshot
 from shared.blobs.cleanup import delete_staging
 from shared.installation import installation
 from shared.postgres import ownership
@@ -273,10 +273,18 @@ def test_an_uncompressed_tar_and_a_zipped_dump_are_backups_too(
     assert stand.drive(restore_database, work)["rows"] == 3_000
 
 
-def test_names_that_no_backup_holds_are_counted_and_not_copied(stand: Stand, sample_dump: Path) -> None:
+def test_names_that_no_backup_holds_are_listed_and_not_copied(stand: Stand, sample_dump: Path) -> None:
     wanted = {uuid_of(1): b"one"}
-    work = taken(stand, backup(sample_dump.read_bytes(), wanted.items(), ("readme.txt", b"hello"), ("tree/x", b"")))
-    assert (work["snapshot"]["ignored"], work["snapshot"]["ignored_count"]) == (["readme.txt", "tree/x"], 2)
+    work = taken(
+        stand, backup(sample_dump.read_bytes(), wanted.items(), ("read\x1b[2Jme.txt", b"hello"), ("tree/x", b""))
+    )
+    [found] = ignored_names(work["snapshot"])
+    assert (found.code, found.count, found.examples) == ("ARCHIVE_NAMES_IGNORED", 2, ["read\\x1b[2Jme.txt", "tree/x"])
+    listed = stand.reports.download_blob(work["snapshot"]["ignored_blob"]).readall().decode().splitlines()
+    assert [json.loads(line) for line in listed] == [
+        {"name": "read\\x1b[2Jme.txt", "size": 5},
+        {"name": "tree/x", "size": 0},
+    ]
     stand.drive(copy_files, work)
     assert blobs_of(stand) == wanted
 
