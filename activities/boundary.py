@@ -1,18 +1,21 @@
 """The durable boundary of every activity: JSON dict in, JSON dict out, no secrets either way.
 
 `@activity` turns `def copy_chunk(work: CopyChunk) -> ChunkCopied` into the `(ctx, dict) -> dict` that both hosts call.
-A `Refusal` becomes `{"refused": {...}}`, which no retry policy repeats; everything else is raised, and repeated.
+A `Refusal` becomes `{"refused": {...}}`, which no retry policy repeats; what may mend itself is raised, and repeated; what
+nobody expected is told apart by `activities.failures`.
 An activity whose run was asked to abort, has failed on one of its sides, or is being cleaned up, refuses before it works;
 `@closing_activity` works all the same.
 """
 
 import logging
 import time
+import traceback
 from collections.abc import Callable
 from typing import Any, cast, get_type_hints
 
 from pydantic import BaseModel
 
+from activities.failures import after_attempts, explained, leaves
 from shared import events, runs
 from shared.contracts import Run
 from shared.errors import MxferryError, Refusal, TransientError
@@ -38,26 +41,16 @@ def _bounded[I: BaseModel, O: BaseModel](function: Callable[[I], O], *, stops: b
     model = cast("type[I]", next(kind for key, kind in get_type_hints(function).items() if key != "return"))
 
     def run(_ctx: Any, payload: dict[str, Any]) -> dict[str, Any]:
-        work = model.model_validate(payload)
+        work: BaseModel | None = None
         started = time.monotonic()
         try:
+            work = model.model_validate(payload)
             if stops:
                 _stop_if_over(work)
             result = function(work).model_dump(mode="json")
-        except Refusal as refusal:
-            log.warning("%s refused: %s", name, refusal)
-            finding = refusal.finding().model_copy(update={"message": redact(refusal.message)})
-            answer = {"refused": finding.model_dump(mode="json")}
-            events.activity_ended(name, work, time.monotonic() - started, answer)
-            return answer
-        except MxferryError as error:
-            events.activity_ended(name, work, time.monotonic() - started, None, error.code)
-            raise TransientError(error.code, error.about, redact(error.message), error.remedy) from None
-        except Exception as error:
-            log.exception("%s failed", name)
-            events.activity_ended(name, work, time.monotonic() - started, None, "UNEXPECTED")
-            # `from None`: the cause's text would cross the boundary unredacted with the traceback.
-            raise TransientError("UNEXPECTED", name, redact(f"{type(error).__name__}: {error}")) from None
+        except Exception as error:  # noqa: BLE001 - it is told apart, logged and answered or raised
+            failure = _failure(error, name, payload, work if stops else None)
+            return _ended_badly(failure, name, work, time.monotonic() - started)
         events.activity_ended(name, work, time.monotonic() - started, result)
         return result
 
@@ -66,6 +59,33 @@ def _bounded[I: BaseModel, O: BaseModel](function: Callable[[I], O], *, stops: b
     run.__module__ = function.__module__
     run.typed = function  # type: ignore[attr-defined]  # for tests: the function under the boundary
     return run
+
+
+def _failure(error: Exception, name: str, payload: dict[str, Any], counted: BaseModel | None) -> MxferryError:
+    """Return what an activity's exception means; those of `counted` work are counted, and end as refusals."""
+    if isinstance(error, MxferryError):
+        failure = error
+    else:
+        failure = explained(error, name, str(payload.get("run", {}).get("id", "")))
+        # The frames without the exceptions, whose texts may quote rows.
+        frames = [line for leaf in leaves(error) for line in traceback.format_tb(leaf.__traceback__)]
+        log.error("%s failed: %s\n%s", name, failure, "".join(frames))
+    run = getattr(counted, "run", None)
+    return after_attempts(failure, name, payload, run.id) if isinstance(run, Run) else failure
+
+
+def _ended_badly(failure: MxferryError, name: str, work: BaseModel | None, seconds: float) -> dict[str, Any]:
+    """Answer a refusal; raise everything else, for the retry policy. No secret crosses the boundary either way."""
+    message, remedy = redact(failure.message), redact(failure.remedy)
+    if not isinstance(failure, Refusal):
+        events.activity_ended(name, work, seconds, None, failure.code)
+        # `from None`: the cause's text would cross the boundary unredacted with the traceback.
+        raise TransientError(failure.code, failure.about, message, remedy) from None
+    log.warning("%s refused: %s", name, failure)
+    finding = failure.finding().model_copy(update={"message": message, "remedy": remedy})
+    answer = {"refused": finding.model_dump(mode="json")}
+    events.activity_ended(name, work, seconds, answer)
+    return answer
 
 
 def _stop_if_over(work: BaseModel) -> None:

@@ -12,8 +12,12 @@ from durabletask import task
 
 from orchestrators.calling import Payload, StageRefused, Steps, call_sub
 from shared.contracts import Counts, Gate, Progress, StageState
-from shared.errors import Finding
+from shared.errors import REMEDY, Finding
 
+EXHAUSTED = (
+    "It was tried again for some twelve minutes. Mend what the message names, then start a new run; the logs of this run "
+    "have the details."
+)
 SHOWN = 56
 """Characters of a name or a comment in the custom status, as JSON writes them. Azure allows 16 KB of UTF-16 in all."""
 
@@ -177,15 +181,14 @@ def failure_of(name: str, error: StageRefused | task.TaskFailedError) -> StageFa
 
 
 def finding_of(stage_name: str, failed: task.TaskFailedError) -> Finding:
-    """Turn the failure of a task into a finding; our own errors carry `[CODE] about: text`."""
-    text = failed.details.message or str(failed)
+    """Turn the failure of a task into a finding; our own errors carry `[CODE] about: message What to do: remedy`."""
+    # The Functions worker puts its traceback behind the text.
+    text = (failed.details.message or str(failed)).partition("\nStack:")[0].strip()
     start = text.find("[")
     end = text.find("] ", start)
     code = text[start + 1 : end] if 0 <= start < end else ""
     if code and code.replace("_", "").isalnum() and code.isupper():
-        about, _, message = text[end + 2 :].partition(": ")
-        return Finding(code=code, severity="error", object=about, message=message)
-    return Finding(
-        code="STAGE_FAILED", severity="error", object=stage_name, message=text,
-        remedy="The retries are used up. The logs of the run have the details; start a new run when it is mended.",
-    )  # fmt: skip
+        about, _, said = text[end + 2 :].partition(": ")
+        message, _, remedy = said.partition(REMEDY)
+        return Finding(code=code, severity="error", object=about, message=message, remedy=remedy or EXHAUSTED)
+    return Finding(code="STAGE_FAILED", severity="error", object=stage_name, message=text, remedy=EXHAUSTED)

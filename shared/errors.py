@@ -11,6 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Severity = Literal["error", "warning", "info"]
 
+REMEDY = " What to do: "
+"""Between message and remedy in an error's text, from which the orchestrators take it apart again."""
+
 
 class Finding(BaseModel):
     """One thing found by a check, in the form that the API, the page and the report show."""
@@ -36,7 +39,7 @@ class MxferryError(Exception):
         self.about = about
         self.message = message
         self.remedy = remedy
-        super().__init__(f"[{code}] {about}: {message}" + (f" {remedy}" if remedy else ""))
+        super().__init__(f"[{code}] {about}: {message}" + (f"{REMEDY}{remedy}" if remedy else ""))
 
     def finding(self) -> Finding:
         """Return this error as a finding of severity `error`."""

@@ -47,7 +47,9 @@ def run_started(run: Run) -> None:
     )
 
 
-def activity_ended(name: str, work: BaseModel, seconds: float, result: dict[str, Any] | None, code: str = "") -> None:
+def activity_ended(
+    name: str, work: BaseModel | None, seconds: float, result: dict[str, Any] | None, code: str = ""
+) -> None:
     """An activity ended: done, refused (its answer says so) or failed (no answer; `code` says why)."""
     run = getattr(work, "run", None)
     run_id = run.id if isinstance(run, Run) else ""

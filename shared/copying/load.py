@@ -20,6 +20,7 @@ from shared.databaseplan import PlannedTable
 from shared.errors import MxferryError, Refusal, TransientError
 from shared.sqlserver.bulk import CORE_ERRORS, BulkSession
 from shared.sqlserver.errors import (
+    AWAY,
     DUPLICATE_KEY,
     LOCK_TIMEOUT,
     NO_SUCH_TABLE,
@@ -42,6 +43,9 @@ from shared.sqlserver.ledger import (
 # Azure SQL says so when the database or its pool has had enough: fewer at a time helps, not only waiting.
 # https://learn.microsoft.com/azure/azure-sql/database/troubleshoot-common-errors-issues#resource-governance-errors
 THROTTLED = frozenset({40501, 10928, 10929, 10936, 49918, 49919, 49920, *TOO_GREEDY})
+
+LESS_AT_A_TIME = "Scale the target up for the migration window, or lower the profile's MAX_PARALLEL_CHUNKS."
+HELD = "Look for another session on the target that holds locks on its tables, and end it."
 
 
 class RowRefused(Exception):  # noqa: N818 - an outcome, handled by looking for the row
@@ -166,6 +170,7 @@ def _fill(session: BulkSession, rows: Rows, work: ChunkWork, chunk: Chunk, heart
             "ROWS_DIFFER_IN_FLIGHT",
             chunk.about,
             f"expected {rows.count} rows by count, found {stream.rows} read and {sent} sent; nothing was committed.",
+            "Look whether something else writes to the temporary database; then start the migration again.",
         )
     return Loaded(rows=sent, bytes=stream.bytes, rounded=stream.rounded)
 
@@ -216,9 +221,9 @@ def explained(error: BaseException, about: str) -> MxferryError:
     number = number_of(error)
     said = f"SQL Server error {number}: {text_of(error)}"
     if number in THROTTLED:
-        return TransientError("SQL_THROTTLED", about, said)
+        return TransientError("SQL_THROTTLED", about, said, LESS_AT_A_TIME)
     if number == LOCK_TIMEOUT:
-        return TransientError("CHUNK_BUSY", about, f"another session is loading it: {said}")
+        return TransientError("CHUNK_BUSY", about, f"another session is loading it: {said}", HELD)
     if lost(error):
-        return TransientError("SQL_TRANSIENT", about, f"the session was lost: {text_of(error)}")
+        return TransientError("SQL_TRANSIENT", about, f"the session was lost: {text_of(error)}", AWAY)
     return classified(error, about)

@@ -91,6 +91,7 @@ def room_for(
             "MEMORY_BUSY",
             about,
             f"expected {size // MIB} MiB to become free within {seconds:.0f} s, found other large rows being loaded.",
+            "Lower the profile's MAX_PARALLEL_CHUNKS, so that fewer of them are loaded at the same time.",
         )
     try:
         yield

@@ -19,6 +19,10 @@ from shared.errors import TransientError
 
 GRACE = 15.0  # seconds between cutting the sockets and leaving the thread behind
 ALONE = 20.0  # seconds to wait for another connect of the process to end
+STALLED = (
+    "Look what the session waits for (on the target sys.dm_exec_requests, on PostgreSQL pg_stat_activity). If it is only "
+    "slow, scale that side up or raise COPY_STALL_SECONDS."
+)
 _DESCRIPTORS = Path("/proc/self/fd")
 _connecting = threading.Lock()
 
@@ -121,10 +125,13 @@ def run_watched[T](
             break
     if stalled is not None and not outcome:
         message = f"expected progress within {limit:.0f} s, found none while {stalled}; the session was ended."
-        raise TransientError("STALLED", about, message) from (failure[0] if failure else None)
+        raise TransientError("STALLED", about, message, STALLED) from (failure[0] if failure else None)
     if failure and not isinstance(failure[0], Exception):
         # A panic in a driver's Rust code is a BaseException, which would take the worker's thread with it.
-        raise TransientError("DRIVER_PANIC", about, f"a driver gave up while {heartbeat.doing}: {failure[0]}")
+        message = f"a driver gave up while {heartbeat.doing}: {failure[0]}"
+        raise TransientError(
+            "DRIVER_PANIC", about, message, "Report it as an error of mxferry, with the log of the run."
+        )
     if failure:
         raise failure[0]
     return outcome[0]

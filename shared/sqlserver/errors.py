@@ -41,6 +41,10 @@ TRANSIENT = frozenset(
 RESOURCES = 17
 _TRANSIENT_STATES = ("08001", "08003", "08007", "08S01", "08S02", "HYT00", "HYT01", "40001")
 
+AWAY = (
+    "Check that the target is up, reachable from the app and large enough for the load, then start the migration again."
+)
+
 _CLASS = re.compile(r"Sql Error: \d{1,7}: Class (\d{1,2}):")  # the core says it, pyodbc does not
 _NUMBER = re.compile(r"(?:\((-?\d{1,7})\) \(SQL\w+\)|Sql Error: (\d{1,7}):|\bMsg (\d{1,7}),)")
 _QUOTED_VALUES = (
@@ -101,7 +105,7 @@ def classified(error: BaseException, about: str) -> MxferryError:
     if _statement_timed_out(error):
         return TransientError("SQL_TIMEOUT", about, said, _TOO_SLOW)
     if is_transient(error):
-        return TransientError("SQL_TRANSIENT", about, said, _AWAY)
+        return TransientError("SQL_TRANSIENT", about, said, AWAY)
     if is_full(error):
         return Refusal("TARGET_FULL", about, said, _LOG_REMEDY if number in LOG_FULL else _SPACE_REMEDY)
     if number in LOGIN_FAILED:
@@ -114,9 +118,6 @@ def classified(error: BaseException, about: str) -> MxferryError:
     return Refusal("SQL_REFUSED", about, said, _REFUSED)
 
 
-_AWAY = (
-    "Check that the target is up, reachable from the app and large enough for the load, then start the migration again."
-)
 _TOO_SLOW = (
     "The same statement would take as long again: scale the target up for the migration window, or, if it makes a key of "
     "a large table, set the profile's LOAD to keys-first, so that the key is there before the rows."

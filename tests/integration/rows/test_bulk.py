@@ -164,7 +164,10 @@ class Relay:
         threading.Thread(target=self._run, daemon=True).start()
 
     def _run(self):
-        client, _ = self._listener.accept()
+        try:
+            client, _ = self._listener.accept()
+        except OSError:
+            return
         with client, socket.create_connection(self._server) as server, client.makefile("rb") as requests:
             threading.Thread(target=self._answer, args=(server, client), daemon=True).start()
             while header := requests.read(8):
