@@ -1,29 +1,34 @@
 """Target mode `postgres`, the proof: rows of the dump in staging against rows of the target; sequences; keys."""
 
-from collections.abc import Iterator
+from dataclasses import dataclass
 
 import psycopg
-from pydantic import Field
+from azure.storage.blob import BlobClient
+from pydantic import BaseModel, Field
 
 from activities.boundary import activity
 from activities.postgresplan import target_plan, target_server
 from activities.postgrestarget import COPIED
-from shared.blobs import clients
-from shared.contracts import DumpRef, Run, SnapshotWork, TableRows, Verified
+from shared.blobs import clients, documents
+from shared.budget import Budget
+from shared.contracts import Run, SnapshotWork, TableRows, Verified
 from shared.copying.stage import read_lines, write_lines
-from shared.errors import Finding
+from shared.errors import Finding, Refusal
 from shared.postgres.connection import connect
 from shared.postgres.targetplan import TargetPlan, TargetTable, name_of, sequences_of
 from shared.rowcontracts import JobVerified
-from shared.snapshot.dumpsource import open_dump, table_text
-from shared.snapshot.rowtext import rewrites_of, rewritten
+from shared.snapshot import places
+from shared.snapshot.dumpsource import Meter, open_dump, table_text
+from shared.snapshot.rowtext import rewrites_of
 from shared.snapshot.work import LoadBatch
 from shared.verification import restoredchecks
-from shared.verification.copytext import compare
+from shared.verification.copytext import Comparison
 from shared.verification.restored import counted, set_up, sides_of
 from shared.verification.restoredchecks import TableVerified
+from shared.verification.textrows import advance
 
 VERIFIED = "verify/tables.ndjson"
+SECONDS = 180  # of one call
 
 
 class BatchVerified(JobVerified):
@@ -31,6 +36,18 @@ class BatchVerified(JobVerified):
 
     batch: int
     finished: bool = True
+
+
+class BatchState(BaseModel):
+    """What one call leaves the next one: tables that are done, and how far the comparison of the next one is.
+
+    Each call reads what the call before it wrote, and writes under a number of its own: whatever comes twice, or late,
+    what is read is whole.
+    """
+
+    results: list[TableVerified] = Field(default_factory=list)
+    findings: list[Finding] = Field(default_factory=list)
+    comparison: Comparison = Field(default_factory=Comparison)
 
 
 class VerificationWork(SnapshotWork):
@@ -41,27 +58,23 @@ class VerificationWork(SnapshotWork):
 
 @activity
 def verify_postgres_tables(work: LoadBatch) -> BatchVerified:
-    """Compare one batch of tables on both sides; reads only. The numbers go to staging, findings into the answer."""
-    run, plan, server = work.run, target_plan(work.run), target_server(work.run)
+    """Compare one batch of tables on both sides; reads only. Call it until it is finished.
+
+    The numbers go to staging, findings into the last call's answer.
+    """
+    run, server, plan = work.run, target_server(work.run), target_plan(work.run)
+    batch, state = plan.batches[work.batch], _state(work)
     copied = {one.name: one.rows_copied for one in read_lines(clients.staging(), _blob(run, COPIED), TableRows)}
-    results: list[TableVerified] = []
-    findings: list[Finding] = []
     with connect(server, autocommit=True, application_name="mxferry verify") as connection:
         set_up(connection, plan.encoding)
-        for table in plan.batches[work.batch]:
-            result, found = _verified(connection, work, plan, table)
-            results.append(result)
-            findings.extend(found)
-            expected = copied[result.table]
-            if "counts" in run.request.options.verify and result.rows_target != expected:
-                findings.append(restoredchecks.count_finding(result.table, expected, result.rows_target))
-    write_lines(clients.staging(), _results(run, work.batch), results)
-    return BatchVerified(
-        batch=work.batch,
-        rows=sum(one.rows_target for one in results),
-        bytes=sum(table.data.size for table in plan.batches[work.batch]),
-        findings=findings[:20],
-    )
+        verifier = _Verifier(connection, work, plan, copied, Budget(SECONDS))
+        while len(state.results) < len(batch):
+            ended = verifier.go_on(batch[len(state.results)], state)
+            if verifier.budget.spent and len(state.results) < len(batch):
+                documents.write(_kept(run, work.batch, work.step + 1), state)
+                return _answer(work, batch, state, finished=False, more=0 if ended else verifier.bytes)
+    write_lines(clients.staging(), _results(run, work.batch), state.results)
+    return _answer(work, batch, state, finished=True)
 
 
 @activity
@@ -93,38 +106,88 @@ def finish_postgres_verification(work: VerificationWork) -> Verified:
     )
 
 
-def _verified(
-    connection: psycopg.Connection, work: LoadBatch, plan: TargetPlan, table: TargetTable
-) -> tuple[TableVerified, list[Finding]]:
-    data, name = table.data, name_of(table.data)
-    rows = counted(connection, data.schema_name, data.table)
-    if "hash" not in work.run.request.options.verify:
-        return TableVerified(table=name, rows_target=rows), []
-    sides = sides_of(
-        connection,
-        (data.schema_name, data.table),
-        table.data.columns,
-        lambda: _source(work.run, work.snapshot.dump, table),
-        plan.server_major,
-    )
-    compared = compare(sides)
-    result = TableVerified(
-        table=name,
-        rows_target=rows,
-        rows_source=compared.rows_source,
-        in_order=compared.in_order,
-        differing=compared.changed + compared.missing + compared.unexpected + compared.buckets_unseen,
-    )
-    return result, [] if compared.equal else [restoredchecks.contents_finding(name, compared)]
+@dataclass
+class _Verifier:
+    """Compares tables, one after another, with what the dump has."""
+
+    connection: psycopg.Connection
+    work: LoadBatch
+    plan: TargetPlan
+    copied: dict[str, int]
+    budget: Budget
+    bytes: int = 0
+    """Of the table under way in the dump, how many bytes are compared."""
+
+    def go_on(self, table: TargetTable, state: BatchState) -> bool:
+        """Go on with a table until the budget is spent; whether it is done: its result and its findings are in the state."""
+        name, levels = name_of(table.data), self.work.run.request.options.verify
+        compared = state.comparison.compared
+        if "hash" not in levels:
+            compared.rows_target = counted(self.connection, table.data.schema_name, table.data.table)
+        elif not self._compared(table, state.comparison):
+            return False
+        if not compared.equal:
+            state.findings.append(restoredchecks.contents_finding(name, compared))
+        if "counts" in levels and compared.rows_target != self.copied[name]:
+            state.findings.append(restoredchecks.count_finding(name, self.copied[name], compared.rows_target))
+        state.results.append(
+            TableVerified(
+                table=name,
+                rows_target=compared.rows_target,
+                rows_source=compared.rows_source if "hash" in levels else None,
+                in_order=compared.in_order,
+                differing=compared.changed + compared.missing + compared.unexpected + compared.buckets_unseen,
+            )
+        )
+        state.comparison = Comparison()
+        return True
+
+    def _compared(self, table: TargetTable, comparison: Comparison) -> bool:
+        meter, run = Meter(), self.work.run
+        sides = sides_of(
+            self.connection,
+            (table.data.schema_name, table.data.table),
+            table.data.columns,
+            lambda: table_text(self.work.snapshot.dump, table.data, meter),
+            rewrites_of(table.changes, table.data.columns, run.id),
+            self.plan.server_major,
+        )
+        done = advance(sides, comparison, self.budget)
+        self.bytes = min(meter.bytes, table.data.size) if comparison.phase == "order" else table.data.size
+        return done
 
 
-def _source(run: Run, dump: DumpRef, table: TargetTable) -> Iterator[bytes]:
-    """The rows that the target should have: the dump's, with the changes of the run."""
-    return rewritten(table_text(dump, table.data), rewrites_of(table.changes, table.data.columns, run.id))
+def _answer(
+    work: LoadBatch, batch: list[TargetTable], state: BatchState, *, finished: bool, more: int = 0
+) -> BatchVerified:
+    done = batch[: len(state.results)]
+    return BatchVerified(
+        batch=work.batch,
+        finished=finished,
+        rows=sum(one.rows_target for one in state.results) + state.comparison.compared.rows_target,
+        bytes=sum(one.data.size for one in done) + more,
+        findings=state.findings[:20] if finished else [],
+    )
+
+
+def _state(work: LoadBatch) -> BatchState:
+    if not work.step:
+        return BatchState()
+    state = documents.read(_kept(work.run, work.batch, work.step), BatchState)
+    if state is None:
+        raise Refusal(
+            "VERIFY_UNPREPARED", f"batch {work.batch}", "expected the state of the comparison in staging, found none.",
+            "Start the migration again, and keep the staging container's runs/ folder while it runs.",
+        )  # fmt: skip
+    return state
 
 
 def _left_empty(connection: psycopg.Connection, plan: TargetPlan) -> dict[str, int]:
     return {name_of(one.data): counted(connection, one.data.schema_name, one.data.table) for one in plan.empty}
+
+
+def _kept(run: Run, batch: int, step: int) -> BlobClient:
+    return places.staged(run.id, f"verify/batch-{batch:06d}-{step:04d}.json")
 
 
 def _results(run: Run, batch: int) -> str:

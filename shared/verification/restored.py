@@ -5,7 +5,7 @@ What two versions of PostgreSQL, or two time zones, write differently is brought
 """
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,14 +14,16 @@ from psycopg import sql
 
 from shared.errors import Refusal
 from shared.postgres import targetcatalogue
-from shared.snapshot.rowtext import NULL, Rewrite, rewritten
-from shared.verification.copytext import TextSides
+from shared.snapshot.rowtext import NULL, Rewrite, TextParts, rewritten
+from shared.verification.copytext import Piece, TextSides
 
 SETTINGS = """
     SET datestyle = 'ISO'; SET intervalstyle = 'postgres'; SET extra_float_digits = 3; SET bytea_output = 'hex';
-    SET timezone = 'UTC'; SET statement_timeout = 0; SET synchronize_seqscans = off; SET xmloption = content
+    SET timezone = 'UTC'; SET statement_timeout = 0; SET synchronize_seqscans = off; SET xmloption = content;
+    SET max_parallel_workers_per_gather = 0
 """
-"""As pg_dump sets them (src/bin/pg_dump/pg_dump.c, `setup_connection`), and the time zone that both sides are put in."""
+"""As pg_dump sets them (src/bin/pg_dump/pg_dump.c, `setup_connection`), the time zone that both sides are put in, and no
+parallel scans, which give rows out in any order."""
 
 COLUMNS = """
     SELECT a.attname, t.typname, COALESCE(array_position(i.indkey::int2[], a.attnum), -1)
@@ -29,6 +31,15 @@ COLUMNS = """
     LEFT JOIN pg_index i ON i.indrelid = a.attrelid AND i.indisprimary
     WHERE a.attrelid = to_regclass(%s) AND a.attnum > 0 AND NOT a.attisdropped
 """
+PAGES = """
+    SELECT pg_relation_size(c.oid) / current_setting('block_size')::bigint, pg_table_size(c.oid)
+    FROM pg_class c WHERE c.oid = to_regclass(%s)
+"""
+A_RANGE = 64 * 1024 * 1024
+"""Bytes of the table, TOAST included, of the pages that are copied out by one statement."""
+RANGE_SCANS = 140000
+"""The first server version that reads a range of pages without reading all before it (TID range scans)."""
+A_BLOCK = 256 * 1024  # bytes of rows handed on at a time
 SHORTEST_FLOATS = 12
 """The first major version that writes the shortest text of a float; older ones wrote all digits."""
 FLOATS = {"float4", "float8"}
@@ -45,9 +56,10 @@ def sides_of(
     table: tuple[str, str],
     columns: Sequence[str],
     source: Callable[[], Iterable[bytes]],
+    rewrites: Sequence[Rewrite],
     source_major: int,
 ) -> TextSides:
-    """Return both sides of a table (schema, name); `source` begins the dump's text, changes of the run applied.
+    """Return both sides of a table (schema, name); `source` begins the dump's text, which arrives rewritten.
 
     `Refusal` TABLE_MISSING when the target has no such table, or not all of its columns.
     """
@@ -59,11 +71,10 @@ def sides_of(
         raise table_missing(table, f"no column {', '.join(missing)}" if found else "no such table")
     key = sorted((place, str(column)) for column, _, place in found if place >= 0)
     inside = bool(key) and all(column in columns for _, column in key)
-    rewrites = _normal_forms([types[column] for column in columns], source_major)
-    statement = sql.SQL("COPY {} ({}) TO STDOUT").format(name, sql.SQL(", ").join(map(sql.Identifier, columns)))
+    forms = _normal_forms([types[column] for column in columns], source_major)
     return TextSides(
-        source=lambda: rewritten(source(), rewrites),
-        target=lambda: rewritten(_copied_out(connection, statement), rewrites),
+        source=lambda at: _from_dump(source(), at, [*rewrites, *forms]),
+        target=lambda at: _copied_out(connection, name, columns, at, forms),
         columns=columns,
         key=[columns.index(column) for _, column in key] if inside else (),
     )
@@ -85,15 +96,53 @@ def table_missing(table: tuple[str, str], found: str) -> Refusal:
     )  # fmt: skip
 
 
-def _copied_out(connection: psycopg.Connection[Any], statement: sql.Composed) -> Iterator[bytes]:
-    """Yield the table's text; a row at a time comes from the server, so rows are gathered to blocks."""
+def _from_dump(text: Iterable[bytes], at: int, rewrites: Sequence[Rewrite]) -> Generator[Piece]:
+    """Yield the dump's text from a place on; places are bytes of the text as it is in the dump."""
+    parts = TextParts(text)
+    parts.skip(at)
+    while rows := b"".join(parts.part(lambda _: True)):
+        yield Piece(b"".join(rewritten([rows], rewrites)), parts.at)
+
+
+def _copied_out(
+    connection: psycopg.Connection[Any], name: sql.Identifier, columns: Sequence[str], at: int, forms: Sequence[Rewrite]
+) -> Generator[Piece]:
+    """Yield the table's text on the target from a page on; places are pages."""
+    wanted = sql.SQL(", ").join(map(sql.Identifier, columns))
+    for first, stop in _ranges(connection, name, at):
+        statement = sql.SQL("COPY {} ({}) TO STDOUT" if columns else "COPY {}{} TO STDOUT").format(name, wanted)
+        if first or stop:
+            to = sql.SQL(" AND ctid < {}").format(sql.Literal(f"({stop},0)")) if stop else sql.SQL("")
+            rows = sql.SQL("SELECT {} FROM ONLY {} WHERE ctid >= {}{}").format(
+                wanted, name, sql.Literal(f"({first},0)"), to
+            )
+            statement = sql.SQL("COPY ({}) TO STDOUT").format(rows)
+        for text in rewritten(_gathered(connection, statement), forms):
+            yield Piece(text, None)
+        if stop:
+            yield Piece(b"", stop)
+
+
+def _ranges(connection: psycopg.Connection[Any], name: sql.Identifier, first: int) -> Iterator[tuple[int, int | None]]:
+    """Yield ranges [first, stop) of the table's pages; the last one has no end."""
+    found = connection.execute(PAGES, (name.as_string(connection),)).fetchone()
+    pages, size = found or (0, 0)
+    step = max(1, A_RANGE * pages // max(size, 1))
+    while connection.info.server_version >= RANGE_SCANS and first + step < pages:
+        yield first, first + step
+        first += step
+    yield first, None
+
+
+def _gathered(connection: psycopg.Connection[Any], statement: sql.Composed) -> Iterator[bytes]:
+    """Yield what COPY gives out, whole rows; one at a time comes from the server, so rows are gathered to blocks."""
     with connection.cursor() as cursor, cursor.copy(statement) as copy:
         gathered: list[bytes] = []
         size = 0
         for row in copy:
             gathered.append(bytes(row))
             size += len(gathered[-1])
-            if size >= 1 << 18:
+            if size >= A_BLOCK:
                 yield b"".join(gathered)
                 gathered, size = [], 0
         if gathered:

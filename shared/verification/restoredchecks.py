@@ -24,8 +24,7 @@ COUNTED = (
 )
 READ_AGAIN = (
     "Every table's rows were read again from the dump in staging and copied out of the target, both as COPY text under "
-    "the same settings, and compared: as one digest of the whole text, and row by row by their hashes where the order "
-    "differs."
+    "the same settings, and compared: byte by byte in their order, and row by row by their hashes where the order differs."
 )
 INSTEAD = "The row contents above compare every character of every row, which leaves nothing for it to find."
 CONSTRAINTS = """

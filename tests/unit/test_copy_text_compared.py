@@ -1,25 +1,54 @@
 """Two COPY texts compared: equal ones are equal in any order; each kind of difference is found, counted and named."""
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Generator
 
 import pytest
 
-from shared.verification import copytext
-from shared.verification.copytext import TextSides, compare
+from shared import budget
+from shared.budget import Budget
+from shared.verification import textrows
+from shared.verification.copytext import Compared, Comparison, Piece, Text, TextSides
 from shared.verification.restored import in_utc
+from shared.verification.textrows import advance
 
 COLUMNS = ["id", "name", "at"]
 ROWS = [b"%d\tname %d\t2026-01-01 00:00:00.%06d\n" % (n, n % 7, n) for n in range(5_000)]
 
 
-def text(rows: list[bytes], size: int = 1 << 12) -> Callable[[], Iterator[bytes]]:
-    whole = b"".join(rows)
-    return lambda: (whole[at : at + size] for at in range(0, len(whole), size))
+def text(rows: list[bytes], a_piece: int, places: int = 1) -> Text:
+    """A text that can be begun after each piece, or after each so many of them."""
+
+    def begin(at: int) -> Generator[Piece]:
+        for number, start in enumerate(range(at, len(rows), a_piece), at // a_piece + 1):
+            stop = start + a_piece
+            yield Piece(b"".join(rows[start:stop]), None if number % places else stop)
+
+    return begin
 
 
 def sides(rows: list[bytes], key: tuple[int, ...] = (0,)) -> TextSides:
-    return TextSides(text(ROWS), text(rows, 999), COLUMNS, key)
+    return TextSides(text(ROWS, 100), text(rows, 33, places=4), COLUMNS, key)
+
+
+def compare(sides: TextSides) -> Compared:
+    """Compare in one call; then in as many as can be, whose states cross JSON: the same must come of it."""
+    whole = Comparison()
+    assert advance(sides, whole, Budget(3_600))
+    parts, calls = Comparison(), 0
+    while not advance(sides, parts, Budget(0)):
+        parts = Comparison.model_validate_json(parts.model_dump_json())
+        calls += 1
+        assert calls < 1_000, "each call must bring it on"
+    assert calls > 20
+    assert parts.compared == whole.compared
+    return whole.compared
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A budget of no seconds is spent at once, however long the way was."""
+    monkeypatch.setattr(budget, "PAID_BACK", 0)
 
 
 def with_row(number: int, row: bytes) -> list[bytes]:
@@ -77,7 +106,7 @@ def test_a_key_of_two_columns_names_both() -> None:
 def test_when_everything_differs_some_parts_are_looked_into_and_the_rest_is_said(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(copytext, "ROWS_LOOKED_INTO", 50)
+    monkeypatch.setattr(textrows, "ROWS_LOOKED_INTO", 50)
     found = compare(sides([one.replace(b"name", b"Name") for one in ROWS]))
     assert not found.equal
     assert found.buckets_unseen > 0
