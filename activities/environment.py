@@ -88,8 +88,8 @@ def stop_postgres(work: RunWork) -> Power:
     with ResourceManager() as manager:
         state = manager.postgres_state(server.resource_id)
         if state == "Ready":
-            found = _in_the_way(server)
-            if found:
+            needed, found = _in_the_way(server, work.run.id)
+            if needed or found:
                 return Power(managed=True, state="kept running", reached=True, findings=found)
             manager.stop_postgres(server.resource_id)
             state = "Stopping"
@@ -127,13 +127,14 @@ def _start(run: str | None) -> Power:
     return Power(managed=True, state=state, reached=state == "Ready")
 
 
-def _in_the_way(server: TemporaryPostgres) -> list[Finding]:
-    """Sweep the server; return why it must not be stopped, if it must not."""
+def _in_the_way(server: TemporaryPostgres, run: str) -> tuple[bool, list[Finding]]:
+    """Sweep the server; return whether a run of ours needs it whose mark is forgotten, and what else is in the way."""
     try:
-        others = leftovers.sweep_server(datetime.now(UTC)).others
+        seen = leftovers.sweep_server(datetime.now(UTC))
     except MxferryError as error:
-        return [_kept_running(server, f"it cannot be asked: {error.message}")]
-    return [_kept_running(server, f"databases of others: {', '.join(others[:10])}")] if others else []
+        return False, [_kept_running(server, f"it cannot be asked: {error.message}")]
+    needed = any(one.run.id != run for one in seen.ours)
+    return needed, [_kept_running(server, f"databases of others: {', '.join(seen.others[:10])}")] if seen.others else []
 
 
 def _kept_running(server: TemporaryPostgres, found: str) -> Finding:

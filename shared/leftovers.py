@@ -98,14 +98,16 @@ def sweep(left: Leftover, now: datetime) -> Remains:
 
 
 def sweep_server(now: datetime) -> Server:
-    """Delete what closed runs left on the temporary server, which is awake and may be stopped next; return what it had.
+    """Delete what closed runs left on the temporary server, which is awake and may be stopped next.
 
-    Raises what `connect` raises.
+    Returns what others have there, and the runs of ours that are not closed: they may need it, however long they have
+    been waiting. Raises what `connect` raises.
     """
     seen = on_server()
-    for left in [one for one in seen.ours if runs.closed(one.run.id)][:A_TICK]:
+    closed = [one for one in seen.ours if runs.closed(one.run.id)]
+    for left in closed[:A_TICK]:
         sweep(left, now)
-    return seen
+    return Server([one for one in seen.ours if one not in closed], seen.others)
 
 
 def failed_before(left: Leftover) -> bool:

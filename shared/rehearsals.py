@@ -71,7 +71,12 @@ def prepared(request: MigrationRequest) -> MigrationRequest:
     """
     check_throw_away(request.target)
     options = request.options.model_copy(
-        update={"purpose": "rehearsal", "cleanup": "always", "masks": request.options.masks or _masks()}
+        update={
+            "purpose": "rehearsal",
+            "cleanup": "always",
+            "keep_days": None,
+            "masks": request.options.masks or _masks(),
+        }
     )
     return request.model_copy(update={"options": options, "target_not_empty": "drop", "confirm": request.target})
 

@@ -37,7 +37,7 @@ def rehearsal(days: float = 0, **changes: object):
 
 
 def test_a_rehearsal_drops_its_target_without_asking_and_always_cleans_up(api: ApiServer) -> None:
-    body = {"source": SOURCE, "target": "rehearsal", "options": {"cleanup": "keep"}}
+    body = {"source": SOURCE, "target": "rehearsal", "options": {"cleanup": "keep", "keep_days": 3}}
     answered = post(api, body)
     assert answered.status_code == 202, answered.text
     request = api.engine.scheduled[0][2]["request"]

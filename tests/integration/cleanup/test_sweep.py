@@ -149,13 +149,22 @@ def test_a_manager_that_does_not_answer_does_not_keep_the_sweep_from_looking(sta
     assert run_id in {one.run.id for one in leftovers.found()}
 
 
+def stopped_by(run_id: str) -> str:
+    power = stop_postgres(None, {"run": runs.load(run_id).model_dump(mode="json")})
+    return str(power["state"])
+
+
 def test_what_waits_on_the_server_is_swept_before_the_server_is_stopped(stand: Stand) -> None:
-    failed, kept, going_on = (
-        stand.restore(stand.run(cleanup=how), installation()) for how in ("always", "keep", "always")
-    )
-    stand.close(failed)
-    stand.close(kept)
+    failed, kept, last = (stand.restore(stand.run(cleanup=how), installation()) for how in ("always", "keep", "always"))
+    for run_id in (failed, kept, last):
+        stand.close(run_id)
+    assert stopped_by(last) == "Stopping"
+    assert stand.restored() == {database_name(kept)}
+
+
+def test_the_server_is_not_stopped_under_a_run_that_has_waited_longer_than_its_mark_is_remembered(stand: Stand) -> None:
+    waiting = stand.restore(stand.run(age=timedelta(days=5)), installation())
     last = stand.run()
-    power = stop_postgres(None, {"run": runs.load(last).model_dump(mode="json")})
-    assert power["state"] == "Stopping", power
-    assert stand.restored() == {database_name(kept), database_name(going_on)}
+    assert stopped_by(last) == "kept running"
+    stand.close(waiting)
+    assert stopped_by(last) == "Stopping"
