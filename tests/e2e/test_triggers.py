@@ -24,6 +24,8 @@ HTTP = {
     ("GET", "migrations/{id}/runbook"): "FUNCTION",
     ("POST", "migrations/{id}/runbook/{step}"): "FUNCTION",
     ("GET", "migrations/{id}/tables"): "FUNCTION",
+    ("GET", "migrations/{id}/schema"): "FUNCTION",
+    ("GET", "migrations/{id}/request"): "FUNCTION",
     ("GET", "migrations/{id}/source-database"): "FUNCTION",
     ("POST", "migrations/{id}/source-database"): "FUNCTION",
     ("POST", "setup"): "FUNCTION",
