@@ -7,10 +7,12 @@ them are in. The numbers that are proof are those of the report.
 
 import asyncio
 import json
-import time
+import threading
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import psycopg
+import pyodbc
 from azure.core.exceptions import AzureError
 from pydantic import BaseModel, Field
 
@@ -28,10 +30,26 @@ from shared.settings import TargetProfile, settings
 from shared.sqlserver import catalogue, connection
 
 FRESH_SECONDS = 5.0
-"""Watchers share one count of the target for so long."""
+"""Watchers share one count of the target for so long, and one that failed too."""
 TIMEOUT = 15
 
-_counted: dict[str, tuple[float, dict[str, int]]] = {}
+
+@dataclass(frozen=True)
+class Count:
+    """Rows by table on a run's target; null where it did not say."""
+
+    run: str
+    at: datetime
+    rows: dict[str, int] | None
+
+    @property
+    def fresh(self) -> bool:
+        """Whether it may be shown without asking the target again."""
+        return (datetime.now(UTC) - self.at).total_seconds() < FRESH_SECONDS
+
+
+_counted: dict[str, Count] = {}
+_counting: dict[str, threading.Lock] = {}
 
 
 class TableView(BaseModel):
@@ -88,7 +106,8 @@ def _planned(run: Run, written: bool) -> TablesView:
         plan = database_plan(clients.staging(), run.id)
     except Refusal:
         return TablesView()  # not planned yet
-    held = _held(run) if written else None
+    count = _count(run) if written else None
+    held = count.rows if count else None
     tables = [
         TableView(
             name=one.name,
@@ -99,7 +118,7 @@ def _planned(run: Run, written: bool) -> TablesView:
         )
         for one in plan.tables
     ]
-    return TablesView(tables=_sorted(tables), counted_at=datetime.now(UTC) if held is not None else None)
+    return TablesView(tables=_sorted(tables), counted_at=count.at if count and held is not None else None)
 
 
 def _restoring(run: Run, written: bool) -> TablesView:
@@ -107,7 +126,8 @@ def _restoring(run: Run, written: bool) -> TablesView:
     plan = documents.read(clients.staging().get_blob_client(f"runs/{run.id}/{PLAN}"), TargetPlan)
     if plan is None:
         return TablesView()
-    held = _held(run) if written else None
+    count = _count(run) if written else None
+    held = count.rows if count else None
     tables = [
         TableView(
             name=name_of(one.data), rows=None, bytes=one.data.size,
@@ -117,21 +137,34 @@ def _restoring(run: Run, written: bool) -> TablesView:
     ]  # fmt: skip
     tables += [TableView(name=name_of(one.data), rows=0, empty=True) for one in plan.empty]
     by_size = sorted(tables, key=lambda one: (-one.bytes, one.name))
-    return TablesView(tables=by_size, counted_at=datetime.now(UTC) if held is not None else None)
+    return TablesView(tables=by_size, counted_at=count.at if count and held is not None else None)
 
 
-def _held(run: Run) -> dict[str, int] | None:
-    """Return the rows by table on the target; None when it cannot say just now."""
-    before = _counted.get(run.request.target)
-    if before is not None and time.monotonic() - before[0] < FRESH_SECONDS:
-        return before[1]
-    profile = settings().target_profile(run.request.target)
+def _count(run: Run) -> Count | None:
+    """Return a count of the target that is fresh; where somebody counts just now, the one before, if there was one."""
+    target = run.request.target
+    before = _counted.get(target)
+    if before is not None and before.run != run.id:
+        before = None
+    if before is not None and before.fresh:
+        return before
+    lock = _counting.setdefault(target, threading.Lock())
+    if not lock.acquire(blocking=False):
+        return before
     try:
-        held = _counted_on(profile)
-    except (MxferryError, AzureError, psycopg.Error):
+        rows = _held(settings().target_profile(target))
+        _counted[target] = Count(run.id, datetime.now(UTC), rows)
+        return _counted[target]
+    finally:
+        lock.release()
+
+
+def _held(profile: TargetProfile) -> dict[str, int] | None:
+    """Return the rows by table on the target; None when it cannot say just now."""
+    try:
+        return _counted_on(profile)
+    except (MxferryError, AzureError, psycopg.Error, pyodbc.Error):
         return None
-    _counted[run.request.target] = (time.monotonic(), held)
-    return held
 
 
 def _counted_on(profile: TargetProfile) -> dict[str, int]:

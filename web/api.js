@@ -13,6 +13,9 @@ export class Problem extends Error {
   }
 }
 
+// An answer that says nothing of what became of the call: it may be asked again, or, of a POST, have been done.
+export const lost = (error) => !(error instanceof Problem) || error.status >= 500 || error.status === 408 || error.status === 429;
+
 export const key = {
   get: () => sessionStorage.getItem(STORED),
   set: (value) => sessionStorage.setItem(STORED, value),
@@ -58,7 +61,7 @@ export async function poll(work, signal, trouble, every = 2000) {
       if (!goOn) return;
     } catch (error) {
       if (signal.aborted) return;
-      if (error instanceof Problem && error.status < 500) throw error;
+      if (!lost(error)) throw error;
       failures += 1;
       trouble(`No answer from the app (${error.message}); trying again.`);
     }

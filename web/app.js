@@ -14,6 +14,7 @@ const VIEWS = [
   [/^new$/, start],
   [/^rehearsals$/, rehearsals],
   [/^runs\/([^/]+)$/, run],
+  [/^runs\/([^/]+)\/again$/, start],
   [/^runs\/([^/]+)\/(report|runbook|schema)$/, viewer],
 ];
 
@@ -42,7 +43,7 @@ async function show(focus) {
     await view(place, signal, trouble, ...(pattern.exec(path)?.slice(1) ?? []).map(decodeURIComponent));
   } catch (error) {
     if (signal.aborted) return;
-    if (error instanceof Problem && (error.status === 401 || error.status === 403)) place.replaceChildren(signIn());
+    if (error instanceof Problem && (error.status === 401 || error.status === 403)) place.replaceChildren(await signIn());
     else place.replaceChildren(failure(error));
   }
 }
@@ -57,25 +58,26 @@ function failure(error) {
     error.remedy ? h("p", { class: "soft" }, error.remedy) : null, h("p", {}, h("a", { href: "#/" }, "Back to the list")));
 }
 
-function signIn() {
-  const wrong = key.get() !== null;
-  key.forget();
-  const field = h("input", { id: "key", type: "password", autocomplete: "off", required: true, spellcheck: "false" });
-  const form = h("form", { class: "sign-in", onsubmit: (event) => { event.preventDefault(); key.set(field.value.trim()); show(true); } },
-    h("h1", {}, "Function key"),
-    h("p", {}, "Starting, watching and approving migrations needs a function key of this app. It stays in this browser tab and is forgotten when the tab is closed."),
-    wrong ? h("p", { class: "wrong", role: "alert" }, "The app did not take that key.") : null,
-    h("label", { for: "key" }, "Key"), field, h("button", { type: "submit", class: "primary" }, "Continue"),
-    h("p", { class: "soft" }, "Find it in the portal under Functions → App keys, or with az functionapp keys list."));
-  setTimeout(() => field.focus());
-  offerEntra(form);
-  return form;
-}
-
-// Where App Service's authentication stands before the app, its cookie is needed beside the key.
-async function offerEntra(form) {
+// Behind App Service's authentication a 401 may be its own: the sign-in has ended, and the key is as good as before.
+async function signIn() {
   const session = await fetch("ui/session.json").then((answer) => answer.json()).catch(() => ({}));
-  if (session.entra) form.prepend(h("p", {}, h("a", { class: "button", href: "/.auth/login/aad?post_login_redirect_uri=/api/ui" }, "Sign in with Microsoft Entra first")));
+  const tried = key.get() !== null;
+  if (!session.entra) key.forget();
+  const field = h("input", { id: "key", type: "password", autocomplete: "off", required: !(tried && session.entra), spellcheck: "false" });
+  const go = (event) => {
+    event.preventDefault();
+    if (field.value.trim()) key.set(field.value.trim());
+    show(true);
+  };
+  const words = session.entra ? "The app let nobody in: the sign-in has ended, or the key is wrong. Sign in again first; the key is kept." : "The app did not take that key.";
+  setTimeout(() => field.focus());
+  return h("form", { class: "sign-in", onsubmit: go },
+    session.entra ? h("p", {}, h("a", { class: "button", href: "/.auth/login/aad?post_login_redirect_uri=/api/ui" }, tried ? "Sign in again with Microsoft Entra" : "Sign in with Microsoft Entra first")) : null,
+    h("h1", {}, "Function key"),
+    h("p", {}, "Starting, watching and approving migrations needs a function key of this app", session.entra ? ", beside the sign-in" : "", ". It stays in this browser tab and is forgotten when the tab is closed."),
+    tried ? h("p", { class: "wrong", role: "alert" }, words) : null,
+    h("label", { for: "key" }, tried && session.entra ? "Another key (empty: the same again)" : "Key"), field, h("button", { type: "submit", class: "primary" }, "Continue"),
+    h("p", { class: "soft" }, "Find it in the portal under Functions → App keys, or with az functionapp keys list."));
 }
 
 // Views are chosen by the hash, so that the skip link must not change it: that would leave the view.

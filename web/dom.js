@@ -23,12 +23,20 @@ function filled(element, attributes, children) {
   return element;
 }
 
-// Replaces the contents of `place` only when `data` differs from what was drawn last, so that focus and selection stay.
+// Replaces the contents of `place` only when `data` differs from what was drawn last, so that selection stays, and focus too.
 export function draw(place, data, make) {
   const form = JSON.stringify(data ?? null);
   if (place.drawn === form) return;
   place.drawn = form;
+  const held = place.contains(document.activeElement) ? document.activeElement : null;
   place.replaceChildren(...[make(data)].flat(4).filter(Boolean));
+  if (held) (again(place, held) ?? document.getElementById("main")).focus({ preventScroll: true });
+}
+
+// What stands in the place of an element that was drawn anew; the focus goes there, else to the content as a whole.
+function again(place, held) {
+  const name = (one) => one.id || one.getAttribute("href") || one.textContent;
+  return [...place.querySelectorAll(held.localName)].find((one) => name(one) === name(held));
 }
 
 export function announce(text) {

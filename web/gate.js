@@ -29,37 +29,50 @@ function identity(id, signedIn) {
   return { part: [h("label", { for: id }, "Your name"), by], get };
 }
 
-export function gatePanel(gate, path, signedIn, seen) {
+// What asks at a gate: its parts, and `update` for what may change while it waits, so that nothing typed is lost.
+export function gatePanel(gate, path, signedIn) {
   const [title, words] = QUESTIONS[gate.name] ?? [gate.name, ""];
   const byTheClock = gate.name === "start" || gate.name === "snapshot";
   const who = identity("by", signedIn);
   const comment = h("input", { id: "comment", maxlength: 2000 });
-  const said = h("p", { role: "alert", class: "wrong" });
-  const decide = async (event, what) => {
+  const said = spoken(), again = h("p", { class: "wrong" }), open = h("p", {});
+  const decide = async (what) => {
     const by = who.get();
     if (!by) return;
-    event.target.disabled = true;
-    try {
-      await post(`${path}/${what}`, { by, comment: comment.value, gate: gate.name });
-      said.textContent = what === "approve" ? "Approved; the run goes on." : "Abort asked for.";
-    } catch (error) {
-      said.textContent = `${error.message} ${error instanceof Problem ? error.remedy : ""}`;
-      event.target.disabled = false;
-    }
+    buttons.forEach((one) => { one.disabled = true; });
+    const done = await post(`${path}/${what}`, { by, comment: comment.value, gate: gate.name }).then(() => true, (error) => said.fail(error));
+    if (done) said.say(what === "approve" ? "Approved; the run goes on." : "Abort asked for.");
+    else buttons.forEach((one) => { one.disabled = false; });
   };
-  const approve = h("button", { type: "button", class: "primary", onclick: (event) => decide(event, "approve") }, "Approve");
-  const abort = h("button", { type: "button", onclick: (event) => decide(event, "abort") }, "Abort");
-  return [h("div", { class: "gate" }, h("h2", {}, title), h("p", {}, words), gate.comment ? h("p", { class: "wrong" }, gate.comment) : null, byTheClock ? null : known(seen.findings),
+  const approve = h("button", { type: "button", class: "primary", onclick: () => decide("approve") }, "Approve");
+  const abort = h("button", { type: "button", onclick: () => decide("abort") }, "Abort");
+  const buttons = byTheClock ? [abort] : [approve, abort];
+  const parts = [h("div", { class: "gate" }, h("h2", {}, title), h("p", {}, words), again, byTheClock ? null : open,
     h("p", { class: "soft" }, byTheClock ? `That is ${moment(gate.answers_by)}.` : `Without an answer by ${moment(gate.answers_by)} ${gate.name === "start-app" ? "the app is not started" : "the run stops"}.`),
     gate.name === "started" ? sourceSettings(path, who.get) : null,
     h("div", { class: "fields" }, who.part, byTheClock ? null : [h("label", { for: "comment" }, "Comment (optional)"), comment]),
-    h("p", { class: "bar-of-actions" }, byTheClock ? null : approve, abort), said)];
+    h("p", { class: "bar-of-actions" }, buttons), said.part)];
+  const update = (now, seen) => {
+    open.textContent = known(seen.findings);
+    if (again.textContent === (now.comment ?? "")) return;
+    again.textContent = now.comment ?? ""; // asked once more: why the answer was not taken
+    buttons.forEach((one) => { one.disabled = false; });
+    said.say("");
+  };
+  return { parts, update };
+}
+
+// What became of a click. It takes the focus that the button, no longer to be pressed, has lost.
+function spoken() {
+  const part = h("p", { role: "alert", class: "wrong", tabindex: -1 });
+  const say = (words) => { part.textContent = words; if (words) part.focus({ preventScroll: true }); };
+  return { part, say, fail: (error) => { say(`${error.message} ${error instanceof Problem ? error.remedy : ""}`); return false; } };
 }
 
 // What somebody who decides wants to know first.
 function known(findings) {
   const open = findings.filter((one) => !one.chosen && one.severity !== "info").length;
-  return h("p", {}, open ? `${open === 1 ? "1 finding is" : `${open} findings are`} open; read ${open === 1 ? "it" : "them"} below.` : "No finding is open.");
+  return open ? `${open === 1 ? "1 finding is" : `${open} findings are`} open; read ${open === 1 ? "it" : "them"} below.` : "No finding is open.";
 }
 
 export function decisions(gates) {
@@ -70,18 +83,23 @@ export function decisions(gates) {
     ` ${one.decided_by ? `by ${one.decided_by}${one.signed_in ? "" : " (as stated)"}, ` : ""}${moment(one.decided_at)}`, one.comment ? h("span", { class: "soft" }, ` “${one.comment}”`) : null)))];
 }
 
-export function abortPanel(seen, path, signedIn) {
+// Made once for a run: what is typed stays while the run goes on. `update` says what an abort means by now.
+export function abortPanel(path, signedIn) {
   const who = identity("abort-by", signedIn);
   const why = h("input", { id: "abort-why", maxlength: 2000 });
-  const said = h("p", { role: "alert", class: "wrong" });
+  const said = spoken(), meaning = h("p", {});
   const sure = h("button", { type: "button", class: "danger", onclick: async () => {
     const by = who.get();
     if (!by) return;
     sure.disabled = true;
-    try { await post(`${path}/abort`, { by, comment: why.value }); said.textContent = "Abort asked for; what runs ends or is rolled back."; }
-    catch (error) { said.textContent = error.message; sure.disabled = false; }
+    const done = await post(`${path}/abort`, { by, comment: why.value }).then(() => true, (error) => said.fail(error));
+    if (done) said.say("Abort asked for; what runs ends or is rolled back.");
+    sure.disabled = done;
   } }, "Abort this run");
-  return [h("details", { class: "abort" }, h("summary", {}, "Abort…"),
-    h("p", {}, seen.progress.target_written_at ? "The target has been written already: after an abort it is incomplete. The report will say what it holds." : "Nothing has been written to the target: it stays as it was."),
-    h("div", { class: "fields" }, who.part, h("label", { for: "abort-why" }, "Why"), why), h("p", {}, sure), said)];
+  const parts = [h("details", { class: "abort" }, h("summary", {}, "Abort…"), meaning,
+    h("div", { class: "fields" }, who.part, h("label", { for: "abort-why" }, "Why"), why), h("p", {}, sure), said.part)];
+  const update = (seen) => {
+    meaning.textContent = seen.progress.target_written_at ? "The target has been written already: after an abort it is incomplete. The report will say what it holds." : "Nothing has been written to the target: it stays as it was.";
+  };
+  return { parts, update };
 }

@@ -26,7 +26,7 @@ function one(target) {
       target.open.length ? h("ul", {}, target.open.map((text) => h("li", {}, text))) : h("p", {}, "The last rehearsal was verified, and nothing got worse.")),
     target.regressions.length ? [h("h3", {}, "Got worse, or at risk"), h("ul", {}, target.regressions.map((text) => h("li", {}, text)))] : null,
     h("div", { class: "scroll" }, table(target.rehearsals)),
-    target.rehearsals[0]?.findings.length ? h("details", {}, h("summary", {}, `Findings of the last one (${target.rehearsals[0].findings.length})`), target.rehearsals[0].findings.map(finding)) : null);
+    target.rehearsals[0]?.findings.length ? h("details", {}, h("summary", {}, `Findings of the last one (${target.rehearsals[0].findings.length})`), target.rehearsals[0].findings.map((found) => finding(found))) : null);
 }
 
 function table(list) {

@@ -4,9 +4,11 @@ import { get, poll } from "./api.js";
 import { announce, draw, h } from "./dom.js";
 import { OVER, clock, count, moment, reasonParts, sentence, size, stageWords } from "./format.js";
 import { abortPanel, decisions, gatePanel } from "./gate.js";
+import { liveTables } from "./livetables.js";
 import { plot, sample } from "./plot.js";
+import { choosing } from "./remedies.js";
 import { badge } from "./runs.js";
-import { liveTables, tables } from "./tables.js";
+import { tables } from "./tables.js";
 import { timeline, windowBar } from "./timeline.js";
 
 const NAMES = ["head", "gate", "abort", "window", "findings", "stages", "plots", "decisions", "tables"];
@@ -17,30 +19,40 @@ export async function run(place, signal, trouble, id) {
   place.append(...NAMES.map((name) => parts[name]));
   const path = `/api/migrations/${encodeURIComponent(id)}`;
   const signedIn = (await get("/api/profiles", signal).catch(() => ({}))).signed_in_as;
+  const panels = { abort: abortPanel(path, signedIn), gate: null };
+  parts.abort.append(...panels.abort.parts);
+  parts.abort.hidden = true;
+  let over = false, live = null;
   await poll(async () => {
     const seen = await get(path, signal);
     if (signal.aborted) return false;
-    show(parts, seen, path, signedIn);
-    if (OVER.has(seen.status)) await tables(parts.tables, seen, path);
-    else await liveTables(parts.tables, path, signal);
-    return !OVER.has(seen.status);
+    over = OVER.has(seen.status);
+    show(parts, panels, seen, path, signedIn);
+    if (over) await tables(parts.tables, seen, path);
+    else live ??= liveTables(parts.tables, path, signal, () => over);
+    return !over;
   }, signal, trouble);
 }
 
-function show(parts, seen, path, signedIn) {
+function show(parts, panels, seen, path, signedIn) {
   const at = Date.now(), stages = seen.progress.stages, over = OVER.has(seen.status);
   document.title = `${seen.status}: ${seen.target} – mxferry`;
   if (!over) sample(seen.id, stages, at);
   draw(parts.head, [seen.status, seen.reason, seen.progress.target_written_at, now(seen), planned(seen)], () => head(seen));
-  draw(parts.gate, over ? null : seen.progress.gate, (gate) => (gate && !gate.decision ? gatePanel(gate, path, signedIn, seen) : []));
+  const gate = over || seen.progress.gate?.decision ? null : seen.progress.gate;
+  draw(parts.gate, gate && [gate.name, gate.asked_at], () => {
+    panels.gate = gate && gatePanel(gate, path, signedIn);
+    return panels.gate?.parts ?? [];
+  });
+  panels.gate?.update(gate, seen);
   draw(parts.decisions, seen.progress.gates, decisions);
   draw(parts.window, [seen.window, seen.forecast, Math.floor(at / 10_000)], () => (over ? [] : windowBar(seen, at)));
-  draw(parts.findings, [seen.findings, over], () => findings(seen.findings, over));
+  draw(parts.findings, [seen.findings, over], () => findings(seen));
   draw(parts.stages, over ? stages : [stages, at], () => [h("h2", {}, "Stages"), ...timeline(stages, at, over ? {} : seen.forecast?.stages ?? {})]);
   draw(parts.plots, over ? null : at, () => (over ? [] : [h("h2", {}, "Rates"), h("div", { class: "plots" },
     plot(seen.id, "rows", "Rows a second", count), plot(seen.id, "bytes", "Bytes a second", size))]));
-  const asked = seen.progress.gate !== null && seen.progress.gate.decision === null; // the gate has an abort of its own
-  draw(parts.abort, [over || asked, seen.progress.target_written_at], () => (over || asked ? [] : abortPanel(seen, path, signedIn)));
+  panels.abort.update(seen);
+  parts.abort.hidden = over || (gate !== null && !parts.abort.contains(document.activeElement)); // the gate has an abort of its own
   announce(over ? `The migration to ${seen.target} is over: ${seen.status}. ${seen.reason}` : `${seen.target}: ${seen.status}${seen.stage ? `, ${stageWords(seen.stage)}` : ""}`);
 }
 
@@ -54,6 +66,7 @@ function head(seen) {
     h("p", { class: "bar-of-actions" },
       over ? h("a", { href: `#/runs/${seen.id}/report`, class: "button primary" }, "Read the report") : null,
       h("a", { href: `#/runs/${seen.id}/runbook`, class: "button" }, "Runbook"),
+      over ? h("a", { href: `#/runs/${seen.id}/again`, class: "button" }, "Start again…") : null,
       planned(seen) ? h("a", { href: `#/runs/${seen.id}/schema`, class: "button" }, "Schema script") : null,
       h("span", { class: "soft" }, `Asked for ${moment(seen.created_at)}${seen.asked_by ? ` by ${seen.asked_by}` : ""} · `, h("span", { class: "id" }, seen.id))),
   ];
@@ -88,23 +101,29 @@ function aboutTheApp(seen, over) {
   return over ? "Do not start the app on it." : "If the run does not end verified, do not start the app on it.";
 }
 
-function findings(list, over) {
+function findings(seen) {
+  const list = seen.findings, over = OVER.has(seen.status);
   if (!list.length) return [];
   const open = list.filter((one) => !one.chosen && one.severity !== "info");
   const rest = list.filter((one) => !open.includes(one));
   const errors = open.filter((one) => one.severity === "error");
   const sorted = [...errors, ...open.filter((one) => one.severity !== "error")];
-  return [h("h2", {}, "Findings ", h("small", {}, errors.length ? `${errors.length} of ${list.length} ${over ? "stood" : errors.length === 1 ? "stands" : "stand"} in the way` : String(list.length))), ...sorted.map(finding),
-    rest.length ? h("details", {}, h("summary", {}, `${rest.length} remedied or for information`), rest.map(finding)) : null];
+  const remediable = over ? sorted.filter((one) => one.choices.length) : [];
+  return [h("h2", {}, "Findings ", h("small", {}, errors.length ? `${errors.length} of ${list.length} ${over ? "stood" : errors.length === 1 ? "stands" : "stand"} in the way` : String(list.length))),
+    remediable.length ? choosing(seen.id, remediable, finding) : null,
+    sorted.filter((one) => !remediable.includes(one)).map((one) => finding(one)),
+    rest.length ? h("details", {}, h("summary", {}, `${rest.length} remedied or for information`), rest.map((one) => finding(one))) : null];
 }
 
-export function finding(one) {
+// `choice` is the field that a remedy is chosen in, if it can be.
+export function finding(one, choice = null) {
   const tone = one.chosen ? "passed" : one.severity;
   return h("article", { class: "finding" },
     h("header", {}, h("span", { class: `mark tone-${tone}` }, one.chosen ? "remedied" : one.severity), h("code", {}, one.code), h("strong", {}, one.object), one.count === null ? null : h("span", { class: "soft" }, `${count(one.count)} affected`)),
     h("p", {}, sentence(one.message)),
     one.chosen ? h("p", {}, "Chosen remedy: ", h("strong", {}, one.chosen)) : null,
     one.remedy ? h("p", { class: "soft" }, one.remedy) : null,
-    one.choices.length && !one.chosen ? h("p", { class: "soft" }, "Remedies a request may choose: ", one.choices.map((choice) => [h("code", {}, choice), " "])) : null,
-    one.examples.length ? h("ul", {}, one.examples.map((text) => h("li", {}, h("code", {}, text)))) : null);
+    one.choices.length && !one.chosen && !choice ? h("p", { class: "soft" }, "Remedies a request may choose: ", one.choices.map((choice) => [h("code", {}, choice), " "])) : null,
+    one.examples.length ? h("ul", {}, one.examples.map((text) => h("li", {}, h("code", {}, text)))) : null,
+    choice);
 }

@@ -12,33 +12,6 @@ export async function tables(place, seen, path) {
   draw(place, report, (found) => (found ? [numbers(found), checks(found), rows(found)] : [h("p", { class: "soft" }, `The run ${seen.id} left no report.`)]));
 }
 
-// While the run goes on: what is planned, and what is there; asked for every five seconds, as the app counts it.
-export async function liveTables(place, path, signal) {
-  if (Date.now() - (place.askedAt ?? 0) < 5000) return;
-  place.askedAt = Date.now();
-  const found = await get(`${path}/tables`, signal).catch((error) => {
-    if (error instanceof Problem) return null; // the run goes on, and so does the page: it is asked for again
-    throw error;
-  });
-  if (found !== null) draw(place, found.tables, (list) => (list.length ? live(list) : []));
-}
-
-function live(list) {
-  const wanted = list.filter((one) => !one.empty);
-  const there = wanted.filter((one) => one.rows_target !== null && (one.rows === null || one.rows_target >= one.rows)).length;
-  const counted = wanted.some((one) => one.rows_target !== null);
-  return [h("h2", {}, "Tables ", h("small", {}, counted ? `${count(there)} of ${count(wanted.length)} have all their rows` : `${count(wanted.length)} to copy`)),
-    h("div", { class: "scroll tall", tabindex: 0, role: "region", "aria-label": "Tables" }, h("table", {},
-      h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Table"), h("th", { scope: "col", class: "n" }, "Rows"), counted ? [h("th", { scope: "col", class: "n" }, "On the target"), h("th", { scope: "col" }, "Share")] : null)),
-      h("tbody", {}, wanted.map((one) => h("tr", {}, h("th", { scope: "row" }, one.name), h("td", { class: "n" }, count(one.rows)), counted ? [h("td", { class: "n" }, count(one.rows_target)), h("td", { class: "progress" }, bar(one))] : null)))))];
-}
-
-function bar(one) {
-  if (one.rows_target === null) return null;
-  const done = one.rows ? Math.min(100, (one.rows_target / one.rows) * 100) : 100;
-  return h("span", { class: "lane small", role: "img", "aria-label": `${Math.floor(done)} %` }, h("i", { "left%": 0, "width%": done }));
-}
-
 function numbers(report) {
   const figure = (words, value, more) => h("div", {}, h("dt", {}, words), h("dd", {}, value), h("dd", {}, more));
   return h("dl", { class: "figures" },

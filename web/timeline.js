@@ -86,7 +86,7 @@ function expectedEnd(run) {
 
 // A label at its place on the bar; near an end it stays inside.
 function flag(left, words) {
-  return h("span", { class: left < 15 ? "first" : left > 85 ? "last" : "", "left%": left }, words);
+  return h("span", { class: `flag ${left < 15 ? "first" : left > 85 ? "last" : ""}`, "left%": left }, words);
 }
 
 const about = (seconds) => `about ${duration(seconds < 60 ? Math.max(1, Math.round(seconds)) : seconds).replace(/\.0 s$/, " s")}`;

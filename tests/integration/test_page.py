@@ -9,50 +9,14 @@ import pytest
 from selenium.webdriver.common.keys import Keys
 
 from api import ui
-from shared import runs
-from shared.blobs import clients
-from shared.contracts import Counts, Gate, Progress, Run, StageState
-from shared.databaseplan import DatabasePlan, PlannedTable, blob_name
-from shared.reporting.html import page
+from shared import rehearsals, runs
 from shared.reporting.wording import GATE_WORDS, STAGE_WORDS
-from shared.request import MigrationRequest
 from tests.fixtures import reports
 from tests.fixtures.apiserver import ApiServer
 from tests.fixtures.browser import Browser
+from tests.fixtures.pageruns import ID, copying, finished, fits_a_phone, put, signed_in
 
-ID = "20261122t203000-3f9a1c"
-REQUEST = {"source": {"kind": "blob", "container": "uploads", "blob": "s.tar.gz"}, "target": "demo"}
 HOSTILE = "<img src=x onerror=document.title='owned'>"
-
-
-def put(api: ApiServer, progress: Progress, status: str = "RUNNING", output: object = None, **request: object) -> None:
-    """Put a run in a state."""
-    wanted = MigrationRequest.model_validate(REQUEST | request)
-    runs.save(Run(id=ID, request=wanted, created_at=datetime.now(UTC)))
-    api.engine.set(ID, status, custom=progress.model_dump(mode="json"), output=output)
-
-
-def copying(done: int, total: int = 1_000_000) -> Progress:
-    """The database is being copied."""
-    now = datetime.now(UTC)
-    counts = [Counts(rows=n, bytes=n * 100) for n in (done, total)]
-    stage = StageState(name="copy", started_at=now - timedelta(seconds=20), done=counts[0], total=counts[1])
-    return Progress(stages=[stage], target_written_at=now)
-
-
-def waiting() -> Progress:
-    """The gate before the target is written."""
-    now = datetime.now(UTC)
-    gate = Gate(name="write", asked_at=now, answers_by=now + timedelta(hours=1))
-    return Progress(stages=[StageState(name="approval", state="waiting", started_at=now)], gates=[gate])
-
-
-def signed_in(browser: Browser, api: ApiServer, view: str) -> None:
-    """Open the page, give the key, go to a view."""
-    browser.open(f"{api.url}/api/ui")
-    browser.sign_in(api.key)
-    browser.reads("Migrations", "main h1")
-    browser.go(view)
 
 
 def test_the_page_asks_for_the_key_and_says_when_it_is_wrong(api: ApiServer, browser: Browser) -> None:
@@ -65,52 +29,6 @@ def test_the_page_asks_for_the_key_and_says_when_it_is_wrong(api: ApiServer, bro
     assert api.key not in browser.driver.current_url
     browser.click("Forget the key")
     browser.reads("Function key", "main h1")
-
-
-def test_a_person_starts_a_migration_and_comes_to_its_run(api: ApiServer, browser: Browser) -> None:
-    signed_in(browser, api, "new")
-    browser.find("[name=purpose][value=cutover]").click()
-    browser.fill("[name=container]", "uploads")
-    browser.fill("[name=blob]", "snapshot.tar.gz")
-    browser.shot("start-form")
-    browser.click("Start")
-    browser.reads("Cut-over to demo", "main h1")
-    [(name, run_id, run)] = api.engine.scheduled
-    assert name == "migrate"
-    assert run["request"]["approval"] is True
-    assert run["request"]["source"] == {
-        "kind": "blob",
-        "profile": None,
-        "container": "uploads",
-        "blob": "snapshot.tar.gz",
-    }
-    assert run_id in browser.driver.current_url
-
-
-def test_a_refused_start_says_what_is_wrong_and_can_be_mended(api: ApiServer, browser: Browser) -> None:
-    signed_in(browser, api, "new")
-    browser.find("[name=purpose][value=cutover]").click()
-    browser.fill("[name=container]", "Not A Container")
-    browser.fill("[name=blob]", "snapshot.tar.gz")
-    browser.click("Start")
-    browser.reads("source.blob.container", "form [role=alert]")
-    assert api.engine.scheduled == []
-    browser.fill("[name=container]", "uploads")
-    browser.click("Start")
-    browser.reads("Cut-over to demo", "main h1")
-
-
-def test_the_stages_move_while_the_person_watches(api: ApiServer, browser: Browser) -> None:
-    put(api, copying(100_000))
-    signed_in(browser, api, f"runs/{ID}")
-    browser.reads("100,000 of 1,000,000 rows")
-    put(api, copying(600_000))
-    browser.reads("600,000 of 1,000,000 rows")
-    browser.reads("running, 60 %")
-    put(api, copying(700_000))
-    browser.find(".plot .line")
-    browser.shot("run-live")
-    assert "Copy rows" in browser.find("#live").get_attribute("textContent")
 
 
 def test_the_skip_link_leads_to_the_content_and_the_run_goes_on_being_watched(api: ApiServer, browser: Browser) -> None:
@@ -131,91 +49,6 @@ def test_the_menu_says_where_one_is(api: ApiServer, browser: Browser) -> None:
     browser.until(lambda: browser.text("nav [aria-current=page]") == "Migrations" or None)
     browser.go(f"runs/{ID}")
     browser.until(lambda: browser.driver.find_elements("css selector", "nav [aria-current]") == [] or None)
-
-
-def test_tables_are_shown_as_soon_as_they_are_planned(api: ApiServer, browser: Browser) -> None:
-    put(api, copying(1).model_copy(update={"target_written_at": None}))
-    tables = [
-        PlannedTable(name=f"orders$table{n}", source_name=f"orders$table{n}", columns=[], rows=n) for n in range(3)
-    ]
-    plan = DatabasePlan(run=ID, tables=tables)
-    clients.staging().upload_blob(blob_name(ID), plan.model_dump_json())
-    signed_in(browser, api, f"runs/{ID}")
-    browser.reads("3 to copy")
-    browser.reads("orders$table2")
-
-
-def test_a_gate_is_approved_by_keyboard_with_name_and_comment(api: ApiServer, browser: Browser) -> None:
-    put(api, waiting(), approval=True)
-    signed_in(browser, api, f"runs/{ID}")
-    browser.reads("Write the target?")
-    browser.shot("gate")
-    name = browser.find("#by")
-    name.send_keys("Ada Fischer", Keys.TAB, "Go.", Keys.TAB)
-    assert browser.driver.switch_to.active_element.text == "Approve"
-    browser.driver.switch_to.active_element.send_keys(Keys.ENTER)
-    browser.until(lambda: api.engine.events or None)
-    assert api.engine.events == [(ID, "approve-write", {"by": "Ada Fischer", "signed_in": False, "comment": "Go."})]
-
-
-def test_polling_does_not_take_what_the_person_types(api: ApiServer, browser: Browser) -> None:
-    put(api, waiting(), approval=True)
-    signed_in(browser, api, f"runs/{ID}")
-    browser.find("#by").send_keys("Ada")
-    stage = StageState(name="preflight", state="done", started_at=datetime.now(UTC))
-    progress = waiting()
-    before = api.engine.states[ID]
-    gates = Progress.model_validate_json(before.serialized_custom_status).gates
-    put(api, progress.model_copy(update={"stages": [stage, *progress.stages], "gates": gates}), approval=True)
-    browser.reads("Preflight")
-    assert browser.find("#by").get_attribute("value") == "Ada"
-    assert browser.driver.switch_to.active_element.get_attribute("id") == "by"
-
-
-@pytest.mark.parametrize(
-    ("name", "state", "words"),
-    [
-        ("hand-over", "waiting", "Start the app only for the hand-over, and let no users in."),
-        ("hand-over", "done", "if it does not end so, stop the app"),
-        ("smoke", "running", "do not start the app on it"),
-        ("app-start", "running", "let no users in before everything is verified"),
-    ],
-)
-def test_the_banner_says_what_the_app_on_the_target_may_do(
-    api: ApiServer, browser: Browser, name: str, state: Literal["running", "waiting", "done"], words: str
-) -> None:
-    now = datetime.now(UTC)
-    put(api, Progress(stages=[StageState(name=name, state=state, started_at=now)], target_written_at=now))
-    signed_in(browser, api, f"runs/{ID}")
-    browser.reads(words, ".verdict")
-
-
-def test_a_run_that_had_the_app_started_and_failed_says_to_stop_it(api: ApiServer, browser: Browser) -> None:
-    stages = [StageState(name="app-start", state="done", started_at=datetime.now(UTC))]
-    put(api, Progress(stages=stages, target_written_at=datetime.now(UTC)), "COMPLETED", {"verdict": "failed"})
-    signed_in(browser, api, f"runs/{ID}")
-    browser.reads("The app was started on it: stop it", ".verdict")
-
-
-def test_an_abort_needs_a_name_and_reaches_the_run(api: ApiServer, browser: Browser) -> None:
-    put(api, copying(1))
-    signed_in(browser, api, f"runs/{ID}")
-    browser.click("Abort…")
-    browser.click("Abort this run")
-    assert api.engine.events == []
-    browser.fill("#abort-by", "Ada")
-    browser.fill("#abort-why", "Wrong snapshot")
-    browser.click("Abort this run")
-    browser.reads("Abort asked for")
-    assert api.engine.events == [(ID, "abort", {"by": "Ada", "signed_in": False, "comment": "Wrong snapshot"})]
-
-
-def finished(api: ApiServer, report: object, verdict: str) -> None:
-    """Put a run at its end, with its report."""
-    made = getattr(reports, str(report))()
-    put(api, Progress(stages=reports.stages()), "COMPLETED", {"verdict": verdict, "reason": made.reason})
-    runs.write(f"runs/{ID}/report.json", made.model_dump_json().encode(), "application/json")
-    runs.write(f"runs/{ID}/report.html", page(made).encode(), "text/html")
 
 
 def test_a_run_that_ends_shows_verdict_tables_and_report(api: ApiServer, browser: Browser) -> None:
@@ -267,15 +100,30 @@ def test_values_from_the_run_never_become_markup(api: ApiServer, browser: Browse
     assert browser.complaints() == []
 
 
-def test_a_lost_app_is_said_and_forgotten_when_it_answers_again(api: ApiServer, browser: Browser) -> None:
-    put(api, copying(1))
-    signed_in(browser, api, f"runs/{ID}")
-    browser.reads("Copy rows")
-    browser.driver.execute_cdp_cmd("Network.enable", {})
-    browser.driver.execute_cdp_cmd("Network.setBlockedURLs", {"urls": ["*/api/migrations/*"]})
-    browser.until(lambda: "trying again" in browser.text("#trouble") or None)
-    browser.driver.execute_cdp_cmd("Network.setBlockedURLs", {"urls": []})
-    browser.until(lambda: not browser.find("#trouble").is_displayed() or None)
+def rehearsed(days: int, copy: float, verdict: Literal["verified", "failed"] = "verified") -> None:
+    """A rehearsal in the history, that many days ago, whose copy took so many seconds."""
+    when = datetime.now(UTC) - timedelta(days=days)
+    made = reports.verified()
+    stages = [one.model_copy(update={"seconds": copy}) if one.name == "copy" else one for one in made.stages]
+    update = {"purpose": "rehearsal", "target": "rehearsal", "verdict": verdict, "created_at": when,
+              "id": f"{when:%Y%m%dt%H%M%S}-0000aa", "stages": stages}  # fmt: skip
+    rehearsals.remember(made.model_copy(update=update))
+
+
+def test_rehearsals_are_compared_stage_by_stage(api: ApiServer, browser: Browser) -> None:
+    for days, copy in ((9, 30.0), (5, 31.0), (1, 95.0)):
+        rehearsed(days, copy)
+    signed_in(browser, api, "rehearsals")
+    browser.reads("Not ready yet", ".verdict")
+    browser.reads("Copy rows took 1 min 35 s, before 31.0 s, at equal size.")
+    cells = browser.driver.find_elements("xpath", "//tr[th[normalize-space()='Copy rows']]/td")
+    assert [" ".join(one.text.split()) for one in cells] == ["▲ slower: 1 min 35 s", "31.0 s", "30.0 s"]
+    assert len(browser.driver.find_elements("css selector", ".slower")) == 1
+    browser.shot("rehearsals")
+    rehearsed(0, 30.0)
+    browser.go("")
+    browser.go("rehearsals")
+    browser.reads("Ready for the cut-over", ".verdict")
 
 
 @pytest.mark.parametrize("view", ["", "new", "rehearsals", f"runs/{ID}", f"runs/{ID}/report"])
@@ -285,8 +133,7 @@ def test_no_view_is_wider_than_a_phone(api: ApiServer, browser: Browser, view: s
     signed_in(browser, api, view)
     browser.until(lambda: "Loading" not in browser.text("main") or None)
     browser.find("main h1, .paper, main h2")
-    wide = "return document.documentElement.scrollWidth"
-    browser.until(lambda: browser.driver.execute_script(wide) <= 360 or None, "no sideways scrolling")
+    fits_a_phone(browser)
 
 
 def test_the_page_may_load_only_itself(api: ApiServer) -> None:
@@ -340,6 +187,25 @@ def test_behind_app_service_authentication_the_page_offers_the_sign_in(
     browser.open(f"{api.url}/api/ui")
     link = browser.find("a[href^='/.auth/login/aad']")
     assert "Sign in with Microsoft Entra" in link.text
+    ui._files.cache_clear()
+
+
+def test_behind_app_service_authentication_a_good_key_outlives_the_sign_in(
+    api: ApiServer, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WEBSITE_AUTH_ENABLED", "True")
+    ui._files.cache_clear()
+    signed_in(browser, api, "")
+    # A double of App Service's authentication, whose sign-in has ended.
+    browser.driver.execute_script(
+        "const real = window.fetch; window.fetch = async (path, options) =>"
+        " String(path).startsWith('/api/') ? new Response('', { status: 401 }) : real(path, options);"
+    )
+    browser.go("rehearsals")
+    browser.reads("Sign in again")
+    assert browser.driver.execute_script("return sessionStorage.getItem('mxferry-key')") == api.key
+    browser.driver.refresh()  # as after the sign-in
+    browser.reads("No rehearsal has ended yet.")
     ui._files.cache_clear()
 
 
