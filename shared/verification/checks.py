@@ -15,8 +15,10 @@ _HOW: dict[Level, tuple[str, str]] = {
     ),
     "aggregates": (
         "column aggregates",
-        "Non-null counts, smallest, largest, sums, octets and moments of every column, computed by both engines over "
-        "the same rows, were compared.",
+        "Aggregates computed by both engines over the same rows were compared: of every column the number of values, of "
+        "whole numbers, decimals, dates and times the smallest and the largest, of whole numbers and decimals the sum, of "
+        "datetime2(3) the sum of milliseconds, of booleans the number of true ones, of texts and bytes the sum of octets. "
+        "Of floating-point numbers and UUIDs it is the number of values only.",
     ),
     "hash": (
         "row hash",
@@ -83,7 +85,7 @@ def rounded_finding(slices: Iterable[SliceVerified]) -> Finding | None:
         code="TIMESTAMPS_ROUNDED",
         severity="info",
         object=f"{len(touched)} tables",
-        message="datetime2(3) keeps milliseconds; finer timestamps were rounded half up, as the runtime would store them.",
+        message="datetime2(3) keeps milliseconds; finer timestamps were rounded half up to the next one.",
         count=sum(touched.values()),
         examples=[f"{table}: {count}" for table, count in sorted(touched.items(), key=lambda item: -item[1])[:10]],
     )

@@ -13,7 +13,8 @@ from shared.verification.rowhash import BUCKETS
 from shared.verification.sides import Row, Sides
 
 BUCKETS_LOOKED_INTO = 12
-ROWS_LOOKED_INTO = 50_000  # of a slice; their keys and hashes are held in memory. One bucket is looked into anyhow.
+ROWS_LOOKED_INTO = 50_000  # of a slice; their keys and hashes are held in memory. One bucket of a slice that was cut by
+# its key is looked into anyhow; a table without a whole number in its key is one slice, however large.
 ROWS_NAMED = 10
 
 
@@ -29,6 +30,11 @@ class RowDifferences:
     names: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
+        if self.looked_into == 0:
+            return (
+                f"differences in {self.buckets} of {BUCKETS} buckets of rows; they hold more than {ROWS_LOOKED_INTO:,} rows, "
+                "which are not named without a whole number in the primary key"
+            )
         parts = [
             f"{count} {what}"
             for count, what in (
@@ -44,9 +50,10 @@ class RowDifferences:
 
 def name_differences(sides: Sides, buckets: Mapping[int, int]) -> RowDifferences:
     """Find out which rows of the differing buckets (with the rows of each) differ, and how."""
-    # Where the hash itself says the bucket, a changed row is in one bucket here and in another there: all of them then.
-    chosen = _within_reason(buckets) if sides.number_key else list(buckets)
+    chosen = _within_reason(buckets) if sides.number_key else _all_or_none(buckets)
     found = RowDifferences(buckets=len(buckets), looked_into=len(chosen))
+    if not chosen:
+        return found
     _sort_out(sides, _source_rows(sides, chosen), _target_rows(sides, chosen), found)
     return found
 
@@ -61,6 +68,15 @@ def _within_reason(buckets: Mapping[int, int]) -> list[int]:
             break
         chosen.append(bucket)
     return chosen
+
+
+def _all_or_none(buckets: Mapping[int, int]) -> list[int]:
+    """Return all buckets if that is within reason, else none.
+
+    Where the hash itself says the bucket, a changed row is in one bucket here and in another there: it takes all of them
+    to tell it from a missing one.
+    """
+    return list(buckets) if sum(buckets.values()) <= ROWS_LOOKED_INTO else []
 
 
 def differing_columns(sides: Sides, key: Row) -> list[str]:
@@ -112,27 +128,26 @@ def _shown(sides: Sides, key: Row) -> str:
 
 
 def _source_rows(sides: Sides, buckets: list[int]) -> Counter[Row]:
-    key = sides.number_key
-    what = [canonical(column).postgres for column in sides.key] + [postgres_hash(sides.fields)]
-    only = [f"{identifier(key[0])} % {BUCKETS} IN ({_listed(buckets)})"] if key else []
-    return _counted(sides.source(", ".join(what), *only), None if key else buckets)
+    key, row_hash = sides.number_key, postgres_hash(sides.fields)
+    what = [canonical(column).postgres for column in sides.key] + [row_hash]
+    only = f"{identifier(key[0]) if key else row_hash} % {BUCKETS} IN ({_listed(buckets)})"
+    return _counted(sides.source(", ".join(what), only))
 
 
 def _target_rows(sides: Sides, buckets: list[int]) -> Counter[Row]:
-    key = sides.number_key
-    what = [canonical(column).tsql for column in sides.key] + [tsql_hash(sides.fields)]
-    only = [f"{quote(key[1])} % {BUCKETS} IN ({_listed(buckets)})"] if key else []
-    return _counted(sides.on_target(", ".join(what), *only), None if key else buckets)
+    key, row_hash = sides.number_key, tsql_hash(sides.fields)
+    what = [canonical(column).tsql for column in sides.key] + [row_hash]
+    only = f"{quote(key[1]) if key else row_hash} % {BUCKETS} IN ({_listed(buckets)})"
+    return _counted(sides.on_target(", ".join(what), only))
 
 
 def _listed(buckets: list[int]) -> str:
     return ", ".join(str(bucket) for bucket in buckets)
 
 
-def _counted(rows: list[Row], buckets: list[int] | None) -> Counter[Row]:
-    """Count (key…, hash), of the given buckets of the hash if the server has not chosen already."""
-    whole = ((*row[:-1], int(row[-1])) for row in rows)
-    return Counter(row for row in whole if buckets is None or row[-1] % BUCKETS in buckets)
+def _counted(rows: list[Row]) -> Counter[Row]:
+    """Count (key…, hash)."""
+    return Counter((*row[:-1], int(row[-1])) for row in rows)
 
 
 def source_match(key: list[PlannedColumn], texts: Row) -> list[str]:

@@ -111,7 +111,7 @@ def _rows_finding(sides: Sides, found: RowDifferences) -> Finding:
         object=sides.table.name,
         message=f"expected equal rows on both sides, found {found}.",
         remedy="Do not cut over: start the migration again into an empty target.",
-        count=found.changed + found.missing + found.unexpected,
+        count=found.changed + found.missing + found.unexpected or None,
         examples=found.names[:LISTED],
     )
 

@@ -159,6 +159,29 @@ def test_a_row_with_a_text_key_is_named_by_it_and_a_table_that_is_not_empty_is_n
     assert found["COUNTS_DIFFER", "system$session"].message == "expected 0 rows, found 1 on the target."
 
 
+def test_rows_without_a_whole_number_in_their_key_are_fetched_only_of_the_buckets_that_differ(copied, monkeypatch):
+    fetched = []
+    counted = naming._counted
+    monkeypatch.setattr(naming, "_counted", lambda rows: fetched.append(len(rows)) or counted(rows))
+    copied.target.execute("UPDATE [dbo].[mendixsystem$entity] SET [short] = 99 WHERE [entity_name] = N'Shop.Entity3'")
+    copied.option(verify=["hash"])
+    _, findings, _ = copied.verify()
+    assert errors(findings)["ROWS_DIFFER", "mendixsystem$entity"].count == 1
+    assert all(rows < 10 for rows in fetched), "of 30 rows those in the two buckets that the row left and went to"
+
+
+def test_rows_without_a_whole_number_in_their_key_that_are_too_many_are_not_held_and_not_named(copied, monkeypatch):
+    monkeypatch.setattr(naming, "ROWS_LOOKED_INTO", 20)
+    monkeypatch.setattr(naming, "_source_rows", lambda *_: pytest.fail("rows were fetched"))
+    copied.target.execute("UPDATE [dbo].[mendixsystem$entity] SET [short] = [short] + 1")
+    copied.option(verify=["hash"])
+    checks, findings, _ = copied.verify()
+    finding = errors(findings)["ROWS_DIFFER", "mendixsystem$entity"]
+    assert (finding.examples, finding.count) == ([], None)
+    assert "more than 20 rows, which are not named without a whole number in the primary key" in finding.message
+    assert outcomes(checks)["row hash"] == "failed"
+
+
 def test_the_sample_notices_a_change_without_the_hash(copied):
     copied.target.execute("UPDATE [dbo].[shop$customer] SET [name] = N'secret'")
     copied.option(verify=["sample"])
