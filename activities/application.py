@@ -6,7 +6,7 @@ from pydantic import Field
 
 from activities.boundary import activity, closing_activity
 from shared import runs
-from shared.apps.app import App, State, app_of
+from shared.apps.app import App, State, app_of, settings_for, started
 from shared.contracts import Findings, RunWork
 from shared.mendix.remedies import decide
 from shared.postgres import targetchecks
@@ -47,7 +47,7 @@ def command_app(work: CommandWork) -> Commanded:
     state = app.state()
     if work.command == "start" and state != "running":
         runs.ask_start(work.run.id)
-        app.start()
+        started(app, _start_with(work))
         state = app.state()
     if work.command == "stop" and state != "stopped":
         runs.stop_if_start_asked(work.run.id)
@@ -68,7 +68,7 @@ def leave_app(work: LeaveWork) -> Commanded:
     runs.stop_if_closed(work.run.id)
     if work.command == "start":
         runs.ask_start(work.run.id)
-        app.start()
+        started(app, _start_with(work))
     else:
         app.stop()
     return _seen(work, app.state())
@@ -93,7 +93,11 @@ def look_for_sessions(work: RunWork) -> Findings:
 
 
 def _app(work: RunWork) -> App | None:
-    return app_of(settings().target_profile(work.run.request.target))
+    return app_of(settings().target_profile(work.run.request.target), _start_with(work))
+
+
+def _start_with(work: RunWork) -> dict[str, str]:
+    return settings_for(work.run.request.options.purpose)
 
 
 def _manual() -> Commanded:

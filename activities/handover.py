@@ -11,7 +11,7 @@ from pydantic import Field
 from activities.boundary import activity
 from activities.schema import target_of
 from shared import runs
-from shared.apps.app import Configurable, State, app_of, configurable_of
+from shared.apps.app import Configurable, State, app_of, configurable_of, settings_for
 from shared.blobs import clients
 from shared.contracts import Findings, RestoredWork, Run, RunWork
 from shared.copying import settling
@@ -121,7 +121,8 @@ def hand_over_settings(work: HandOverWork) -> HandedOver:
     with settling.once(server, database, APP) as first:
         if first:
             login = make_reader(server, database, work.until)
-            app.configure(Source(server, database, login.user, login.password).settings())
+            more = tuple(settings_for(work.run.request.options.purpose).items())
+            app.configure(Source(server, database, login.user, login.password, more).settings())
     return HandedOver(app=app.state())
 
 

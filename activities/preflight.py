@@ -39,6 +39,7 @@ def preflight(work: RunWork) -> Findings:
         lambda: check_hand_over(request) if request.options.target_mode == "runtime" else [],
         lambda: means.look(work.run),
         lambda: rehearsals.unmasked(request),
+        lambda: rehearsals.events_on(request),
         lambda: source_checks.check_source(request.source, request.expected_model_version, work.run.id),
         lambda: _restorable(profile, request),
         lambda: _runtimes(profile, request),

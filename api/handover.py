@@ -13,6 +13,7 @@ from api import caller
 from api.http import Answer, Call, answer, parsed, problem, refusal, with_etag
 from api.migrations import MigrationView, look
 from shared import events, handedout
+from shared.apps.app import settings_for
 from shared.contracts import Gate
 from shared.errors import Refusal
 from shared.mendix.handover import Source, SourceSettings, in_all_forms
@@ -80,7 +81,7 @@ async def _waiting(call: Call) -> tuple[MigrationView, Gate] | Answer:
 
 def _without_password(seen: MigrationView) -> SourceSettings:
     database = database_name(seen.id)
-    source = Source(settings().postgres, database, reader_name(database))
+    source = Source(settings().postgres, database, reader_name(database), more=_more(seen))
     return in_all_forms(seen.id, source, settings().target_profile(seen.target).app, password=False)
 
 
@@ -90,6 +91,10 @@ def _with_password(seen: MigrationView, until: datetime, name: caller.Name) -> S
     handedout.record(seen.id, handedout.HandedOut(by=name.by, signed_in=name.signed_in, at=now))
     login = make_reader(server, database, until)
     events.emit("source-password-handed-out", seen.id, by=name.by)
-    source = Source(server, database, login.user, login.password)
+    source = Source(server, database, login.user, login.password, _more(seen))
     app = settings().target_profile(seen.target).app
     return in_all_forms(seen.id, source, app, password=True, valid_until=login.valid_until)
+
+
+def _more(seen: MigrationView) -> tuple[tuple[str, str], ...]:
+    return tuple(settings_for("rehearsal" if seen.purpose == "rehearsal" else "cutover").items())

@@ -98,7 +98,7 @@ def app_left(book: Book, run: Run, outcome: Outcome) -> Steps:
 def smoke_tested(book: Book, run: Run) -> Steps:
     """Do the smoke checks; again while one fails, for as long as the request gives the app to start."""
     work = {"run": run.model_dump(mode="json")}
-    until = book.now() + timedelta(seconds=run.request.smoke.retry_seconds)
+    until = book.now() + timedelta(seconds=run.request.smoke_patience_seconds)
     answer = yield from call(book.ctx, "smoke_tests", work)
     while book.now() < until and any(one["outcome"] == "failed" for one in answer["checks"]):
         yield book.ctx.create_timer(min(until, book.now() + RETRY_SMOKE))

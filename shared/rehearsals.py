@@ -107,6 +107,23 @@ def unmasked(request: MigrationRequest) -> list[Finding]:
     ]  # fmt: skip
 
 
+def events_on(request: MigrationRequest) -> list[Finding]:
+    """Warn of a rehearsal whose app nobody but people can start without its scheduled events."""
+    starts = request.start_target_app != "no" or request.options.target_mode == "runtime"
+    app = settings().target_profile(request.target).app
+    if request.options.purpose != "rehearsal" or not starts or (app is not None and app.kind != "manual"):
+        return []
+    return [
+        Finding(
+            code="SCHEDULED_EVENTS_BY_HAND", severity="warning", object=request.target,
+            message="expected an app adapter that starts the rehearsal's app without scheduled events, found none: the copy "
+            "of production would send its mails and call its interfaces, unless people see to it.",
+            remedy="Set ScheduledEventExecution to NONE in the app (MXRUNTIME_ScheduledEventExecution=NONE in a container; "
+            "images of Mendix' buildpacks say ALL by default) before anybody starts it.",
+        )
+    ]  # fmt: skip
+
+
 def _masks() -> list[Mask]:
     try:
         return MigrationRequest.model_validate_json(settings().rehearsal.request).options.masks

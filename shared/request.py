@@ -6,8 +6,9 @@ names *profiles*; the connection details of a profile come from settings inside 
 
 from datetime import datetime
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import AwareDatetime, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints, model_validator
 
 from shared.strict import Strict
 
@@ -78,17 +79,38 @@ class Mask(Strict):
     how: Literal["hash", "email", "name", "blank"] = "hash"
 
 
+def _app_address(url: str) -> str:
+    """Return an http(s) address with a host name and a port that exists, without user and password in it."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("expected an http or https address with a host name")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("expected an address without user and password: a request is kept, and so would they be")
+    if parts.port == 0:  # reading a port out of range raises too
+        raise ValueError("expected a port from 1 to 65535")
+    return url
+
+
+AppAddress = Annotated[str, StringConstraints(pattern=r"^https?://", max_length=2000), AfterValidator(_app_address)]
+
+
 class HttpCheck(Strict):
     """A smoke check over HTTP."""
 
     name: str
-    url: Annotated[str, StringConstraints(pattern=r"^https?://")]
+    url: AppAddress
     status: int = 200
     text: str | None = None
-    timeout_seconds: int = Field(default=30, ge=1, le=600)
+    timeout_seconds: int = Field(default=30, ge=1, le=600, description="For the whole answer.")
     certificate_days: int | None = Field(
         default=None, ge=0, le=3650, description="Days that the certificate of an https URL must still be valid."
     )
+
+    @model_validator(mode="after")
+    def _has_a_certificate(self) -> "HttpCheck":
+        if self.certificate_days is not None and not self.url.startswith("https://"):
+            raise ValueError("certificate_days: an http address has no certificate")
+        return self
 
 
 class SqlCheck(Strict):
@@ -114,9 +136,13 @@ class DocumentCheck(Strict):
     """A smoke check on one document: what the app hands out is what lies in its blob."""
 
     name: str
-    url: Annotated[str, StringConstraints(pattern=r"^https?://")] = Field(description="Where the app hands it out.")
+    url: AppAddress = Field(description="Where the app hands it out to anybody: nobody is signed in.")
     blob: BlobName = Field(description="Name of its blob: the UUID, with the prefix if the request has one.")
-    timeout_seconds: int = Field(default=60, ge=1, le=600)
+    timeout_seconds: int = Field(default=60, ge=1, le=600, description="For the whole document.")
+
+
+STARTING_SECONDS = 600
+"""What an app that says it runs may still need until it answers."""
 
 
 class Smoke(Strict):
@@ -130,11 +156,12 @@ class Smoke(Strict):
         description="Ask the Mendix runtime's admin API (the profile's APP__ADMIN_URL): running, healthy, no pending "
         "database changes.",
     )
-    retry_seconds: int = Field(
-        default=0,
+    retry_seconds: int | None = Field(
+        default=None,
         ge=0,
         le=3600,
-        description="How long failed checks are tried again: as long as an app may take to start.",
+        description="How long failed checks are tried again: as long as an app may take to start. Absent: ten minutes where "
+        "this run starts the app, or has it started; else not at all.",
     )
 
     @property
@@ -270,6 +297,14 @@ class MigrationRequest(Strict):
     contacts: list[Contact] = Field(default_factory=list, max_length=50, description="Who the runbook names.")
     options: Options = Field(default_factory=Options)
     idempotency_key: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = None
+
+    @property
+    def smoke_patience_seconds(self) -> int:
+        """How long failed smoke checks are tried again."""
+        if self.smoke.retry_seconds is not None:
+            return self.smoke.retry_seconds
+        started = self.start_target_app != "no" or self.options.target_mode == "runtime"
+        return STARTING_SECONDS if started else 0
 
     @model_validator(mode="after")
     def _snapshot_in_window(self) -> "MigrationRequest":

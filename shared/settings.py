@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints,
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from shared import redaction
-from shared.channel import Channel
+from shared.channel import Channel, encrypted
 from shared.errors import Refusal
 from shared.settingnames import misspelt, unresolved
 
@@ -157,6 +157,9 @@ class Application(Section):
         missing = [f"APP__{name}" for name, value in needed[self.kind].items() if not value]
         if missing:
             raise ValueError(f"an app of kind {self.kind} needs {', '.join(missing)}")
+        given = {"SERVER": self.server, "URL": self.url.get_secret_value() if self.url else None}
+        if plain := [f"APP__{name}" for name, address in given.items() if address and not encrypted(address)]:
+            raise ValueError(f"expected https in {', '.join(plain)}: what is sent there carries a token or a signature")
         return self
 
 

@@ -1,5 +1,6 @@
 """An app on Azure App Service or Azure Container Apps, through Azure Resource Manager by the app's own identity."""
 
+from collections.abc import Collection
 from typing import Any
 
 from shared.apps.app import State
@@ -49,10 +50,14 @@ class AzureApp:
         """Add environment variables; a Container App's password goes into a secret of its own."""
         with ResourceManager() as manager:
             if self.is_site:
-                self._set_site(manager, self._site(manager) | environment(settings))
+                present = self._site(manager)
+                if not environment(settings).items() <= present.items():  # a change starts the app again
+                    self._set_site(manager, present | environment(settings))
                 return
-            secrets = [one for one in self._secrets(manager) if one["name"] != AZURE_SECRET]
-            secrets.append({"name": AZURE_SECRET, "value": settings[PASSWORD]})
+            secrets = None
+            if PASSWORD in settings:
+                secrets = [one for one in self._secrets(manager) if one["name"] != AZURE_SECRET]
+                secrets.append({"name": AZURE_SECRET, "value": settings[PASSWORD]})
             self._set_container(manager, secrets, _variables(settings))
 
     def unconfigure(self) -> None:
@@ -64,8 +69,8 @@ class AzureApp:
                 return
             secrets = [one for one in self._secrets(manager) if one["name"] != AZURE_SECRET]
             # A secret that a revision still refers to cannot go: first the variables, then the secret.
-            self._set_container(manager, None, [])
-            self._set_container(manager, secrets, [])
+            self._set_container(manager, None, [], VARIABLES)
+            self._set_container(manager, secrets, [], VARIABLES)
 
     def _site(self, manager: ResourceManager) -> dict[str, str]:
         answer = manager.ask(self.resource, "config/appsettings/list", self.version)
@@ -79,10 +84,16 @@ class AzureApp:
         return list(manager.ask(self.resource, "listSecrets", self.version).get("value", []))
 
     def _set_container(
-        self, manager: ResourceManager, secrets: list[dict[str, Any]] | None, variables: list[dict[str, str]]
+        self,
+        manager: ResourceManager,
+        secrets: list[dict[str, Any]] | None,
+        variables: list[dict[str, str]],
+        without: Collection[str] = (),
     ) -> None:
+        """Set variables of the first container; those of the same names, and those of `without`, are taken out."""
         first, *others = manager.look(self.resource, self.version)["properties"]["template"]["containers"]
-        kept = [one for one in first.get("env") or [] if one["name"] not in VARIABLES]
+        replaced = {one["name"] for one in variables} | set(without)
+        kept = [one for one in first.get("env") or [] if one["name"] not in replaced]
         properties: dict[str, Any] = {"template": {"containers": [first | {"env": [*kept, *variables]}, *others]}}
         if secrets is not None:
             properties["configuration"] = {"secrets": secrets}
@@ -92,4 +103,4 @@ class AzureApp:
 def _variables(settings: dict[str, str]) -> list[dict[str, str]]:
     hidden = environment_name(PASSWORD)
     plain = [{"name": name, "value": value} for name, value in environment(settings).items() if name != hidden]
-    return [*plain, {"name": hidden, "secretRef": AZURE_SECRET}]
+    return [*plain, {"name": hidden, "secretRef": AZURE_SECRET}] if PASSWORD in settings else plain

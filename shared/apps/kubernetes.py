@@ -72,8 +72,9 @@ class KubernetesApp:
         if self.settings.kind == "mendix-operator":
             self._configure_mendix_app(handover.with_custom_configuration(self._configuration(), settings))
             return
-        apply = {"fieldManager": "mxferry", "force": "true"}
-        self._patch(self.secret, handover.secret(settings), APPLY, params=apply)
+        if handover.PASSWORD in settings:
+            apply = {"fieldManager": "mxferry", "force": "true"}
+            self._patch(self.secret, handover.secret(settings), APPLY, params=apply)
         self._patch(self.deployment, handover.deployment_patch(settings, self._container()), STRATEGIC)
 
     def unconfigure(self) -> None:

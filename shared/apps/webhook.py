@@ -1,7 +1,7 @@
 """An app behind a web hook of the team: it is told `start`, `stop` or `status`, and answers its state.
 
-Request: `POST {"command": "stop"}`, signed as Standard Webhooks says. Answer: `{"state": "running"}`, or `stopped`,
-or `changing`.
+Request: `POST {"command": "stop"}`, signed as Standard Webhooks says; `start` has `settings` too where the app is to be
+started with custom runtime settings of its own. Answer: `{"state": "running"}`, or `stopped`, or `changing`.
 """
 
 import json
@@ -23,23 +23,24 @@ STATES = ("running", "stopped", "changing")
 class Webhook:
     """Calls the hook."""
 
-    def __init__(self, settings: Application) -> None:
+    def __init__(self, settings: Application, start_with: dict[str, str] | None = None) -> None:
         self.settings = settings
+        self.start_with = start_with
 
     def state(self) -> State:
         """Return what the hook says."""
         return self._call("status")
 
     def start(self) -> None:
-        """Tell it to start."""
-        self._call("start")
+        """Tell it to start, and with which custom runtime settings."""
+        self._call("start", {"settings": self.start_with} if self.start_with else {})
 
     def stop(self) -> None:
         """Tell it to stop."""
         self._call("stop")
 
-    def _call(self, command: str) -> State:
-        body = json.dumps({"command": command}).encode()
+    def _call(self, command: str, more: dict[str, object] | None = None) -> State:
+        body = json.dumps({"command": command, **(more or {})}).encode()
         headers = {"Content-Type": "application/json"}
         if self.settings.secret is not None:
             secret = self.settings.secret.get_secret_value()

@@ -55,6 +55,8 @@ class Source:
     database: str
     user: str
     password: str = HIDDEN
+    more: tuple[tuple[str, str], ...] = ()
+    """Other custom runtime settings that the app is to be started with."""
 
     @property
     def host(self) -> str:
@@ -71,6 +73,7 @@ class Source:
             USER: self.user,
             PASSWORD: self.password,
             SSL: "false" if self.server.sslmode == "disable" else "true",
+            **dict(self.more),
         }
 
 
@@ -115,14 +118,15 @@ def secret(settings: dict[str, str]) -> dict[str, Any]:
 
 
 def deployment_patch(settings: dict[str, str], container: str) -> dict[str, Any]:
-    """Return the strategic-merge patch of a Deployment: variables are merged by name, the password is a reference."""
+    """Return the strategic-merge patch of a Deployment: variables are merged by name, a password is a reference."""
     variables: list[dict[str, Any]] = [
         {"name": name, "value": value}
         for name, value in environment(settings).items()
         if name != environment_name(PASSWORD)
     ]
-    reference = {"secretKeyRef": {"name": SECRET, "key": SECRET_KEY}}
-    variables.append({"name": environment_name(PASSWORD), "valueFrom": reference})
+    if PASSWORD in settings:
+        reference = {"secretKeyRef": {"name": SECRET, "key": SECRET_KEY}}
+        variables.append({"name": environment_name(PASSWORD), "valueFrom": reference})
     return _containers(container, variables)
 
 

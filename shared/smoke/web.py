@@ -1,9 +1,15 @@
-"""Checks over HTTP: a page, its certificate, a document against its blob."""
+"""Checks over HTTP: a page, its certificate, a document against its blob.
+
+The addresses come from the request, so what only this app may ask for is out of their reach: the machine itself and the
+link-local services of the platform, by whichever name.
+"""
 
 import hashlib
+import ipaddress
 import socket
 import ssl
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
@@ -19,17 +25,22 @@ MOST = 1024 * 1024
 PIECE = 256 * 1024
 
 
-def check_page(check: HttpCheck) -> Check:
-    """Get a page: its status, its text, and how long its certificate is still valid."""
+def check_page(check: HttpCheck, *, own: bool = False) -> Check:
+    """Get a page: its status, its text, and how long its certificate is still valid.
+
+    `own` lets it ask addresses of this machine, as on a developer's.
+    """
     name = f"smoke: {check.name}"
     how = f"GET {_shown(check.url)}, expecting status {check.status}"
     how += f" and the text {check.text!r}" if check.text else ""
     how += f" and a certificate valid for {check.certificate_days} days" if check.certificate_days is not None else ""
     started = time.monotonic()
     try:
+        if not own:
+            _refuse_own(check.url)
         status, body = _get(check.url, check.timeout_seconds)
         days = _certificate_days(check) if check.certificate_days is not None else None
-    except (httpx.HTTPError, OSError) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
         return Check(name=name, outcome="failed", how=how, detail=f"expected an answer, found {_why(error)}.")
     took = f"in {time.monotonic() - started:.2f} s"
     if status != check.status:
@@ -46,17 +57,20 @@ def check_page(check: HttpCheck) -> Check:
     return Check(name=name, outcome="passed", how=how, detail=f"status {status} {took}{valid}.")
 
 
-def check_document(check: DocumentCheck, container: ContainerClient) -> Check:
-    """Download a document from the app and compare its bytes with its blob's, by length and SHA-256."""
+def check_document(check: DocumentCheck, container: ContainerClient, *, own: bool = False) -> Check:
+    """Download a document from the app and compare its bytes with its blob's, by length and SHA-256; `own` as above."""
     name = f"smoke: {check.name}"
     how = f"GET {_shown(check.url)}, compared with blob {check.blob} by length and SHA-256"
     try:
+        if not own:
+            _refuse_own(check.url)
+        until = time.monotonic() + check.timeout_seconds
         with httpx.stream("GET", check.url, timeout=check.timeout_seconds, follow_redirects=False) as answer:
             if answer.status_code != 200:
                 return Check(name=name, outcome="failed", how=how, detail=f"expected 200, found {answer.status_code}.")
-            handed = _digest(answer.iter_bytes(PIECE))
+            handed = _digest(_until(until, answer))
         stored = _digest(container.download_blob(check.blob).chunks())
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
         return Check(name=name, outcome="failed", how=how, detail=f"expected the document, found {_why(error)}.")
     except AzureError as error:
         return Check(name=name, outcome="failed", how=how, detail=f"expected the blob, found {type(error).__name__}.")
@@ -70,10 +84,35 @@ def check_document(check: DocumentCheck, container: ContainerClient) -> Check:
     )
 
 
+def _refuse_own(url: str) -> None:
+    """Raise `OwnAddressError` for an address of this machine or of the link; `OSError` where the name has none."""
+    parts = urlsplit(url)
+    found = socket.getaddrinfo(
+        parts.hostname, parts.port or (443 if parts.scheme == "https" else 80), type=socket.SOCK_STREAM
+    )
+    for address in {str(one[4][0]).partition("%")[0] for one in found}:
+        where = ipaddress.ip_address(address)
+        if where.is_loopback or where.is_link_local or where.is_unspecified or where.is_multicast:
+            raise OwnAddressError(f"{parts.hostname} is {address}")
+
+
+class OwnAddressError(ValueError):
+    """An address that a smoke check does not ask: of the machine itself, or of the platform's services beside it."""
+
+
+def _until(until: float, answer: httpx.Response) -> Iterator[bytes]:
+    """Yield the answer's bytes; one that comes by drops has the time of the whole, not of each drop."""
+    for block in answer.iter_bytes(PIECE):
+        if time.monotonic() > until:
+            raise httpx.ReadTimeout("the whole answer took too long")
+        yield block
+
+
 def _get(url: str, timeout: float) -> tuple[int, bytes]:
+    until = time.monotonic() + timeout
     with httpx.stream("GET", url, timeout=timeout, follow_redirects=False) as answer:
         body = b""
-        for block in answer.iter_bytes(65536):
+        for block in _until(until, answer):
             body += block
             if len(body) > MOST:
                 break
@@ -110,6 +149,8 @@ def _shown(url: str) -> str:
 
 
 def _why(error: Exception) -> str:
-    """Return an error's kind, and what is wrong with a certificate, but no address with a query."""
+    """Return an error's kind, and what is wrong with a certificate or an address, but no address with a query."""
     text = str(error)
+    if isinstance(error, OwnAddressError):
+        return f"an address that no smoke check asks: {text}"
     return f"{type(error).__name__}: {text[:200]}" if "certificate" in text.lower() else type(error).__name__

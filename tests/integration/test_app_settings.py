@@ -2,19 +2,25 @@
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from pydantic import ValidationError
 
-from shared import credentials
+from activities.application import CommandWork, command_app
+from shared import credentials, rehearsals, runs
 from shared import settings as settings_module
-from shared.apps.app import Configurable, configurable_of
+from shared.apps.app import REHEARSAL_SETTINGS, Configurable, configurable_of
 from shared.apps.azure import AzureApp
 from shared.apps.kubernetes import KubernetesApp
 from shared.apps.webhook import Webhook
+from shared.contracts import Run
+from shared.request import MigrationRequest
 from shared.settings import Application, TargetProfile
-from tests.integration.test_applications import TokenDouble, serving
+from tests.fixtures.httpdouble import serving
+from tests.integration.test_applications import TokenDouble
 
 SETTINGS = {
     "SourceDatabaseType": "POSTGRESQL",
@@ -25,6 +31,7 @@ SETTINGS = {
     "SourceDatabaseUseSsl": "true",
 }
 VARIABLES = {f"MXRUNTIME_{name}": value for name, value in SETTINGS.items()}
+NOW = datetime(2026, 11, 28, 20, 0, tzinfo=UTC)
 OWN = {"name": "M2EE_ADMIN_PASS", "value": "mine"}
 Answer = tuple[int, bytes]
 
@@ -48,14 +55,16 @@ class Cluster:
                 assert kind == "merge-patch+json"
                 self.runtime |= given["spec"]["runtime"]
             return 200, json.dumps({"spec": {"runtime": self.runtime}}).encode()
+        if where.endswith("/pods"):
+            return 200, b'{"items": []}'
         if where.endswith("/scale"):
             self.replicas = given["spec"]["replicas"]
         elif method == "PATCH":
             assert kind == "strategic-merge-patch+json"
             self._merge(given["spec"]["template"]["spec"]["containers"])
-        status = {"replicas": self.replicas, "readyReplicas": self.replicas}
         template = {"spec": {"containers": [self.container]}}
-        return 200, json.dumps({"spec": {"template": template}, "status": status}).encode()
+        spec = {"template": template, "replicas": self.replicas, "selector": {"matchLabels": {"app": "shop"}}}
+        return 200, json.dumps({"spec": spec}).encode()
 
     def _secret(self, method: str, name: str, kind: str, given: dict[str, Any]) -> Answer:
         if method == "DELETE":
@@ -119,6 +128,7 @@ class Azure:
 
     def __init__(self) -> None:
         self.site = {"WEBSITES_PORT": "8080"}
+        self.written: list[dict[str, str]] = []
         self.containers: list[dict[str, Any]] = [{"name": "mendix", "env": [OWN]}, {"name": "sidecar"}]
         self.secrets = [{"name": "own", "value": "kept"}]
 
@@ -126,6 +136,7 @@ class Azure:
         where, given = urlsplit(path).path, json.loads(body) if body else {}
         if where.endswith("/config/appsettings") and method == "PUT":
             self.site = given["properties"]
+            self.written.append(self.site)
         if "/config/appsettings" in where:
             return 200, json.dumps({"properties": self.site}).encode()
         if where.endswith("/listSecrets"):
@@ -183,6 +194,91 @@ def test_a_container_app_gets_the_password_as_a_secret_and_keeps_its_own(azure: 
         app.unconfigure()
         assert azure.containers == [{"name": "mendix", "env": [OWN]}, {"name": "sidecar"}]
         assert azure.secrets == [{"name": "own", "value": "kept"}]
+
+
+QUIET = "MXRUNTIME_ScheduledEventExecution"
+
+
+def test_settings_without_a_password_make_no_secret_and_stay_when_the_others_are_taken_away(azure: Azure) -> None:
+    """What an app of a rehearsal is started with."""
+    cluster = Cluster()
+    site, container = azure_app("Microsoft.Web/sites"), azure_app("Microsoft.App/containerApps")
+    with serving(cluster.reply) as url:
+        deployment = KubernetesApp(application("kubernetes", url))
+        for app in (deployment, site, container):
+            app.configure(REHEARSAL_SETTINGS)
+            app.configure(SETTINGS)
+            app.unconfigure()
+        assert (cluster.container["env"], cluster.secrets) == ([OWN, {"name": QUIET, "value": "NONE"}], {})
+    assert azure.site == {"WEBSITES_PORT": "8080", QUIET: "NONE"}
+    assert azure.containers[0]["env"] == [OWN, {"name": QUIET, "value": "NONE"}]
+    assert azure.secrets == [{"name": "own", "value": "kept"}]
+
+
+def test_an_app_service_that_has_the_settings_already_is_not_started_again_by_them(azure: Azure) -> None:
+    app = azure_app("Microsoft.Web/sites")
+    app.configure(REHEARSAL_SETTINGS)
+    written = list(azure.written)
+    app.configure(REHEARSAL_SETTINGS)
+    assert azure.written == written
+
+
+@pytest.mark.parametrize(("purpose", "quiet"), [("rehearsal", True), ("cutover", False)])
+def test_the_app_of_a_rehearsal_is_started_without_its_scheduled_events(
+    api_settings: None, monkeypatch: pytest.MonkeyPatch, purpose: str, quiet: bool
+) -> None:
+    cluster, told = Cluster(), []
+
+    def hook(_method: str, _path: str, _headers: dict[str, str], body: bytes) -> tuple[int, bytes]:
+        told.append(json.loads(body))
+        return 200, b'{"state": "stopped"}'
+
+    with serving(cluster.reply) as api, serving(hook) as address:
+        for name, value in {
+            "REHEARSAL__APP__KIND": "kubernetes", "REHEARSAL__APP__SERVER": api, "REHEARSAL__APP__NAMESPACE": "mx",
+            "REHEARSAL__APP__NAME": "shop", "REHEARSAL__APP__TOKEN": "the token",
+            "DEMO__APP__KIND": "webhook", "DEMO__APP__URL": address,
+        }.items():  # fmt: skip
+            monkeypatch.setenv(f"TARGET__{name}", value)
+        settings_module.settings.cache_clear()
+        for target in ("rehearsal", "demo"):
+            request = {"source": {"kind": "blob", "container": "uploads", "blob": "s"}, "target": target, "options": {"purpose": purpose}}  # fmt: skip
+            run = Run(id=runs.new_id(NOW), request=MigrationRequest.model_validate(request), created_at=NOW)
+            command_app.typed(CommandWork(run=run, command="start"))  # type: ignore[attr-defined]
+    assert ({"name": QUIET, "value": "NONE"} in cluster.container["env"]) == quiet
+    [started] = [one for one in told if one["command"] == "start"]
+    assert started.get("settings") == ({"ScheduledEventExecution": "NONE"} if quiet else None)
+
+
+@pytest.mark.parametrize(
+    ("more", "kind", "warned"),
+    [
+        ({"start_target_app": "ask"}, None, True),
+        ({"start_target_app": "ask"}, "manual", True),
+        ({"options": {"purpose": "rehearsal", "target_mode": "runtime"}}, None, True),
+        ({"start_target_app": "ask"}, "webhook", False),
+        ({}, None, False),
+        ({"start_target_app": "ask", "options": {"purpose": "cutover"}}, None, False),
+    ],
+)
+def test_where_people_start_the_app_of_a_rehearsal_they_are_warned_of_its_events(
+    api_settings: None, monkeypatch: pytest.MonkeyPatch, more: dict[str, object], kind: str | None, warned: bool
+) -> None:
+    if kind is not None:
+        monkeypatch.setenv("TARGET__REHEARSAL__APP__KIND", kind)
+        monkeypatch.setenv("TARGET__REHEARSAL__APP__URL", "https://hook")
+    settings_module.settings.cache_clear()
+    source = {"kind": "blob", "container": "uploads", "blob": "s"}
+    body = {"source": source, "target": "rehearsal", "options": {"purpose": "rehearsal"}} | more
+    found = rehearsals.events_on(MigrationRequest.model_validate(body))
+    assert [one.code for one in found] == ["SCHEDULED_EVENTS_BY_HAND"] * warned
+
+
+@pytest.mark.parametrize("kind", ["kubernetes", "webhook"])
+def test_a_token_or_a_signature_is_never_sent_in_the_clear(kind: str) -> None:
+    given = {"kind": kind, "server": "http://cluster:6443", "name": "shop", "token": "t", "url": "http://hook"}
+    with pytest.raises(ValidationError, match="expected https in APP__SERVER, APP__URL"):
+        Application.model_validate(given)
 
 
 def test_a_hook_of_the_team_sets_no_settings() -> None:

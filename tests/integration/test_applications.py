@@ -4,21 +4,13 @@ import base64
 import hashlib
 import hmac
 import json
-import ssl
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from azure.core.credentials import AccessToken
-from azure.storage.blob import ContainerClient
 from pydantic import SecretStr, ValidationError
 
-from local import certificates
 from shared import credentials
 from shared import settings as settings_module
 from shared.apps.app import app_of
@@ -26,39 +18,9 @@ from shared.apps.azure import AzureApp
 from shared.apps.kubernetes import KubernetesApp
 from shared.apps.webhook import Webhook
 from shared.errors import Refusal, TransientError
-from shared.request import DocumentCheck, HttpCheck
 from shared.settings import Application
 from shared.smoke.runtime import AdminApi, check_runtime, version_of
-from shared.smoke.web import check_document, check_page
-
-Reply = Callable[[str, str, dict[str, str], bytes], tuple[int, bytes]]
-
-
-@contextmanager
-def serving(reply: Reply, secured: ssl.SSLContext | None = None) -> Iterator[str]:
-    """A server on loopback that answers what `reply` says; yields its address."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def _serve(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            status, text = reply(self.command, self.path, {k.lower(): v for k, v in self.headers.items()}, body)
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(text)))
-            self.end_headers()
-            self.wfile.write(text)
-
-        do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = _serve  # noqa: N815 - the names that http.server calls
-
-        def log_message(self, *_: object) -> None:
-            """Keep the test's output quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    if secured is not None:
-        server.socket = secured.wrap_socket(server.socket, server_side=True)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"{'https' if secured else 'http'}://localhost:{server.server_address[1]}"
-    server.shutdown()
-    server.server_close()
+from tests.fixtures.httpdouble import serving
 
 
 def test_a_profile_without_an_adapter_is_left_to_people(api_settings: None) -> None:
@@ -216,53 +178,6 @@ def test_an_app_in_azure_is_stopped_through_its_own_actions(
     finally:
         credentials.use_credential(None)
     assert asked[1] == f"POST {resource}/stop"
-
-
-def test_a_page_is_judged_by_status_and_text() -> None:
-    with serving(lambda *_: (200, b"<title>Mendix</title>")) as url:
-        base = {"name": "home", "url": f"{url}/?token=abc"}
-        passed = check_page(HttpCheck.model_validate(base | {"text": "<title>Mendix"}))
-        assert passed.outcome == "passed"
-        assert "abc" not in passed.model_dump_json()
-        assert check_page(HttpCheck.model_validate(base | {"text": "Error"})).outcome == "failed"
-        assert check_page(HttpCheck.model_validate(base | {"status": 302})).detail.startswith("expected 302, found 200")
-    assert check_page(HttpCheck.model_validate(base)).outcome == "failed"
-
-
-@pytest.fixture
-def tls(tmp_path: Path) -> tuple[Path, ssl.SSLContext]:
-    """A certificate of the test's own making, and the server's side of it."""
-    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
-    certificates.self_signed(certificate, key)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-    return certificate, context
-
-
-def test_a_certificate_that_nobody_trusts_fails_and_one_that_ends_soon_too(
-    tls: tuple[Path, ssl.SSLContext], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    certificate, context = tls
-    with serving(lambda *_: (200, b"ok"), context) as url:
-        check = HttpCheck.model_validate({"name": "home", "url": url, "certificate_days": 1})
-        assert "certificate" in check_page(check).detail.lower()
-        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-        good = check_page(check)
-        assert good.outcome == "passed", good.detail
-        assert "certificate valid for" in good.detail
-        soon = check_page(check.model_copy(update={"certificate_days": 3650}))
-        assert (soon.outcome, "more days only" in soon.detail) == ("failed", True)
-
-
-def test_a_document_is_the_bytes_of_its_blob(container: ContainerClient) -> None:
-    content = bytes(range(256)) * 4000
-    container.upload_blob("uuid-1", content)
-    with serving(lambda _m, path, _h, _b: (200, content if "good" in path else content[:-1])) as url:
-        good = DocumentCheck(name="invoice", url=f"{url}/file?good", blob="uuid-1")
-        assert check_document(good, container).outcome == "passed"
-        bad = check_document(good.model_copy(update={"url": f"{url}/file?bad"}), container)
-        assert (bad.outcome, "1023999 bytes" in bad.detail) == ("failed", True)
-        assert check_document(good.model_copy(update={"blob": "none"}), container).outcome == "failed"
 
 
 class Runtime:

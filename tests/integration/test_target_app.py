@@ -9,7 +9,7 @@ import pytest
 from activities.application import command_app, leave_app, look_at_app
 from shared import runs, settings
 from shared.contracts import Said
-from tests.integration.test_applications import serving
+from tests.fixtures.httpdouble import serving
 
 RUN = {
     "id": "20261128t200000-abc123", "created_at": "2026-11-28T20:00:00Z",
