@@ -170,7 +170,9 @@ def _held(profile: TargetProfile) -> dict[str, int] | None:
 def _counted_on(profile: TargetProfile) -> dict[str, int]:
     if profile.kind == "postgres" and profile.postgres is not None:
         name = "mxferry tables"
-        with connect(profile.postgres, autocommit=True, application_name=name, connect_timeout=TIMEOUT) as target:
+        with connect(
+            profile.postgres, autocommit=True, application_name=name, connect_timeout=TIMEOUT, statement_timeout=TIMEOUT
+        ) as target:
             return targetschema.loaded_by_name(target)
     if profile.sql is None:
         return {}

@@ -221,13 +221,18 @@ param postgresPasswordAuth string = 'Disabled'
 @maxLength(128)
 param postgresUnusedPassword string = 'Mx-${newGuid()}'
 
-@description('TLS towards the temporary server; verify-full needs its root certificate on the instance.')
+@description('TLS towards the temporary server: verify-full checks its certificate and its name, require checks nothing.')
 @allowed([
   'require'
   'verify-ca'
   'verify-full'
 ])
-param postgresSslMode string = 'require'
+param postgresSslMode string = 'verify-full'
+
+@description('Whose certificates are trusted: system, the authorities that the machine trusts (Azure\'s servers have one of these), or the path of a PEM file in the package.')
+@minLength(1)
+@maxLength(256)
+param postgresSslRootCertificate string = 'system'
 
 @description('TCP port of the temporary server.')
 @minValue(1)
@@ -794,6 +799,7 @@ var ownSettings = {
   POSTGRES__USER: newPostgres || empty(existingPostgresUser) ? identity.outputs.name : existingPostgresUser
   POSTGRES__DATABASE: 'postgres'
   POSTGRES__SSLMODE: postgresSslMode
+  POSTGRES__SSLROOTCERT: postgresSslRootCertificate
   POSTGRES__STOP_WHEN_IDLE: string(postgresStopWhenIdle)
   KEEP_DAYS: string(keepDays)
   COPY_CHUNK_BYTES: string(copyChunkBytes)

@@ -57,8 +57,11 @@ type postgresDatabase = {
   @description('The server wants a password, in the secret `target-<profile>-postgres-password`, in the place of an Entra token.')
   usesPassword: bool?
 
-  @description('TLS; `require` if absent. The other two need the root certificate on the instance.')
+  @description('TLS; `verify-full` if absent. `require` checks neither the certificate nor the name in it.')
   sslMode: ('require' | 'verify-ca' | 'verify-full')?
+
+  @description('Whose certificates are trusted: `system` if absent, or the path of a PEM file in the package.')
+  sslRootCertificate: string?
 }
 
 @export()
@@ -288,6 +291,7 @@ func postgresSettings(target targetProfile, made surroundings) object =>
           : null
         POSTGRES__DATABASE: target.?postgres.?database
         POSTGRES__SSLMODE: target.?postgres.?sslMode
+        POSTGRES__SSLROOTCERT: target.?postgres.?sslRootCertificate
         POSTGRES__OWNER: target.?postgres.?owner
       }
 

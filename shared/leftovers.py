@@ -18,7 +18,7 @@ from shared.contracts import RUN_ID, Run
 from shared.errors import MxferryError, Refusal
 from shared.installation import installation
 from shared.postgres import ownership, readers, runrole, temporary
-from shared.postgres.connection import connect, database_name
+from shared.postgres.connection import A_QUESTION, connect, database_name
 from shared.redaction import redact
 from shared.remains import Part, Remains
 from shared.settings import settings
@@ -66,7 +66,7 @@ def found() -> list[Leftover]:
 def on_server() -> Server:
     """Return what runs have on the temporary server, which is awake. Raises what `connect` raises."""
     server, we = settings().postgres, installation()
-    with connect(server, server.database, autocommit=True, read_only=True) as session:
+    with connect(server, server.database, autocommit=True, read_only=True, statement_timeout=A_QUESTION) as session:
         owners = ownership.owners(session)
         roles = set(runrole.left(session))
     logins = set(readers.readers(server))

@@ -66,7 +66,13 @@ class Postgres(Section):
         description="The target's database; on the temporary server, where CREATE DATABASE is issued.",
     )
     sslmode: Literal["disable", "require", "verify-ca", "verify-full"] = Field(
-        default="require", description="As libpq's `sslmode`; `disable` also switches Entra tokens off."
+        default="verify-full",
+        description="As libpq's `sslmode`: `verify-full` checks the certificate and the host's name in it, `require` checks "
+        "nothing; `disable` also switches Entra tokens off.",
+    )
+    sslrootcert: str = Field(
+        default="system",
+        description="Whose certificates are trusted: `system`, the authorities that the machine trusts, or a PEM file.",
     )
 
 

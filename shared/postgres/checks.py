@@ -2,7 +2,7 @@
 
 from shared.azure.users import with_postgres_user
 from shared.errors import Finding, MxferryError
-from shared.postgres.connection import connect
+from shared.postgres.connection import A_QUESTION, connect
 from shared.settings import Postgres
 
 OLDEST = 13  # gen_random_uuid(), DROP DATABASE … WITH (FORCE); older servers are out of support anyway
@@ -12,7 +12,9 @@ def check_server(server: Postgres) -> list[Finding]:
     """Return what keeps us from making a temporary database there."""
     where = f"{server.host}:{server.port}"
     try:
-        with connect(server, autocommit=True, application_name="mxferry preflight") as connection:
+        with connect(
+            server, autocommit=True, application_name="mxferry preflight", statement_timeout=A_QUESTION
+        ) as connection:
             version = connection.info.server_version
             row = connection.execute(
                 "SELECT rolcreatedb OR rolsuper, pg_is_in_recovery() FROM pg_roles WHERE rolname = current_user"

@@ -9,12 +9,32 @@ from urllib.parse import quote, urlencode
 
 import psycopg
 from psycopg import sql
+from psycopg.conninfo import make_conninfo
 
 from shared.credentials import token
 from shared.errors import Refusal, TransientError
+from shared.postgres.tls import REFUSED, REMEDY, tls
 from shared.settings import Postgres, TargetPostgres
 
 ENTRA_SCOPE = "https://ossrdbms-aad.database.windows.net/.default"
+
+A_STATEMENT = 25 * 60
+"""Seconds of one statement at most: the host ends an activity after 30 minutes (`functionTimeout`), a statement does not
+notice that. What may last longer sets its own."""
+A_QUESTION = 60
+"""Seconds of a statement that only asks, or changes the catalogue."""
+
+# Azure's load balancer drops a silent connection after four minutes, and a long COPY or index build is silent. Both sides
+# look for the other, and give up after two minutes without an answer.
+CLIENT_SIDE = {
+    "keepalives_idle": "60", "keepalives_interval": "15", "keepalives_count": "4", "tcp_user_timeout": "120000",
+}  # fmt: skip
+SERVER_SIDE = {  # settings of a session that any login may set, also on a flexible server
+    "tcp_keepalives_idle": "60", "tcp_keepalives_interval": "15", "tcp_keepalives_count": "4",
+    "tcp_user_timeout": "120000",
+    # A transaction waits while the other side of a copy is slow; who has died is found by the keepalives.
+    "idle_in_transaction_session_timeout": "0",
+}  # fmt: skip
 
 # libpq gives no SQLSTATE for a connection that never came to be, so its words are all there is to tell these apart.
 HOPELESS = ("password authentication failed", "does not exist", "no pg_hba.conf entry", "does not support SSL")
@@ -28,30 +48,30 @@ def connect(
     read_only: bool = False,
     application_name: str = "mxferry",
     connect_timeout: int = 15,
+    statement_timeout: int = A_STATEMENT,
     role: str | None = None,
 ) -> psycopg.Connection:
     """Connect to a database of the server (its own maintenance database if none is named).
 
-    `connect_timeout` is in seconds; `role` is put on before anything else, a target's owner if none is named. Raises `Refusal` POSTGRES_LOGIN when the server refuses us for good, and
-    `TransientError` POSTGRES_UNREACHABLE when it cannot be reached; neither names the password.
+    `connect_timeout` and `statement_timeout` are in seconds; `role` is put on before anything else, a target's owner if
+    none is named. Raises `Refusal` POSTGRES_LOGIN or POSTGRES_CERTIFICATE when it will not come to be however often one
+    tries, and `TransientError` POSTGRES_UNREACHABLE when the server cannot be reached; none names the password.
     """
     name = database or server.database
     try:
-        connection = psycopg.connect(
+        where = make_conninfo(
             host=server.host,
             port=server.port,
             user=server.user,
             password=_password(server),
             dbname=name,
-            sslmode=server.sslmode,
             application_name=application_name,
-            options=_options(server, role),
             connect_timeout=connect_timeout,
-            # Azure's load balancer drops a silent connection after four minutes; a long COPY or index build is silent.
-            keepalives_idle=60,
-            keepalives_interval=15,
-            autocommit=autocommit,
+            options=_options(server, statement_timeout, role),
+            **tls(server),
+            **CLIENT_SIDE,
         )
+        connection = psycopg.connect(where, autocommit=autocommit)
     except psycopg.OperationalError as error:
         raise _unreachable(server, name, str(error)) from None
     connection.read_only = read_only or None
@@ -60,18 +80,18 @@ def connect(
 
 def adbc_uri(server: Postgres, database: str, *, application_name: str = "mxferry") -> str:
     """Return the libpq URI that ADBC takes. It holds the password or a token: pass it on, never log it."""
-    options = urlencode(
-        {
-            "sslmode": server.sslmode,
-            "application_name": application_name,
-            "connect_timeout": 15,
-            "keepalives_idle": 60,
-            "keepalives_interval": 15,
-        }
-    )
+    parameters = {
+        "application_name": application_name,
+        "connect_timeout": 15,
+        "options": _options(server, A_STATEMENT),
+        **tls(server),
+        **CLIENT_SIDE,
+    }
     password = _password(server)
     login = quote(server.user, safe="") + (f":{quote(password, safe='')}" if password else "")
-    return f"postgresql://{login}@{server.host}:{server.port}/{quote(database, safe='')}?{options}"
+    # quote, not quote_plus: libpq takes a plus sign for a plus sign.
+    query = urlencode(parameters, quote_via=quote)
+    return f"postgresql://{login}@{server.host}:{server.port}/{quote(database, safe='')}?{query}"
 
 
 def database_name(run_id: str) -> str:
@@ -89,14 +109,14 @@ def statement(template: LiteralString, **names: str) -> sql.Composed:
     return sql.SQL(template).format(**{key: sql.Identifier(name) for key, name in names.items()})
 
 
-def _options(server: Postgres, role: str | None) -> str | None:
-    """Return the start-up options: the role that the session acts as, such as the owner of the target's tables."""
+def _options(server: Postgres, statement_timeout: int, role: str | None = None) -> str:
+    """Return the session's settings from its start: time-outs, and the role that it acts as."""
     if isinstance(server, TargetPostgres) and role is None:
         role = server.owner
-    if not role:
-        return None
+    settings = SERVER_SIDE | {"statement_timeout": f"{statement_timeout}s"} | ({"role": role} if role else {})
     # libpq parts options at blanks; a backslash keeps a blank, or a backslash, as it is.
-    return "-c role=" + role.replace("\\", "\\\\").replace(" ", "\\ ")
+    kept = {name: value.replace("\\", "\\\\").replace(" ", "\\ ") for name, value in settings.items()}
+    return " ".join(f"-c {name}={value}" for name, value in kept.items())
 
 
 def _password(server: Postgres) -> str | None:
@@ -111,6 +131,8 @@ def _password(server: Postgres) -> str | None:
 def _unreachable(server: Postgres, database: str, reason: str) -> Refusal | TransientError:
     where = f"{server.host}:{server.port}/{database}"
     message = f"expected to log in as {server.user}, found: {' '.join(reason.split())}"
+    if any(words in reason for words in REFUSED):
+        return Refusal("POSTGRES_CERTIFICATE", where, message, REMEDY)
     if any(words in reason for words in HOPELESS):
         return Refusal("POSTGRES_LOGIN", where, message, "Check the POSTGRES__... settings and the login's rights.")
     return TransientError("POSTGRES_UNREACHABLE", where, message, "Check the host name, the firewall and the network.")

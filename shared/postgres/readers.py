@@ -14,10 +14,11 @@ from typing import LiteralString
 
 import psycopg
 from psycopg import sql
+from pydantic import SecretStr
 
-from shared.errors import Refusal, TransientError
-from shared.postgres.connection import connect
-from shared.postgres.runrole import scram
+from shared.errors import MxferryError, Refusal, TransientError
+from shared.postgres.connection import A_QUESTION, connect
+from shared.postgres.runrole import no_passwords, scram
 from shared.settings import Postgres
 
 CONNECTIONS = 25
@@ -80,7 +81,9 @@ def drop_reader(server: Postgres, database: str) -> list[str]:
     """Drop the login of a run's temporary database, which is dropped before; return what was done, as sentences."""
     _ours(database)
     name = reader_name(database)
-    with connect(server, autocommit=True, application_name="mxferry clean-up") as maintenance:
+    with connect(
+        server, autocommit=True, application_name="mxferry clean-up", statement_timeout=A_QUESTION
+    ) as maintenance:
         if not _exists(maintenance, name):
             return []
         try:
@@ -96,7 +99,7 @@ def drop_reader(server: Postgres, database: str) -> list[str]:
 
 def readers(server: Postgres) -> list[str]:
     """Return the names of the temporary databases whose login is there, also of databases that are gone."""
-    with connect(server, autocommit=True, read_only=True) as session:
+    with connect(server, autocommit=True, read_only=True, statement_timeout=A_QUESTION) as session:
         found = session.execute(r"SELECT rolname FROM pg_roles WHERE rolname LIKE 'run\_%\_reader'").fetchall()
     return [str(name).removesuffix(SUFFIX) for (name,) in found]
 
@@ -107,7 +110,9 @@ def try_passwords(server: Postgres) -> None:
     Raises what `make_reader` raises. For preflight: a server that takes Entra tokens only has no use for a password.
     """
     name = f"mxferry_probe_{secrets.token_hex(6)}"
-    with closing(connect(server, autocommit=True, application_name="mxferry preflight")) as connection:
+    with closing(
+        connect(server, autocommit=True, application_name="mxferry preflight", statement_timeout=A_QUESTION)
+    ) as connection:
         row = connection.execute("SELECT now() + interval '5 minutes'").fetchone()
         login = Login(name, secrets.token_urlsafe(PASSWORD_BYTES), row[0] if row else datetime.max)
         _make_role(connection, login)
@@ -142,16 +147,13 @@ def _make_role(connection: psycopg.Connection, login: Login) -> None:
 
 def _try(server: Postgres, database: str, login: Login) -> None:
     """Log in as the runtime will: what a server says about passwords is known for certain only then."""
+    runtime = server.model_copy(update={"user": login.user, "password": SecretStr(login.password)})
     try:
-        psycopg.connect(
-            host=server.host, port=server.port, user=login.user, password=login.password, dbname=database,
-            sslmode=server.sslmode, connect_timeout=PROBE_SECONDS, application_name="mxferry login test",
-        ).close()  # fmt: skip
-    except psycopg.OperationalError as error:
-        words = " ".join(str(error).replace(login.password, "***").split())
-        if "FATAL" not in words:  # no answer of the server itself: the network, not the login
-            raise TransientError("POSTGRES_UNREACHABLE", server.host, f"expected to log in, found: {words}") from None
-        raise _impossible(login.user, words) from None
+        connect(runtime, database, connect_timeout=PROBE_SECONDS, application_name="mxferry login test").close()
+    except MxferryError as error:
+        if not no_passwords(error):
+            raise
+        raise _impossible(login.user, error.message.partition("found: ")[2]) from None
 
 
 def _impossible(user: str, found: str) -> Refusal:
@@ -183,7 +185,9 @@ def _end_sessions(maintenance: psycopg.Connection, name: str) -> None:
 
 def _drop_rights(server: Postgres, database: str, name: str) -> None:
     """Take back what was granted in a database that is kept; a role with rights cannot be dropped."""
-    with connect(server, database, autocommit=True, application_name="mxferry clean-up") as connection:
+    with connect(
+        server, database, autocommit=True, application_name="mxferry clean-up", statement_timeout=A_QUESTION
+    ) as connection:
         connection.execute(sql.SQL("DROP OWNED BY {}").format(sql.Identifier(name)))
 
 

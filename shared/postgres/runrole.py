@@ -52,11 +52,15 @@ def let_in(maintenance: psycopg.Connection, server: Postgres, database: str) -> 
     try:
         _logged_in(maintenance, server, database, "mxferry login test").close()
     except MxferryError as error:
-        if isinstance(error, TransientError) and (
-            "FATAL" not in error.message or any(words in error.message for words in PASSING)
-        ):
+        if not no_passwords(error):
             raise
         maintenance.execute(sql.SQL("ALTER ROLE {} NOLOGIN").format(sql.Identifier(role_name(database))))
+
+
+def no_passwords(error: MxferryError) -> bool:
+    """Say whether a login by password failed because the server takes none: it has answered, and will do so again."""
+    refused = error.code == "POSTGRES_LOGIN" or "FATAL" in error.message
+    return refused and not any(words in error.message for words in PASSING)
 
 
 def session(server: Postgres, database: str, application_name: str) -> psycopg.Connection:

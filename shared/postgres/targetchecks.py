@@ -10,7 +10,7 @@ from shared.azure.users import with_postgres_user
 from shared.errors import Finding, MxferryError, TransientError
 from shared.postgres import targetcatalogue
 from shared.postgres.checks import OLDEST
-from shared.postgres.connection import connect
+from shared.postgres.connection import A_QUESTION, connect
 from shared.postgres.targetcatalogue import KINDS, Relation, State
 from shared.settings import TargetPostgres, TargetProfile
 
@@ -28,7 +28,9 @@ def check_target(profile: TargetProfile) -> list[Finding]:
         return [_error("TARGET_KIND", "target profile", "expected a PostgreSQL target, found a profile without one.")]
     where = f"{server.host}/{server.database}"
     try:
-        with connect(server, autocommit=True, application_name="mxferry preflight") as connection:
+        with connect(
+            server, autocommit=True, application_name="mxferry preflight", statement_timeout=A_QUESTION
+        ) as connection:
             return checked(connection, where)
     except MxferryError as error:
         if isinstance(error, TransientError) and any(words in error.message for words in STARTING):
@@ -51,7 +53,9 @@ def checked(connection: psycopg.Connection[Any], where: str) -> list[Finding]:
 
 def in_use(server: TargetPostgres) -> list[Finding]:
     """Return who else is on the database, as TARGET_IN_USE; empty when nobody is."""
-    with connect(server, autocommit=True, application_name="mxferry preflight") as connection:
+    with connect(
+        server, autocommit=True, application_name="mxferry preflight", statement_timeout=A_QUESTION
+    ) as connection:
         return _in_use(connection, f"{server.host}/{server.database}")
 
 

@@ -11,6 +11,7 @@ import json
 import secrets
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -23,7 +24,6 @@ from azure.storage.blob import BlobServiceClient
 from psycopg import sql
 
 from local.azurite import Azurite
-from local.certificates import self_signed
 from local.postgres import PostgresServer
 from shared import credentials, settings
 from shared.blobs import clients
@@ -128,16 +128,6 @@ def test_a_token_for_somebody_else_opens_no_blob(
 # --- PostgreSQL ------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def postgres_tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
-    folder = tmp_path_factory.mktemp("postgres-tls")
-    certificate, key = folder / "server.pem", folder / "server.key"
-    self_signed(certificate, key)
-    settings = {"ssl": "on", "ssl_cert_file": str(certificate), "ssl_key_file": str(key)}
-    with PostgresServer(folder / "server", settings=settings) as server:
-        yield server
-
-
 def set_password(server: PostgresServer, user: str, password: str) -> None:
     with psycopg.connect(server.dsn(), autocommit=True) as connection:
         connection.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(user)))
@@ -146,9 +136,9 @@ def set_password(server: PostgresServer, user: str, password: str) -> None:
 
 
 def test_postgresql_takes_the_token_as_password_and_a_new_one_after_it(
-    postgres_tls: PostgresServer, identity: Identity
+    postgres_tls: PostgresServer, certificate: Path, identity: Identity
 ) -> None:
-    server = Postgres(host="127.0.0.1", port=postgres_tls.port, user="mxf-app-id")
+    server = Postgres(host="127.0.0.1", port=postgres_tls.port, user="mxf-app-id", sslrootcert=str(certificate))
     set_password(postgres_tls, server.user, identity.token(postgres.ENTRA_SCOPE))
     with postgres.connect(server) as connection:
         assert connection.info.user == "mxf-app-id"
@@ -162,17 +152,19 @@ def test_postgresql_takes_the_token_as_password_and_a_new_one_after_it(
 
 
 def test_a_token_that_postgresql_does_not_take_is_told_how_to_make_the_user(
-    postgres_tls: PostgresServer, identity: Identity
+    postgres_tls: PostgresServer, certificate: Path, identity: Identity
 ) -> None:
-    server = Postgres(host="127.0.0.1", port=postgres_tls.port, user="mxf-unknown-id")
+    server = Postgres(host="127.0.0.1", port=postgres_tls.port, user="mxf-unknown-id", sslrootcert=str(certificate))
     found = check_server(server)
     assert [one.code for one in found] == ["POSTGRES_LOGIN"]
     assert "pgaadauth_create_principal('mxf-unknown-id', false, false)" in found[0].remedy
     assert identity.token(postgres.ENTRA_SCOPE) not in found[0].model_dump_json()
 
 
-def test_the_uri_for_adbc_carries_the_token_too(postgres_tls: PostgresServer, identity: Identity) -> None:
-    server = Postgres(host="127.0.0.1", port=postgres_tls.port, user="mxf-app-id")
+def test_the_uri_for_adbc_carries_the_token_too(
+    postgres_tls: PostgresServer, certificate: Path, identity: Identity
+) -> None:
+    server = Postgres(host="127.0.0.1", port=postgres_tls.port, user="mxf-app-id", sslrootcert=str(certificate))
     set_password(postgres_tls, server.user, identity.token(postgres.ENTRA_SCOPE))
     with adbc.connect(postgres.adbc_uri(server, "postgres")) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT current_user::text")

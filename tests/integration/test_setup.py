@@ -10,6 +10,7 @@ import json
 import secrets
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -19,7 +20,6 @@ from azure.core.credentials import AccessToken
 from azure.core.exceptions import ClientAuthenticationError
 from psycopg import sql
 
-from local.certificates import self_signed
 from local.postgres import PostgresServer
 from shared import credentials, setup
 from shared.postgres import users as postgres_users
@@ -149,16 +149,6 @@ def test_the_client_id_becomes_the_sid_as_a_guid_is_stored() -> None:
 # --- PostgreSQL ------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def postgres_tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
-    folder = tmp_path_factory.mktemp("setup-postgres")
-    certificate, key = folder / "server.pem", folder / "server.key"
-    self_signed(certificate, key)
-    settings = {"ssl": "on", "ssl_cert_file": str(certificate), "ssl_key_file": str(key)}
-    with PostgresServer(folder / "server", settings=settings) as server:
-        yield server
-
-
 @pytest.fixture
 def flexible(postgres_tls: PostgresServer, identity: Identity) -> Iterator[psycopg.Connection]:
     """The server with its group of administrators, which may make principals, as a flexible server has it."""
@@ -191,8 +181,8 @@ def flexible(postgres_tls: PostgresServer, identity: Identity) -> Iterator[psyco
 
 
 @pytest.fixture
-def temporary(postgres_tls: PostgresServer) -> Postgres:
-    return Postgres(host="127.0.0.1", port=postgres_tls.port, user=APP)
+def temporary(postgres_tls: PostgresServer, certificate: Path) -> Postgres:
+    return Postgres(host="127.0.0.1", port=postgres_tls.port, user=APP, sslrootcert=str(certificate))
 
 
 def test_a_member_of_the_administrators_makes_the_apps_role_and_logs_in_as_it(
@@ -239,11 +229,13 @@ def test_a_group_that_may_not_make_roles_is_named_in_the_finding(
 
 
 def test_a_target_gets_rights_in_its_own_database_and_no_right_to_make_others(
-    flexible: psycopg.Connection, postgres_tls: PostgresServer
+    flexible: psycopg.Connection, postgres_tls: PostgresServer, certificate: Path
 ) -> None:
     name = f"app_{secrets.token_hex(4)}"
     flexible.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(name), sql.Identifier(GROUP)))
-    target = TargetPostgres(host="127.0.0.1", port=postgres_tls.port, user=APP, database=name)
+    target = TargetPostgres(
+        host="127.0.0.1", port=postgres_tls.port, user=APP, database=name, sslrootcert=str(certificate)
+    )
     try:
         with psycopg.connect(postgres_tls.dsn(name), autocommit=True) as there:
             there.execute(sql.SQL("ALTER SCHEMA public OWNER TO {}").format(sql.Identifier(GROUP)))
