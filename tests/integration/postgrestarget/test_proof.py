@@ -94,6 +94,7 @@ def in_the_smallest_steps(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_table_that_takes_many_calls_is_compared_as_one_that_takes_one(restored: Stand, what: str) -> None:
     calls: list[tuple[str, Any]] = []
     restored.statuses.clear()
+    restored.execute(f'CLUSTER {CUSTOMER} USING "shop$customer_pkey"')  # as in the dump, whatever tests before did
     answer = driving.drive(verify_postgres, restored.work, restored.statuses, calls)
     assert outcome(answer, "row contents") == "passed"
     assert "another order" not in json.dumps(answer)
@@ -174,10 +175,7 @@ def test_a_table_that_lacks_is_named(restored: Stand) -> None:
 
 def test_rows_in_another_order_are_no_difference(restored: Stand) -> None:
     restored.execute(f'CLUSTER {CUSTOMER} USING "idx_shop$customer_name"')
-    try:
-        answer = restored.verify()
-    finally:
-        restored.execute(f'CLUSTER {CUSTOMER} USING "shop$customer_pkey"')
+    answer = restored.verify()
     assert outcome(answer, "row contents") == "passed"
     assert "another order" in next(one["detail"] for one in answer["checks"] if one["name"] == "row contents")
 

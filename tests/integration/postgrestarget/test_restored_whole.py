@@ -68,6 +68,7 @@ def test_the_target_is_the_source_and_the_proof_says_so(stand: Stand, source: st
         "keys and indexes": "passed",
     }  # fmt: skip
     assert proof["findings"] == []
+    assert "another order" not in json.dumps(proof)
     tables = {str(name) for (name,) in asked(source, TABLES)}
     assert {name for (name,) in stand.rows(TABLES)} == tables
     for table in tables - CHANGED:
