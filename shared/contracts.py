@@ -200,11 +200,17 @@ class Reconciliation(Strict):
     rows_with_contents: int = 0
     blobs: int = 0
     missing_blobs: int = 0
-    expected_missing: int = 0
+    expected_missing: int = Field(default=0, description="Rows with DeleteAfterDownload: no backup holds their files.")
+    lost_before: int = Field(default=0, description="Rows of size 0 without a blob: the source had lost the file.")
     orphan_blobs: int = 0
     size_differences: int = 0
-    size_unknown: int = 0
-    first: list[str] = Field(default_factory=list, description="First hundred differences, one sentence each.")
+    size_unknown: int = Field(
+        default=0, description="Rows of size -1 with a blob: the runtime has not computed it yet."
+    )
+    size_zero: int = Field(default=0, description="Rows of size 0 with a blob: the runtime once did not find the file.")
+    first: dict[str, list[str]] = Field(
+        default_factory=dict, description="First hundred differences of each kind, one sentence each."
+    )
     list_blob: str | None = Field(default=None, description="Full list, NDJSON, in the reports container.")
 
 

@@ -81,11 +81,11 @@ def _missing(result: Reconciled, sink: Sink, row: FileDocument) -> None:
     if row.delete_after_download:
         result.expected_missing += 1
         sentence = f"{what}: DeleteAfterDownload is set; Mendix leaves such files out of backups."
-        _tell(result, sink, "expected missing", sentence, show=False, id=row.id, uuid=row.uuid)
+        _tell(result, sink, "expected missing", sentence, id=row.id, uuid=row.uuid)
     elif row.size == 0:
-        result.expected_missing += 1
+        result.lost_before += 1
         sentence = f"{what}: size 0 says that the source app itself did not find the file."
-        _tell(result, sink, "expected missing", sentence, show=False, id=row.id, uuid=row.uuid)
+        _tell(result, sink, "lost before", sentence, id=row.id, uuid=row.uuid)
     else:
         result.missing_blobs += 1
         key = f"no blob {row.uuid}" if row.uuid else "no file key in the row"
@@ -95,37 +95,50 @@ def _missing(result: Reconciled, sink: Sink, row: FileDocument) -> None:
 def _sizes(result: Reconciled, sink: Sink, row: FileDocument, size: int) -> None:
     if row.size == size:
         return
-    if row.size is None or row.size <= 0:
-        result.size_unknown += 1  # -1: not computed yet; 0: not found once; the runtime computes it in the background
-        return
-    result.size_differences += 1
-    what = f"{row.entity or 'System.FileDocument'} {row.id}"
-    sentence = f"{what} says {row.size:,} bytes, blob {row.uuid} has {size:,}."
-    _tell(result, sink, "size difference", sentence, id=row.id, uuid=row.uuid)
+    if row.size is None or row.size < 0:
+        result.size_unknown += 1
+    elif row.size == 0:
+        result.size_zero += 1
+    else:
+        result.size_differences += 1
+        what = f"{row.entity or 'System.FileDocument'} {row.id}"
+        sentence = f"{what} says {row.size:,} bytes, blob {row.uuid} has {size:,}."
+        _tell(result, sink, "size difference", sentence, id=row.id, uuid=row.uuid)
 
 
-def _tell(result: Reconciled, sink: Sink, kind: str, sentence: str, *, show: bool = True, **names: object) -> None:
+def _tell(result: Reconciled, sink: Sink, kind: str, sentence: str, **names: object) -> None:
     sink.write(json.dumps({"kind": kind, "sentence": sentence, **names}).encode() + b"\n")
-    if show and len(result.first) < SHOWN:
-        result.first.append(sentence)
+    first = result.first.setdefault(kind, [])
+    if len(first) < SHOWN:
+        first.append(sentence)
 
 
 def _findings(result: Reconciled) -> list[Finding]:
     told = (
         (
             result.missing_blobs,
+            "missing blob",
             "FILES_MISSING",
             "rows with contents that have no blob: the backup does not hold their files",
             "Take the backup while the app is stopped; look the documents up in the source app.",
         ),
         (
+            result.lost_before,
+            "lost before",
+            "FILES_LOST_BEFORE",
+            "rows of size 0 without a blob: the source app itself had not found their files any more",
+            "Nothing was lost in the migration; look the documents up in the source app, or in an older backup.",
+        ),
+        (
             result.orphan_blobs,
+            "orphan blob",
             "FILES_WITHOUT_ROW",
             "blobs without a row: files that no document refers to",
             "They do no harm; delete them from the container if they are not wanted.",
         ),
         (
             result.size_differences,
+            "size difference",
             "FILE_SIZES_DIFFER",
             "rows whose size is not that of their blob",
             "The blob is what the backup held; open some of these documents in the app.",
@@ -139,8 +152,8 @@ def _findings(result: Reconciled) -> list[Finding]:
             message=f"expected one blob for each document with contents, found {count:,} {what}.",
             remedy=remedy,
             count=count,
-            examples=result.first[:10] if code == "FILES_MISSING" else [],
+            examples=result.first[kind][:10],
         )
-        for count, code, what, remedy in told
+        for count, kind, code, what, remedy in told
         if count
     ]

@@ -26,6 +26,7 @@ from shared.installation import installation
 from shared.postgres import ownership
 from shared.postgres.temporary import drop, row_counts
 from shared.settings import settings
+from shared.snapshot import fileslisting
 from shared.snapshot.digest import PIECE
 from shared.snapshot.filecopy import SMALL
 from tests.integration.snapshot.archives import backup, uuid_of
@@ -233,6 +234,42 @@ def test_verification_names_what_is_missing_too_many_and_different(stand: Stand,
         f"{names[2]} has another MD5 than in the snapshot.",
         "zz-stranger is in the container, but not in the snapshot.",
     }
+
+
+def test_a_listing_of_many_pages_goes_on_where_the_last_activity_ended(
+    stand: Stand, sample_dump: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = {uuid_of(number): b"x" * (number + 1) for number in range(40)}
+    work = taken(stand, backup(sample_dump.read_bytes(), wanted.items()))
+    stand.drive(copy_files, work)
+    monkeypatch.setattr(fileslisting, "A_PAGE", 3)
+    monkeypatch.setattr(files, "BUDGET_SECONDS", -1)
+    before = len(stand.statuses)
+    assert outcomes(stand.drive(verify_files, work)) == ["passed", "passed", "passed"]
+    assert len(stand.statuses) - before == 14  # pages of three of forty blobs, an activity each
+    names = sorted(wanted)
+    gone, strange = [*names[1:9], *names[20:22], names[39]], ["0", f"{names[15]}-", "z1", "z2", "z3", "z4"]
+    for name in gone:
+        stand.target.delete_blob(name)
+    for name in strange:
+        stand.target.upload_blob(name, b"")
+    [found] = stand.drive(verify_files, work)["findings"]
+    assert found["count"] == len(gone) + len(strange)
+    check = stand.drive(verify_files, work)["checks"][1]
+    assert (
+        check["detail"]
+        == f"40 files, {40 - len(gone) + 6} blobs: {len(gone)} missing, 6 unexpected, 0 of another size."
+    )
+
+
+def test_files_whose_md5_nobody_knows_have_not_passed_that_check(stand: Stand, sample_dump: Path) -> None:
+    wanted = {uuid_of(number): b"x" for number in range(3)}
+    work = taken(stand, backup(sample_dump.read_bytes(), wanted.items()))
+    stand.drive(copy_files, work)
+    stand.target.get_blob_client(uuid_of(1)).set_http_headers(ContentSettings(content_md5=None))
+    check = stand.drive(verify_files, work)["checks"][2]
+    assert check["outcome"] == "skipped"
+    assert check["detail"] == "2 equal, 0 different, 1 not known, and compared by size only."
 
 
 def test_a_database_only_backup_is_restored_without_files(stand: Stand, sample_dump: Path) -> None:
