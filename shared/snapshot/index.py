@@ -95,16 +95,6 @@ def slice_of(index: pq.ParquetFile, start: int, stop: int) -> list[Row]:
     return rows
 
 
-def rows_of_kind(index: pq.ParquetFile, kind: str) -> list[Row]:
-    """Return all rows of a kind of which there are few (`dump`, `metadata`)."""
-    found: list[Row] = []
-    for group in range(index.num_row_groups):
-        if pc.any(pc.equal(index.read_row_group(group, columns=["kind"])["kind"].cast(pa.string()), kind)).as_py():
-            table = index.read_row_group(group)
-            found.extend(_rows(table.filter(pc.equal(table["kind"].cast(pa.string()), kind))))
-    return found
-
-
 def files_by_uuid(index: pq.ParquetFile, columns: list[str]) -> pa.Table:
     """Return the files' `uuid` and the given columns, sorted by UUID: 24 MB for a million files with `size`."""
     tables = []

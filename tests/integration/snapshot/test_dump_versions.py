@@ -51,7 +51,7 @@ class Writer(NamedTuple):
 
 
 def writers() -> dict[str, Writer]:
-    """The PostgreSQL of the wheel, and those installed on this machine."""
+    """The PostgreSQL of the wheel, and those installed on this machine; test_whole_database has dumps of others in files."""
     found = {"wheel": Writer(bin_folder(), ("none", "gzip", "lz4", "zstd"))}
     for folder in sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_dump")):
         version = int(folder.parts[-3])
