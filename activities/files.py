@@ -8,13 +8,13 @@ from shared.blobs import documents
 from shared.blobs.clients import async_container, copy_source_url, staging, target
 from shared.contracts import FilesCopied, SnapshotWork
 from shared.errors import Refusal
+from shared.filecontracts import FileBatch, FilesPlanned, Listing, ListingState
 from shared.settings import settings
 from shared.snapshot import places
 from shared.snapshot.filecopy import FileCopy
 from shared.snapshot.fileslisting import Comparison
 from shared.snapshot.filesplan import FilesPlan, plan_of
 from shared.snapshot.index import Row, files_by_uuid, open_index, slice_of
-from shared.snapshot.work import FileBatch, FilesPlanned, Listing, ListingState
 
 BUDGET_SECONDS = 180  # of one `verify_listing`
 

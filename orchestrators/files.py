@@ -5,7 +5,7 @@ from durabletask import task
 from orchestrators.calling import Payload, StageRefused, Steps, call, call_sub, fan_out
 from shared.contracts import Check, Counts, FilesCopied, StageProgress, Verified
 from shared.errors import Finding
-from shared.snapshot.work import FilesPlanned, ListingState
+from shared.filecontracts import FilesPlanned, ListingState
 
 BATCHES_OF_CHILD = 100
 MOST_LISTINGS = 150  # of `verify_listing`, three minutes each

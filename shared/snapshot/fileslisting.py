@@ -11,8 +11,8 @@ import pyarrow as pa
 from azure.storage.blob import BlobProperties, ContainerClient
 
 from shared.blobs.failures import explained
+from shared.filecontracts import ListingState
 from shared.snapshot.members import shown, uuid_text
-from shared.snapshot.work import ListingState
 
 A_PAGE = 5_000
 SHOWN = 100

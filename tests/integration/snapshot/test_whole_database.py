@@ -101,12 +101,12 @@ def wanted(postgres_server: PostgresServer) -> Iterator[list[Any]]:
 
 
 @pytest.mark.parametrize("path", DUMPS, ids=lambda path: path.stem)
-def test_a_dump_of_postgresql_16_or_18_becomes_the_database_it_was_made_of(
+def test_a_dump_of_postgresql_15_16_or_18_becomes_the_database_it_was_made_of(
     server: Postgres, connection: psycopg.Connection[Any], wanted: list[Any], path: Path
 ) -> None:
     dump = load(server, path.read_bytes())
     assert f"{dump.server_major}-{dump.compression}" == path.stem.removesuffix("-piped")
-    assert dump.version == {16: (1, 15), 18: (1, 16)}[dump.server_major]
+    assert dump.version == {15: (1, 14), 16: (1, 15), 18: (1, 16)}[dump.server_major]
     assert content_of(connection) == (FOLDER / "rows.txt").read_bytes()
     make_all(server)
     assert made(connection) == wanted
