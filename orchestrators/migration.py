@@ -60,9 +60,18 @@ def _prepare(book: Book, run: Run, outcome: Outcome) -> Steps:
     outcome.findings.extend(ignored_names(snapshot))
     yield from sourceapp.after_snapshot(book, run, outcome)
     _same_version(book, run, "snapshot", snapshot.get("metadata", {}).get("modelVersion"))
+    held: StageFailed | None = None
     for step in mode_of(run).before:
         steps = step.steps(book, run, outcome.handed)
-        answer = yield from (_checked(book, outcome, step.stage, steps) if step.checks else steps)
+        try:
+            answer = yield from (_checked(book, outcome, step.stage, steps) if step.checks else steps)
+        except StageFailed as failed:
+            if not (step.with_next and failed.listed):
+                raise
+            held = failed
+            continue
+        if held is not None:
+            raise held
         if step.stage == "restore":
             outcome.restore = answer
         _same_version(book, run, step.stage, answer.get("model_version"))

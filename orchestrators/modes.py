@@ -29,6 +29,8 @@ class Step:
     """Done by an orchestration, whose custom status has the live numbers; else by an activity."""
     checks: bool = False
     """Its findings are recorded at once, and errors among them stop the run."""
+    with_next: bool = False
+    """They stop it after the next step: what that one finds is wanted too, since each try costs a snapshot."""
 
     def steps(self, book: Book, run: Run, handed: Mapping[Handed, Payload | None]) -> Steps:
         """Do it as a stage of the book. `StageFailed` when it does not succeed."""
@@ -62,7 +64,7 @@ class Mode:
 CONVERTED = Mode(
     before=(
         Step("restore", "restore_database", takes=("snapshot",)),
-        Step("plan", "plan_database", child=False, checks=True),
+        Step("plan", "plan_database", child=False, checks=True, with_next=True),
         Step("inspect", "inspect_data", checks=True),
     ),
     after=(

@@ -158,6 +158,18 @@ def test_findings_of_preflight_stop_the_run_before_the_snapshot_is_taken(hub, do
     assert doubles.calls[-4:] == ["write_report", "clean_up", "close_environment", "write_report"]
 
 
+@pytest.mark.parametrize("inspected", [[], [finding("UNIQUE_NULLS")]])
+def test_errors_of_the_plan_stop_the_run_when_the_data_was_inspected_too(hub, doubles, inspected):
+    doubles.answers["plan_database"] = doubles.answers["plan_database"] | {"findings": [finding("UNKNOWN_TYPE")]}
+    doubles.answers["inspect_data"] = {"findings": inspected}
+    started(hub)
+    summary = ended(hub)
+    assert (summary["verdict"], summary["findings"]) == ("refused", 1 + len(inspected))
+    states = {one["name"]: one["state"] for one in summary["stages"]}
+    assert (states["plan"], states["inspect"]) == ("failed", "failed" if inspected else "done")
+    assert "create_schema" not in doubles.calls
+
+
 def test_a_finding_whose_remedy_was_chosen_does_not_stop_the_run(hub, doubles):
     doubles.answers["inspect_data"] = {"findings": [finding("UNIQUE_NULLS", chosen="filtered-index")]}
     started(hub)
