@@ -11,12 +11,13 @@ from psycopg import sql
 
 from shared.databaseplan import DatabasePlan
 from shared.errors import Finding
+from shared.mendix.autonumbers import auto_number_findings
 from shared.mendix.catalogue import read_database
 from shared.mendix.conversion import Conversion, convert
 from shared.mendix.existing import Existing, fit
 from shared.mendix.metadata import read_metadata
 from shared.mendix.remedies import decide, offered
-from shared.mendix.sequences import AutoNumber, read_auto_numbers
+from shared.mendix.sequences import read_auto_numbers
 from shared.request import Options
 
 COUNTING = 4
@@ -54,7 +55,7 @@ def plan_database(connect: Connect, run: str, options: Options, existing: Existi
     if existing is not None:
         plan, differences = fit(plan, metadata, existing)
         conversion.findings = [one for one in conversion.findings if one.code not in OF_NEW_SCHEMA] + differences
-    conversion.findings.extend(_auto_number_findings(numbers))
+    conversion.findings.extend(auto_number_findings(numbers, database, metadata))
     return Planning(plan, decide(conversion.findings, options.remedies))
 
 
@@ -82,38 +83,3 @@ def counted(connect: Connect, plan: DatabasePlan) -> DatabasePlan:
 def _number(connection: psycopg.Connection[Any], statement: sql.Composed) -> int:
     row = connection.execute(statement).fetchone()
     return int(row[0]) if row else 0
-
-
-def _auto_number_findings(numbers: list[AutoNumber]) -> list[Finding]:
-    return [finding for number in numbers for finding in _of_number(number)]
-
-
-def _of_number(number: AutoNumber) -> list[Finding]:
-    found = []
-    if number.native is None:
-        found.append(
-            Finding(
-                code="SEQUENCE_MISSING", severity="warning", object=number.about,
-                message=f"expected the native sequence {number.sequence.name}, found none; the AutoNumber goes on "
-                f"after {number.current_value}, by its rows and mendixsystem$sequence.",
-                remedy="Check that the AutoNumber goes on where it should.",
-            )
-        )  # fmt: skip
-    elif number.largest is not None and number.largest > number.native:
-        found.append(
-            Finding(
-                code="SEQUENCE_BEHIND", severity="info", object=number.about,
-                message=f"the native sequence gave out {number.native}, but a row has {number.largest}; "
-                f"the target goes on after {number.current_value}.",
-                count=number.largest - number.native,
-            )
-        )  # fmt: skip
-    if number.sequence.current_value != number.current_value:
-        found.append(
-            Finding(
-                code="AUTONUMBER_STALE", severity="info", object=number.about,
-                message=f"mendixsystem$sequence.current_value is {number.sequence.current_value}, as PostgreSQL leaves "
-                f"it; SQL Server needs the last number used, so the target gets {number.current_value}.",
-            )
-        )  # fmt: skip
-    return found

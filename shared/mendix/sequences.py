@@ -6,6 +6,7 @@ again; so the column is read through an expression: the last number the native s
 the largest number in use.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ import psycopg
 from psycopg import sql
 
 from shared.mendix.metadata import Metadata, Sequence, physical
-from shared.mendix.source import SourceDatabase
+from shared.mendix.source import SourceDatabase, SourceSequence
 
 TABLE = "mendixsystem$sequence"
 COLUMN = "current_value"
@@ -30,6 +31,8 @@ class AutoNumber:
     """Last number the native sequence gave out; None when there is no such sequence."""
     largest: int | None
     """Largest number in the rows; None without rows."""
+    found_as: str | None = None
+    """Name of the native sequence in the database."""
 
     @property
     def about(self) -> str:
@@ -53,7 +56,7 @@ def read_auto_numbers(
 def _read(
     connection: psycopg.Connection[Any], database: SourceDatabase, metadata: Metadata, sequence: Sequence
 ) -> AutoNumber:
-    native = database.sequences.get(physical(sequence.name))
+    native = _native(database, metadata, sequence)
     table, column = _column(metadata, sequence)
     largest = None
     known = database.tables.get(table or "")
@@ -62,7 +65,23 @@ def _read(
             sql.SQL("SELECT max({}) FROM public.{}").format(sql.Identifier(column), sql.Identifier(known.name))
         ).fetchone()
         largest = int(row[0]) if row and row[0] is not None else None
-    return AutoNumber(sequence, table, column, native.last_used if native else None, largest)
+    found_as = native.name if native else None
+    return AutoNumber(sequence, table, column, native.last_used if native else None, largest, found_as)
+
+
+def native_names(metadata: Metadata, attribute_id: str) -> Iterator[str]:
+    """Yield the names that the runtime gives an AutoNumber's native sequence, as PostgreSQL keeps them."""
+    attribute = metadata.attribute_by_id.get(attribute_id)
+    entity = metadata.entity_by_id.get(attribute.entity_id) if attribute else None
+    if attribute is not None and entity is not None:
+        yield physical(f"{entity.table}_{attribute.column}_mxseq")
+        yield physical(f"{physical(entity.table)}_{physical(attribute.column)}_mxseq")
+
+
+def _native(database: SourceDatabase, metadata: Metadata, sequence: Sequence) -> SourceSequence | None:
+    """Return the native sequence, by the name in the metadata or else by the column's: a renamed table keeps the old one."""
+    names = (physical(sequence.name), *native_names(metadata, sequence.attribute_id))
+    return next((database.sequences[name] for name in names if name in database.sequences), None)
 
 
 def _column(metadata: Metadata, sequence: Sequence) -> tuple[str | None, str | None]:

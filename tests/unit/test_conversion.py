@@ -1,14 +1,17 @@
 """From source tables and metadata to the plan: types, names, what stays empty, what is read differently."""
 
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 
 from shared.databaseplan import PlannedColumn, PlannedForeignKey, PlannedTable
+from shared.errors import Finding
+from shared.mendix.autonumbers import auto_number_findings
 from shared.mendix.conversion import Conversion, convert
 from shared.mendix.metadata import Association, Attribute, Entity, Metadata, Sequence
-from shared.mendix.sequences import AutoNumber, current_value_expression
-from shared.mendix.source import KeyColumn, SourceColumn, SourceDatabase, SourceKey, SourceTable
+from shared.mendix.sequences import AutoNumber, current_value_expression, read_auto_numbers
+from shared.mendix.source import KeyColumn, SourceColumn, SourceDatabase, SourceKey, SourceSequence, SourceTable
 from shared.request import Mask, Options
 from shared.sqlserver import cascades
 from shared.sqlserver.types import by_attribute, by_postgres_type
@@ -207,6 +210,47 @@ def test_an_autonumber_goes_on_after_the_last_number_used(
 ) -> None:
     number = AutoNumber(Sequence("s", "a", start, row), "t", "c", native, largest)
     assert number.current_value == expected
+
+
+NUMBER = attribute("number", 0)
+
+
+def counted(native: str | None, *rows: Sequence) -> tuple[list[AutoNumber], list[Finding]]:
+    """The AutoNumbers of a table with one AutoNumber column, and what is found about them."""
+    tables = {"crm$customer": table("crm$customer", ("number", "bigint"))}
+    natives = {native: SourceSequence(native, 40, True)} if native else {}
+    database, model = SourceDatabase(tables, natives), metadata(NUMBER, sequences=rows)
+    empty = MagicMock()
+    empty.execute.return_value.fetchone.return_value = (None,)
+    numbers = read_auto_numbers(empty, database, model)
+    return numbers, auto_number_findings(numbers, database, model)
+
+
+def codes(findings: list[Finding]) -> dict[str, str]:
+    return {finding.code: finding.severity for finding in findings}
+
+
+def test_a_native_sequence_is_found_by_the_columns_name_where_the_metadata_has_another() -> None:
+    (number,), findings = counted("crm$customer_number_mxseq", Sequence("crm$client_number_mxseq", NUMBER.id, 1, 40))
+    assert (number.native, number.found_as, findings) == (40, "crm$customer_number_mxseq", [])
+
+
+def test_an_autonumber_without_its_native_sequence_is_an_error_that_may_be_accepted() -> None:
+    _, (finding,) = counted(None, Sequence("crm$customer_number_mxseq", NUMBER.id, 1, 40))
+    assert (finding.code, finding.severity, finding.choices) == ("SEQUENCE_MISSING", "error", ["accept"])
+
+
+def test_an_autonumber_without_a_row_is_an_error_and_its_native_sequence_is_no_idle_one() -> None:
+    _, (finding,) = counted("crm$customer_number_mxseq")
+    assert (finding.code, finding.object) == ("AUTONUMBER_WITHOUT_SEQUENCE", "crm$customer.number")
+    assert (finding.severity, finding.choices) == ("error", ["accept"])
+    assert "gave out 40" in finding.message
+
+
+def test_a_native_sequence_that_belongs_to_no_autonumber_is_named() -> None:
+    _, findings = counted("crm$old_number_mxseq", Sequence("crm$customer_number_mxseq", NUMBER.id, 1, 40))
+    assert codes(findings) == {"SEQUENCE_MISSING": "error", "SEQUENCE_UNCLAIMED": "warning"}
+    assert findings[-1].examples == ["crm$old_number_mxseq: gave out 40"]
 
 
 def test_the_sequence_table_is_read_through_the_computed_values() -> None:
