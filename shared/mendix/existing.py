@@ -5,10 +5,10 @@ shortened differently by database. It gets the source's identities: `entityident
 tell what an object id belongs to, the AutoNumbers in `sequence`, and the `properties`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from shared.databaseplan import DatabasePlan, PlannedColumn, PlannedTable
+from shared.databaseplan import DatabasePlan, PlannedColumn, PlannedIndex, PlannedTable
 from shared.errors import Finding, Severity
 from shared.mendix import sequences
 from shared.mendix.metadata import PREFIX, Association, Attribute, Metadata
@@ -50,6 +50,8 @@ def fit(plan: DatabasePlan, source: Metadata, existing: Existing) -> tuple[Datab
     fitting = _Fitting(source, existing)
     _compare_versions(fitting)
     _compare_entities(fitting)
+    _compare_members(fitting)
+    _compare_sequences(fitting)
     tables = [fitted for table in plan.tables if (fitted := _table(fitting, table)) is not None]
     tables = _with_known_references(tables)
     notes = [*plan.notes, "The target's schema is the runtime's own; rows go into it, and nothing of it is altered."]
@@ -88,6 +90,71 @@ def _compare_entities(fitting: _Fitting) -> None:
             )  # fmt: skip
 
 
+def _compare_members(fitting: _Fitting) -> None:
+    """Attributes and associations of known entities that only the target knows: nothing goes into them."""
+    ours, theirs = fitting.source, fitting.existing.metadata
+    for attribute in theirs.attributes:
+        entity = ours.entity_by_id.get(attribute.entity_id)
+        if entity is not None and attribute.id not in ours.attribute_by_id:
+            fitting.found(
+                "warning", "ATTRIBUTE_ONLY_ON_TARGET", f"{entity.table}.{attribute.column}",
+                f"the target has {entity.name}.{attribute.name}, which the snapshot does not know; it stays empty.",
+                remedy="Deploy the snapshot's model to the target.",
+            )  # fmt: skip
+    known = {one.id for one in ours.associations}
+    for one in theirs.associations:
+        if one.id not in known and one.parent_entity_id in ours.entity_by_id:
+            fitting.found(
+                "warning", "ASSOCIATION_ONLY_ON_TARGET", one.table if one.own_table else f"{one.table}.{one.child_column}",
+                f"the target has {one.name}, which the snapshot does not know; it stays empty.",
+                remedy="Deploy the snapshot's model to the target.",
+            )  # fmt: skip
+
+
+def _compare_sequences(fitting: _Fitting) -> None:
+    """An AutoNumber that only the target knows loses its row of the sequence table, and could count no more."""
+    counted = {one.attribute_id for one in fitting.source.sequences}
+    for one in fitting.existing.metadata.sequences:
+        if one.attribute_id not in counted:
+            fitting.found(
+                "error", "AUTONUMBER_ONLY_ON_TARGET", one.name,
+                "the target has this AutoNumber, which the snapshot does not know; its row of mendixsystem$sequence would "
+                "be lost with the others, and usp_nextsequencevalue would find nothing to count with.", ("accept",),
+                "Deploy the snapshot's model to the target, or choose `accept` and add the row again after the run.",
+            )  # fmt: skip
+
+
+def _compare_keys(fitting: _Fitting, table: PlannedTable, target: TargetTable, names: Mapping[str, str | None]) -> None:
+    """Indexes and unique constraints that one side has and the other has not, by their columns; the target's stay."""
+    ours = {(key.unique, tuple(names.get(one.name) for one in key.columns)): key for key in _made(table.indexes)}
+    theirs = {(key.unique, tuple(one.name for one in key.columns)): key for key in target.indexes}
+    for code, keys, words in (
+        (
+            "KEY_ONLY_ON_TARGET",
+            [theirs[one] for one in theirs.keys() - ours],
+            "the target has and the snapshot has not",
+        ),
+        (
+            "KEY_MISSING_ON_TARGET",
+            [ours[one] for one in ours.keys() - theirs],
+            "the snapshot has and the target has not",
+        ),
+    ):
+        for key in sorted(keys, key=lambda one: one.name):
+            columns = ", ".join(one.name for one in key.columns)
+            kind = "a unique key" if key.unique else "an index"
+            fitting.found(
+                "warning" if key.unique else "info",
+                code,
+                f"{target.name}.{key.name}",
+                f"{kind} on {columns}, which {words}.",
+            )
+
+
+def _made(keys: Iterable[PlannedIndex]) -> Iterator[PlannedIndex]:
+    return (key for key in keys if key.omitted is None)
+
+
 def _table(fitting: _Fitting, table: PlannedTable) -> PlannedTable | None:
     if table.name.startswith(PREFIX) and table.name not in REPLACED:
         return None
@@ -99,6 +166,7 @@ def _table(fitting: _Fitting, table: PlannedTable) -> PlannedTable | None:
     if target.name != table.name:
         fitting.found("info", "NAME_DIFFERS", table.name, f"the table is called {target.name} on the target.")
     names = dict(_column_names(fitting, table, target))
+    _compare_keys(fitting, table, target, names)
     columns = [_column(fitting, table, column, target, names[column.name]) for column in table.columns]
     fitted = table.model_copy(
         update={

@@ -132,6 +132,42 @@ DIFFERENCES: list[tuple[str, tuple[str, str], str]] = [
         ("ENTITY_ONLY_ON_TARGET", "a$b"),
         "error",
     ),
+    (
+        "INSERT INTO [dbo].[mendixsystem$attribute] ([id], [entity_id], [attribute_name], [column_name], [type], [length], "
+        "[is_auto_number]) SELECT 'new', [id], 'Colour', 'colour', 30, 20, 0 FROM [dbo].[mendixsystem$entity] "
+        "WHERE [table_name] = 'tickets$tag'",
+        ("ATTRIBUTE_ONLY_ON_TARGET", "tickets$tag.colour"),
+        "warning",
+    ),
+    (
+        "INSERT INTO [dbo].[mendixsystem$association] ([id], [association_name], [table_name], [parent_entity_id], "
+        "[child_entity_id], [parent_column_name], [child_column_name], [storage_format]) SELECT 'new', 'Tickets.Tag_Tag', "
+        "'tickets$tag', [id], [id], 'id', 'tickets$tag_tag', 1 FROM [dbo].[mendixsystem$entity] "
+        "WHERE [table_name] = 'tickets$tag'",
+        ("ASSOCIATION_ONLY_ON_TARGET", "tickets$tag.tickets$tag_tag"),
+        "warning",
+    ),
+    (
+        "INSERT INTO [dbo].[mendixsystem$sequence] ([name], [attribute_id], [start_value], [current_value]) "
+        "VALUES ('a$b_number_mxseq', 'new-number', 1, 0)",
+        ("AUTONUMBER_ONLY_ON_TARGET", "a$b_number_mxseq"),
+        "error",
+    ),
+    (
+        "CREATE INDEX [idx_more] ON [dbo].[orders$payment] ([amount])",
+        ("KEY_ONLY_ON_TARGET", "orders$payment.idx_more"),
+        "info",
+    ),
+    (
+        "CREATE UNIQUE INDEX [uniq_more] ON [dbo].[orders$payment] ([paidat])",
+        ("KEY_ONLY_ON_TARGET", "orders$payment.uniq_more"),
+        "warning",
+    ),
+    (
+        "ALTER TABLE [dbo].[orders$product] DROP CONSTRAINT [uniq_orders$product_sku]",
+        ("KEY_MISSING_ON_TARGET", "orders$product.uniq_orders$product_sku"),
+        "warning",
+    ),
 ]
 
 
@@ -144,8 +180,11 @@ def test_what_differs_is_said(stand: Stand, target: pyodbc.Connection, runtime_s
     for _, key, severity in DIFFERENCES:
         assert found[key].severity == severity, key
     assert ("ENTITY_MISSING_ON_TARGET", "orders$product_category") in found
-    stand.request(options={"remedies": {"ENTITY_MISSING_ON_TARGET": "leave-out"}})
-    assert planned(stand)[("ENTITY_MISSING_ON_TARGET", "tickets$ticket")].chosen == "leave-out"
+    remedies = {"ENTITY_MISSING_ON_TARGET": "leave-out", "AUTONUMBER_ONLY_ON_TARGET": "accept"}
+    stand.request(options={"remedies": remedies})
+    chosen = planned(stand)
+    assert chosen[("ENTITY_MISSING_ON_TARGET", "tickets$ticket")].chosen == "leave-out"
+    assert chosen[("AUTONUMBER_ONLY_ON_TARGET", "a$b_number_mxseq")].chosen == "accept"
     assert "tickets$ticket" not in {table.name for table in stand.plan().tables}
 
 
