@@ -66,9 +66,11 @@ def test_the_sequence_procedure_gives_the_next_number(stand: Stand, target: pyod
         "VALUES (?, ?, ?, ?)",
         "orders$order_ordernumber_mxseq", "guid", 1, 284,
     )  # fmt: skip
-    target.execute("EXEC [dbo].[usp_nextsequencevalue] @SeqName = ?", "orders$order_ordernumber_mxseq")
+    call = "DECLARE @given bigint; EXEC @given = [dbo].[usp_nextsequencevalue] @SeqName = ?; SELECT @given"
+    given = [target.execute(call, "orders$order_ordernumber_mxseq").fetchval() for _ in range(3)]
+    assert given == [285, 286, 287]
     row = target.execute("SELECT [current_value] FROM [dbo].[mendixsystem$sequence]").fetchone()
-    assert row[0] == 285
+    assert row[0] == 287
 
 
 def test_the_options_a_runtime_needs_are_set(stand: Stand, target: pyodbc.Connection) -> None:
