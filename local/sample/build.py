@@ -100,7 +100,7 @@ def _planned(request: Request) -> tuple[Schema, Plan]:
     model = problems.with_legacy(MODEL) if request.with_problems else MODEL
     schema = Schema(model, guid(request.seed))
     described = sum(len(made) for made in metadata.rows(schema, None).values())
-    described += int(request.with_problems)  # the row of the left-over table
+    described += sum(problems.ROWS_MADE.values()) if request.with_problems else 0
     files = Files(request.seed, request.files, request.mean_file_bytes)
     plan = Plan.make(model, request.seed, request.rows, files, described)
     rows.check_links(model, plan)
@@ -153,7 +153,8 @@ def _spoil(connection: psycopg.Connection, summary: Summary) -> None:
         for statement in problem.statements:
             connection.execute(statement.encode())
         summary.problems.append(f"{problem.name}: {problem.where}")
-    summary.tables[problems.LEFTOVER_TABLE] = 1
+    for table, made in problems.ROWS_MADE.items():
+        summary.tables[table] = summary.tables.get(table, 0) + made
 
 
 def _finish(connection: psycopg.Connection, schema: Schema, with_problems: bool) -> None:

@@ -39,6 +39,32 @@ LEGACY = Entity(
     ),
     indexes=(Index(("path",)),),
 )
+LOOKUP, LOG = "legacy$lookup", "legacy$log"
+# Tables that somebody made beside Mendix. One has a primary key over 900 bytes, and keys that only the target holds equal.
+BESIDE_MENDIX = (
+    f"""CREATE TABLE "{LOOKUP}" (code character varying(1000) PRIMARY KEY, number bigint UNIQUE, parent bigint, batch character varying(20),
+        line character varying(20), tag character varying(20), seen timestamp without time zone, took interval,
+        CONSTRAINT "uniq_{LOOKUP}_batch_line" UNIQUE (batch, line), CONSTRAINT "uniq_{LOOKUP}_seen" UNIQUE (seen),
+        CONSTRAINT "fk_{LOOKUP}_parent" FOREIGN KEY (parent) REFERENCES "{LOOKUP}" (number) ON DELETE CASCADE)""",
+    f'CREATE UNIQUE INDEX "idx_{LOOKUP}_tag" ON "{LOOKUP}" (tag)',
+    f"""INSERT INTO "{LOOKUP}" VALUES
+        (repeat('k', 460), 1, NULL, 'A', '1', 'red', '2026-11-20 10:00:00.0001', '1 day'),
+        ('lookup 2', 2, 1, 'a', '1', 'RED', '2026-11-20 10:00:00.0002', '02:30:00'),
+        ('lookup 3', 3, 2, 'a', '2', 'blue', NULL, NULL)""",
+    f'CREATE TABLE "{LOG}" (line text)',
+    f'CREATE INDEX "idx_{LOG}_line" ON "{LOG}" (line)',
+    f"INSERT INTO \"{LOG}\" VALUES ('imported')",
+)
+ROWS_MADE = {
+    LEFTOVER_TABLE: 1,
+    LOOKUP: 3,
+    LOG: 1,
+    "mendixsystem$entity": 1,
+    "mendixsystem$attribute": 1,
+    "mendixsystem$sequence": -1,
+}
+"""Rows that the statements add to tables, or take away."""
+
 FROM_LEGACY = Association("Legacy.Import_Party", "Legacy.Import", "Customers.Party", storage_format=1)
 
 
@@ -81,6 +107,15 @@ def _keys() -> Iterator[Problem]:
     yield Problem("a unique constraint on an unlimited string", "legacy$import.key", ())
     wide = "repeat('w', 990)"
     yield Problem("an index key over 1700 bytes", "legacy$import.path", (_set("legacy$import", 1, f"path = {wide}"),))
+    yield Problem("tables that somebody made beside Mendix", f"{LOOKUP}, {LOG}", BESIDE_MENDIX)
+    yield Problem("a primary key over 900 bytes", f"{LOOKUP}.code", ())
+    yield Problem("a key of several columns that collides, one of them equal by case only", f"{LOOKUP}.batch, line", ())
+    yield Problem("a unique index that is no constraint, and collides", f"{LOOKUP}.tag", ())
+    yield Problem("unique moments that are equal to the millisecond", f"{LOOKUP}.seen", ())
+    yield Problem("a foreign key that deletes in a circle", f"{LOOKUP}.parent", ())
+    yield Problem("a type that no Mendix database has", f"{LOOKUP}.took", ())
+    yield Problem("a table without a primary key", LOG, ())
+    yield Problem("an index on an unlimited string", f"{LOG}.line", ())
     yield Problem(
         "a unique key of many bytes",
         "legacy$import.code",
@@ -159,11 +194,49 @@ def _identities() -> Iterator[Problem]:
             "(SELECT id FROM \"mendixsystem$entity\" WHERE entity_name = 'Customers.Address')",
         ),
     )
+
+
+def _sequences() -> Iterator[Problem]:
     yield Problem(
         "an AutoNumber sequence below the numbers in use",
         "tickets$ticket.number",
         ("SELECT setval('\"tickets$ticket_number_mxseq\"', 2)",),
     )
+    yield Problem(
+        "an AutoNumber without its native sequence",
+        "system$filedocument.fileid",
+        ('DROP SEQUENCE "system$filedocument_fileid_mxseq"',),
+    )
+    yield Problem(
+        "an AutoNumber without a row in the metadata",
+        "system$processedqueuetask.sequence",
+        ("DELETE FROM \"mendixsystem$sequence\" WHERE name = 'system$processedqueuetask_sequence_mxseq'",),
+    )
+    yield Problem(
+        "a native sequence that no AutoNumber counts with",
+        "legacy$import_number_mxseq",
+        ('CREATE SEQUENCE "legacy$import_number_mxseq"',),
+    )
+
+
+def _metadata() -> Iterator[Problem]:
+    yield Problem(
+        "an entity without its table",
+        "legacy$archive",
+        (
+            "INSERT INTO \"mendixsystem$entity\" VALUES ('5f0e6c0a-3c52-4f57-9a55-8a0f6a1d0001', 'Legacy.Archive', "
+            "'legacy$archive', NULL, false, false)",
+        ),
+    )
+    yield Problem(
+        "an attribute without its column",
+        "legacy$import.comment",
+        (
+            "INSERT INTO \"mendixsystem$attribute\" SELECT '5f0e6c0a-3c52-4f57-9a55-8a0f6a1d0002', id, 'Comment', "
+            "'comment', 30, 0, '', false FROM \"mendixsystem$entity\" WHERE entity_name = 'Legacy.Import'",
+        ),
+    )
+    yield Problem("a view", "legacy$overview", (f'CREATE VIEW "legacy$overview" AS SELECT code FROM "{LOOKUP}"',))
 
 
 def _files() -> Iterator[Problem]:
@@ -192,6 +265,13 @@ def _files() -> Iterator[Problem]:
     )
 
 
-PROBLEMS: tuple[Problem, ...] = (*_keys(), *_values(), *_identities(), *_files())
+PROBLEMS: tuple[Problem, ...] = (
+    *_keys(),
+    *_values(),
+    *_identities(),
+    *_sequences(),
+    *_metadata(),
+    *_files(),
+)
 # Foreign keys on tables with dangling references can only be there unchecked.
 NOT_VALID = frozenset({"orders$order"})

@@ -14,20 +14,6 @@ from shared.sqlserver.types import is_string, is_unlimited, key_bytes
 KEY_LIMIT, CLUSTERED_KEY_LIMIT = 1700, 900
 """Bytes: https://learn.microsoft.com/sql/sql-server/maximum-capacity-specifications-for-sql-server"""
 
-COLLISION = Problem(
-    "UNIQUE_COLLISION",
-    "error",
-    "Choose a collation that tells them apart for the columns of this constraint, such as "
-    "`collation:Latin1_General_100_CS_AS`, or `drop-constraint`, or correct the values and take a new snapshot. "
-    "Trailing blanks are ignored under every collation; characters that it does not know, under each but the binary "
-    "ones: emoji and newer letters, where the collation's name has no version number.",
-    ("collation:Latin1_General_100_CS_AS", "collation:Latin1_General_100_BIN2", "drop-constraint"),
-)
-PRIMARY_COLLISION = replace(
-    COLLISION,
-    remedy=COLLISION.remedy.replace(" or `drop-constraint`,", ""),
-    choices=[choice for choice in COLLISION.choices if choice != "drop-constraint"],
-)
 NULLS = Problem(
     "UNIQUE_NULLS",
     "error",
@@ -68,7 +54,7 @@ def key_findings(look: Look, table: PlannedTable) -> Iterator[Finding]:
             yield UNLIMITED.found(about(table, key), message)
             continue
         if key.unique:
-            yield from _collisions(look, table, key, columns, COLLISION)
+            yield from _collisions(look, table, key, columns)
             yield from _nulls(look, table, key, columns)
         yield from _too_wide(look, table, key, columns, KEY_LIMIT, TOO_WIDE)
     if table.primary_key is not None:
@@ -78,11 +64,31 @@ def key_findings(look: Look, table: PlannedTable) -> Iterator[Finding]:
 def _primary(look: Look, table: PlannedTable, key: PlannedIndex) -> Iterator[Finding]:
     """A table keeps its primary key, so that only remedies are offered that leave it one."""
     columns = key_columns(table, key)
-    yield from _collisions(look, table, key, columns, PRIMARY_COLLISION)
+    yield from _collisions(look, table, key, columns, primary=True)
     found = list(_too_wide(look, table, key, columns, KEY_LIMIT, PRIMARY_FAR_TOO_WIDE))
     if not found and not key.nonclustered:
         found = list(_too_wide(look, table, key, columns, CLUSTERED_KEY_LIMIT, PRIMARY_TOO_WIDE))
     yield from found
+
+
+def collision(*, strings: bool, primary: bool) -> Problem:
+    """Return the problem of keys that the target holds equal, with what may be chosen for such a key."""
+    ways, choices = [], []
+    if strings:
+        ways.append(
+            "a collation that tells them apart for the columns of this key, such as `collation:Latin1_General_100_CS_AS`"
+        )
+        choices += ["collation:Latin1_General_100_CS_AS", "collation:Latin1_General_100_BIN2"]
+    if not primary:
+        ways.append("`drop-constraint`")
+        choices.append("drop-constraint")
+    remedy = f"Choose {', or '.join(ways)}, or correct" if ways else "Correct"
+    known = (
+        " Trailing blanks are ignored under every collation; characters that it does not know, under each but the binary "
+        "ones: emoji and newer letters, where the collation's name has no version number."
+    )
+    remedy += f" the values and take a new snapshot.{known if strings else ''}"
+    return Problem("UNIQUE_COLLISION", "error", remedy, choices)
 
 
 def about(table: PlannedTable, key: PlannedIndex) -> str:
@@ -101,7 +107,7 @@ def _unlimited(columns: list[PlannedColumn]) -> list[str]:
 
 
 def _collisions(
-    look: Look, table: PlannedTable, key: PlannedIndex, columns: list[PlannedColumn], problem: Problem
+    look: Look, table: PlannedTable, key: PlannedIndex, columns: list[PlannedColumn], *, primary: bool = False
 ) -> Iterator[Finding]:
     """Group the keys by what the target holds equal. Numbers that are read as they are stay as unique as they were."""
     if not any(one.expression or is_string(one.type) or one.type.startswith("datetime2") for one in columns):
@@ -113,10 +119,10 @@ def _collisions(
         f"SELECT count(*) AS n, array_agg({_shown(names)}) AS seen "  # noqa: S608
         f"FROM {look.rows_of(table)} WHERE {present} GROUP BY {', '.join(folds)} HAVING count(*) > 1"
     )
-    yield from _grouped(
-        look, table, key, problem, groups,
-        f"expected values that {look.collation_of(columns[0]).name} tells apart, found equal ones",
-    )  # fmt: skip
+    strings = [look.collation_of(column).name for column in columns if is_string(column.type)]
+    expected = f"{strings[0]} tells apart" if strings else "are different as the target keeps them"
+    problem = collision(strings=bool(strings), primary=primary)
+    yield from _grouped(look, table, key, problem, groups, f"expected values that {expected}, found equal ones")
 
 
 def _nulls(look: Look, table: PlannedTable, key: PlannedIndex, columns: list[PlannedColumn]) -> Iterator[Finding]:
