@@ -733,7 +733,7 @@ def test_the_source_app_is_never_started_beside_a_target_app_that_went_live(hub,
     doubles.answers["smoke_tests"] = {
         "findings": [], "checks": [{"name": "smoke: home", "outcome": "failed", "how": "GET"}],
     }  # fmt: skip
-    started(hub, source=in_the_cloud(), start_target_app="yes", smoke=PAGE)
+    started(hub, source=in_the_cloud(), start_target_app="yes", smoke=PAGE | {"retry_seconds": 0})
     summary = ended(hub)
     assert summary["verdict"] == "failed"
     assert ("source-start", "skipped") in _names(summary)

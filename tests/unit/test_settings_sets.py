@@ -141,6 +141,7 @@ def test_what_infra_writes_are_valid_settings(environment: pytest.MonkeyPatch, k
     fixed = {
         "REHEARSAL_SCHEDULE": "0 0 2 * * 6", "TARGET__<NAME>__KIND": kind, "KEEP_DAYS": "3",
         "NOTIFY__<NAME>__EVENTS": "verified, failed", "NOTIFY__<NAME>__URL": "https://hooks.example.org/x",
+        "TARGET__<NAME>__APP__URL": "https://hooks.example.org/y",
     }  # fmt: skip
     unused = "TARGET__<NAME>__POSTGRES__" if kind == "sqlserver" else "TARGET__<NAME>__SQL__"
     for one in all_settings():
