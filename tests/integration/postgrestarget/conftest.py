@@ -18,13 +18,17 @@ import pytest
 from azure.storage.blob import BlobServiceClient, ContainerClient
 from psycopg import sql
 
+from activities import postgresverify
 from activities.registry import ACTIVITIES
 from local.postgres import PostgresServer, bin_folder
 from orchestrators.postgrestarget import ORCHESTRATORS, finish_postgres, load_postgres, plan_postgres, verify_postgres
+from shared import budget
 from shared.contracts import DumpRef, Run, SnapshotRef
 from shared.errors import Finding
 from shared.settings import settings
+from shared.snapshot import dumpdata
 from shared.snapshot.dump import read_dump
+from shared.verification import restored
 from tests.integration.postgrestarget.shop import METADATA, TABLES
 from tests.integration.snapshot import driving
 
@@ -161,6 +165,16 @@ def stand(azurite: str, postgres_server: PostgresServer, shop_dump: bytes) -> It
     with made_stand(azurite, postgres_server) as made:
         made.give(shop_dump)
         yield made
+
+
+@pytest.fixture
+def in_the_smallest_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each call ends as soon as it may: after a page of the target's table, and a few rows of the dump's."""
+    monkeypatch.setattr(budget, "PAID_BACK", 0)
+    monkeypatch.setattr(postgresverify, "SECONDS", 0)
+    monkeypatch.setattr(restored, "A_RANGE", 200_000)
+    monkeypatch.setattr(restored, "A_BLOCK", 10_000)
+    monkeypatch.setattr(dumpdata, "TEXT_PIECE", 60_000)
 
 
 @contextmanager

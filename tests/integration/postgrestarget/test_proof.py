@@ -1,19 +1,13 @@
 """The proof finds what is not as it was in the dump, and names it: table, key, column."""
 
-import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
-from activities import postgresverify
 from local.postgres import PostgresServer
-from orchestrators.postgrestarget import verify_postgres
-from shared import budget
 from shared.errors import Finding
-from shared.snapshot import dumpdata
-from shared.verification import restored as in_forms
 from tests.integration.postgrestarget.conftest import BY_NAME, Stand, made_stand
 from tests.integration.snapshot import driving
 
@@ -79,28 +73,9 @@ def test_a_change_of_the_target_is_found_and_named(restored: Stand, what: str) -
         restored.execute(f"TRUNCATE {CUSTOMER}; INSERT INTO {CUSTOMER} SELECT * FROM kept; DROP TABLE kept")
 
 
-@pytest.fixture
-def in_the_smallest_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each call ends as soon as it may: after a page of the target's table, and a few rows of the dump's."""
-    monkeypatch.setattr(budget, "PAID_BACK", 0)
-    monkeypatch.setattr(postgresverify, "SECONDS", 0)
-    monkeypatch.setattr(in_forms, "A_RANGE", 200_000)
-    monkeypatch.setattr(in_forms, "A_BLOCK", 10_000)
-    monkeypatch.setattr(dumpdata, "TEXT_PIECE", 60_000)
-
-
 @pytest.mark.usefixtures("in_the_smallest_steps")
 @pytest.mark.parametrize("what", ["one digit", "a row that lacks"])
 def test_a_table_that_takes_many_calls_is_compared_as_one_that_takes_one(restored: Stand, what: str) -> None:
-    calls: list[tuple[str, Any]] = []
-    restored.statuses.clear()
-    restored.execute(f'CLUSTER {CUSTOMER} USING "shop$customer_pkey"')  # as in the dump, whatever tests before did
-    answer = driving.drive(verify_postgres, restored.work, restored.statuses, calls)
-    assert outcome(answer, "row contents") == "passed"
-    assert "another order" not in json.dumps(answer)
-    assert len([name for name, _ in calls if name == "verify_postgres_tables"]) > 13
-    done = [one["done"]["bytes"] for one in restored.statuses]
-    assert done == sorted(done)
     test_a_change_of_the_target_is_found_and_named(restored, what)
     test_rows_in_another_order_are_no_difference(restored)
 

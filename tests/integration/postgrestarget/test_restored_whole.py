@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from local.postgres import PostgresServer
-from orchestrators.postgrestarget import finish_postgres, load_postgres, plan_postgres
+from orchestrators.postgrestarget import finish_postgres, load_postgres, plan_postgres, verify_postgres
 from tests.integration.postgrestarget.conftest import BY_NAME, Stand
 from tests.integration.postgrestarget.shop import CHANGED, EMPTIED, ROWS
 from tests.integration.snapshot import driving
@@ -77,6 +77,21 @@ def test_the_target_is_the_source_and_the_proof_says_so(stand: Stand, source: st
         assert stand.rows(statement) == asked(source, statement)
     assert loaded["tables"] == len(tables) - len(EMPTIED)
     assert loaded["rows"] == sum(len(text_of(stand.dsn, table).splitlines()) for table in tables)
+
+
+@pytest.mark.usefixtures("in_the_smallest_steps")
+def test_a_table_is_compared_in_order_in_as_many_calls_as_it_takes(stand: Stand) -> None:
+    stand.restore()
+    stand.statuses.clear()
+    calls: list[tuple[str, Any]] = []
+    answer = driving.drive(verify_postgres, stand.work, stand.statuses, calls)
+    assert outcomes(answer)["row contents"] == "passed"
+    assert "another order" not in json.dumps(answer)
+    steps = [payload["step"] for name, payload in calls if name == "verify_postgres_tables" and "step" in payload]
+    assert len(steps) > 12, "11 tables, the largest of them in parts"
+    done = [one["done"]["bytes"] for one in stand.statuses]
+    assert done == sorted(done)
+    assert done[-1] == stand.statuses[-1]["total"]["bytes"]
 
 
 def test_what_belongs_to_the_source_environment_does_not_arrive(stand: Stand) -> None:
