@@ -4,31 +4,8 @@ from datetime import UTC, datetime
 
 import httpx
 
-from local.appsettings import FILES
-from shared.reporting.model import Report
 from tests.e2e.stand import Stand
-
-
-def held(stand: Stand) -> tuple[int, int, int]:
-    """Tables, rows and files of the target, counted one by one."""
-    with stand.target() as connection:
-        names = [name for (name,) in connection.execute("SELECT name FROM sys.tables").fetchall()]
-        rows = sum(connection.execute(f"SELECT COUNT_BIG(*) FROM [dbo].[{name}]").fetchval() for name in names)
-    return len(names), rows, sum(1 for _ in stand.container(FILES).list_blob_names())
-
-
-def tells_the_truth(stand: Stand, report: Report, before: tuple[int, int, int]) -> None:
-    """Assert that report and target agree, and that nothing else is left."""
-    found = held(stand)
-    if report.target_written_at is None:
-        assert report.stock is None
-        assert found == before
-    else:
-        assert report.stock is not None
-        assert (report.stock.tables, report.stock.rows, report.stock.files) == found
-    assert stand.staged(report.id) == []
-    assert stand.temporary_databases() == []
-    assert [finding.code for finding in report.findings if finding.code == "NOT_CLEANED_UP"] == []
+from tests.e2e.truth import held, tells_the_truth
 
 
 def test_a_run_aborted_while_rows_are_loaded_says_what_the_target_holds(running: Stand) -> None:
