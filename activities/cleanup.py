@@ -104,7 +104,7 @@ def _kept(work: RecordWork, until: datetime) -> str:
 
 def _hand_over(work: RecordWork) -> list[str]:
     """End what target mode `runtime` gave to the app: also where everything else is kept."""
-    if work.run.request.options.target_mode != "runtime":
+    if work.run.request.options.target_mode != "runtime" or not work.opened:
         return []
     return handover.ended(work.run, failed=work.verdict != "verified")
 
@@ -114,7 +114,7 @@ def _staging(work: RecordWork) -> list[str]:
 
 
 def _database(work: RecordWork) -> list[str]:
-    if work.run.request.options.target_mode == "postgres":
+    if work.run.request.options.target_mode == "postgres" or not work.opened:
         return []  # the temporary server was not used, and may be asleep
     return temporary.drop(settings().postgres, database_name(work.run.id), installation())
 

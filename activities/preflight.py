@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterable
 
+from pydantic import Field
+
 from activities.boundary import activity
 from activities.handover import check_hand_over
 from shared import events, means, rehearsals, runs
@@ -18,36 +20,47 @@ from shared.sources import checks as source_checks
 from shared.sources.environment import check_database, check_runtime
 from shared.sqlserver import checks as sqlserver_checks
 
+Check = Callable[[], Iterable[Finding]]
 NOT_EMPTY = {"TARGET_NOT_EMPTY", "CONTAINER_NOT_EMPTY"}
 
 
+class PreflightWork(RunWork):
+    """Input of `preflight`."""
+
+    early: bool = Field(default=False, description="The run waits for its window: the temporary server may be asleep.")
+
+
 @activity
-def preflight(work: RunWork) -> Findings:
-    """Check source, staging, temporary PostgreSQL (if it is used) and target.
+def preflight(work: PreflightWork) -> Findings:
+    """Check source, staging, temporary PostgreSQL (if it is used, and awake) and target.
 
     Writes nothing but a probe in staging and, in target mode `runtime`, a login without rights that is dropped at once.
     """
-    events.run_started(work.run)
     request = work.run.request
     profile = settings().target_profile(request.target)
+    on_temporary: tuple[Check, ...] = (
+        lambda: postgres_checks.check_server(settings().postgres) if profile.kind == "sqlserver" else [],
+        lambda: check_hand_over(request) if request.options.target_mode == "runtime" else [],
+        lambda: _restorable(profile, request),
+        lambda: means.look(work.run),
+    )
+    if not work.early:
+        events.run_started(work.run)
     found = gathered(
         lambda: _holds_target(work.run.id, request.target),
         blob_checks.check_staging,
         lambda: blob_checks.check_target(profile, request.options.blob_prefix),
-        lambda: postgres_checks.check_server(settings().postgres) if profile.kind == "sqlserver" else [],
         lambda: _database(profile, request),
-        lambda: check_hand_over(request) if request.options.target_mode == "runtime" else [],
-        lambda: means.look(work.run),
         lambda: rehearsals.unmasked(request),
         lambda: rehearsals.events_on(request),
         lambda: source_checks.check_source(request.source, request.expected_model_version, work.run.id),
-        lambda: _restorable(profile, request),
         lambda: _runtimes(profile, request),
+        *(() if work.early else on_temporary),
     )
     return Findings(findings=[_decided(finding, request) for finding in found])
 
 
-def gathered(*checks: Callable[[], Iterable[Finding]]) -> list[Finding]:
+def gathered(*checks: Check) -> list[Finding]:
     """Do every check; one that cannot be done is a finding too, so that one run of preflight says everything."""
     found: list[Finding] = []
     for check in checks:

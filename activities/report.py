@@ -32,6 +32,7 @@ class RecordWork(RunWork):
     restore: RestoreRef | None = None
     verdict: Verdict | None = None
     target_written: bool = False
+    opened: bool = Field(default=True, description="Whether the run came so far that its environment was awake.")
     findings: list[Finding] = Field(default_factory=list)
 
 

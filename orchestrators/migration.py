@@ -6,6 +6,8 @@ written: everything that can be known beforehand is known by then. A failure any
 what is known.
 """
 
+import contextlib
+
 from durabletask import task
 
 from orchestrators import sourceapp
@@ -20,6 +22,8 @@ from orchestrators.stages import Book, StageFailed, child_stage, failure_of, sta
 from shared.contracts import Run
 from shared.errors import Finding
 
+EARLY = "early-preflight"
+
 
 def migrate(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
     """Do one migration. Input: `Run`; output: `Summary`. Never ends without a report and a clean-up."""
@@ -27,7 +31,9 @@ def migrate(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
     book = Book(ctx, run.id)
     outcome = Outcome(run)
     try:
+        yield from _known_early(book, run, outcome)
         yield from window_opens(book, run)
+        outcome.findings.clear()  # preflight looks at all of it again
         yield from _prepare(book, run, outcome)
         if run.request.options.dry_run:
             outcome.planned()
@@ -47,10 +53,24 @@ def migrate(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
     return outcome.summary(book).model_dump(mode="json")
 
 
+def _known_early(book: Book, run: Run, outcome: Outcome) -> Steps:
+    """A run that will wait for its window says at once what is wrong already; it stops nothing, there is time to mend it."""
+    window = run.request.window
+    if window is None or window.start is None or window.start <= book.now():
+        return
+    work = {"run": run.model_dump(mode="json"), "early": True}
+    with contextlib.suppress(StageFailed):  # an abort reaches the run while it waits
+        outcome.answered(EARLY, (yield from stage(book, EARLY, call(book.ctx, "preflight", work))))
+        wrong = sum(one.severity == "error" and one.chosen is None for one in outcome.findings)
+        book.note(EARLY, f"errors that stop the run unless they are mended: {wrong}" if wrong else "")
+        yield from recorded(book, outcome)
+
+
 def _prepare(book: Book, run: Run, outcome: Outcome) -> Steps:
     """Everything before the point of no return: reads the source, writes only staging and the temporary database."""
     work = {"run": run.model_dump(mode="json")}
     yield from child_stage(book, "environment", "open_environment", work)
+    outcome.opened = True
     yield from _checked(book, outcome, "preflight", stage(book, "preflight", call(book.ctx, "preflight", work)))
     if not run.request.options.dry_run:
         yield from in_time(book, run, outcome, "snapshot")  # the users are still at work

@@ -21,6 +21,8 @@ class Outcome:
         self.findings: list[Finding] = []
         self.checks: list[Check] = []
         self.verdict: Verdict | None = None
+        self.opened = False
+        """Whether the environment was awake in this run: before, there is no temporary database."""
         self.target_written = False
         self.app_stopped_by: Literal["this run", "people"] | None = None
         """Who stopped the target app for this run; None where nobody did, or where it was stopped already."""
@@ -92,6 +94,7 @@ class Outcome:
             "restore": self.restore or None,
             "verdict": self.verdict,
             "target_written": self.target_written,
+            "opened": self.opened,
             "findings": [one.model_dump(mode="json") for one in self.findings],
         }
 

@@ -18,7 +18,7 @@ EXHAUSTED = (
     "It was tried again for some twelve minutes. Mend what the message names, then start a new run; the logs of this run "
     "have the details."
 )
-SHOWN = 56
+SHOWN = 48
 """Characters of a name or a comment in the custom status, as JSON writes them. Azure allows 16 KB of UTF-16 in all."""
 
 

@@ -1,6 +1,7 @@
 // Numbers, times and names for people; the same words as the report (shared/reporting/wording.py).
 
 export const STAGES = {
+  "early-preflight": "Preflight before the window",
   "scheduled": "Waiting for the window",
   "environment": "Wake the environment",
   "preflight": "Preflight",

@@ -64,7 +64,7 @@ def _beginning(seen: Seen) -> Sequence[Occurrence]:
     found = []
     if window and window.start:
         found.append(_make(seen, "scheduled", seen.run.created_at, f"It starts at {moment(window.start)}."))
-    begun = [stage for stage in seen.view.stages if stage.name != "scheduled"]
+    begun = [stage for stage in seen.view.stages if stage.name not in ("early-preflight", "scheduled")]
     if begun:
         found.append(_make(seen, "started", begun[0].started_at, "It has started."))
     return found

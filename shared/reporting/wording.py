@@ -18,6 +18,7 @@ VERDICT_WORDS: dict[Verdict, str] = {
 }
 
 STAGE_WORDS = {
+    "early-preflight": "Preflight before the window",
     "scheduled": "Waiting for the window",
     "environment": "Wake the environment",
     "preflight": "Preflight",

@@ -119,6 +119,13 @@ def test_the_same_events_have_the_same_ids_whenever_one_looks() -> None:
     ]  # fmt: skip
 
 
+def test_a_first_look_before_the_window_is_no_start() -> None:
+    early = StageState(name="early-preflight", state="done", started_at=reports.START, ended_at=reports.START)
+    stages = [stage_view(early, reports.START)]
+    kinds = [one.kind for one in occurrences(Seen(run=run(), view=View(stages=stages)), reports.START)]
+    assert "started" not in kinds
+
+
 def test_gate_lateness_end_and_regressions_are_events() -> None:
     now = reports.START
     gate = Gate(name="write", asked_at=now, answers_by=now)

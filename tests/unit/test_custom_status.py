@@ -15,7 +15,7 @@ from shared.contracts import Gate, Progress
 ALLOWED = 16 * 1024
 """Bytes of UTF-16 (https://learn.microsoft.com/azure/azure-functions/durable/durable-functions-custom-orchestration-status)."""
 STAGES = (
-    "environment", "preflight", "snapshot", "source-start", "restore", "plan", "inspect", "sessions", "scale", "schema", "copy",
+    "early-preflight", "environment", "preflight", "snapshot", "source-start", "restore", "plan", "inspect", "sessions", "scale", "schema", "copy",
     "finish", "verify", "empty", "files", "files-verify", "reconcile", "app-start", "smoke", "app-restart", "stock", "report", "clean-up",
     "stand-down",
 )  # fmt: skip

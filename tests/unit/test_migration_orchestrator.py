@@ -471,6 +471,53 @@ def test_the_snapshot_is_taken_at_the_agreed_time_and_not_before(hub, doubles):
     assert datetime.fromisoformat(gate["decided_at"]) >= at
 
 
+def _opening(seconds):
+    return {"start": (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat(), "end": "2099-11-28T23:00:00Z"}
+
+
+def test_a_run_that_waits_for_its_window_says_at_once_what_is_wrong_and_looks_again_when_it_opens(hub, doubles):
+    mended = threading.Event()
+    doubles.answers["preflight"] = [
+        {"findings": [finding("TARGET_NOT_EMPTY")]},
+        {"findings": [finding("B", "warning")]},
+    ]
+    doubles.answers["record_findings"] = lambda payload: mended.set() or {"blob": payload["findings"][0]["code"]}
+    started(hub, window=_opening(3))
+    _wait_until_waiting(hub, '"scheduled"')
+    assert mended.is_set()
+    assert doubles.calls == ["preflight", "record_findings"], "nothing is woken, and nothing is stopped"
+    assert (
+        "errors that stop the run unless they are mended: 1"
+        in hub.get_orchestration_state(RUN_ID).serialized_custom_status
+    )
+    assert ended(hub)["verdict"] == "verified"
+    assert doubles.calls.count("preflight") == 2
+    assert [one["code"] for one in doubles.reports[-1]["findings"]] == ["B"]
+
+
+def test_a_first_look_that_fails_keeps_no_run_from_its_window(hub, doubles):
+    doubles.answers["preflight"] = [{"refused": finding("SETTINGS_INVALID")}, {"findings": []}]
+    started(hub, window=_opening(2))
+    assert ended(hub)["verdict"] == "verified"
+
+
+def test_a_run_aborted_while_it_waits_for_its_window_has_opened_nothing(hub, doubles):
+    doubles.answers["clean_up"] = lambda payload: {"done": [f"opened: {payload['opened']}"], "findings": []}
+    started(hub, window=_opening(600))
+    _wait_until_waiting(hub, '"scheduled"')
+    hub.raise_orchestration_event(RUN_ID, "abort", data={"by": "kim"})
+    assert ended(hub)["verdict"] == "aborted"
+    assert "open_environment" not in doubles.calls
+    assert doubles.reports[-1]["answers"]["clean-up"]["done"] == ["opened: False"]
+
+
+def test_a_run_that_was_awake_says_so_to_the_clean_up(hub, doubles):
+    doubles.answers["clean_up"] = lambda payload: {"done": [f"opened: {payload['opened']}"], "findings": []}
+    started(hub)
+    ended(hub)
+    assert doubles.reports[-1]["answers"]["clean-up"]["done"] == ["opened: True"]
+
+
 def test_in_time_nothing_is_said(hub, doubles):
     doubles.answers["forecast_end"] = {"ends_at": "2026-11-28T22:40:00Z", "late_seconds": None, "basis": "x"}
     started(hub, window=_window("stop"))

@@ -6,6 +6,7 @@ from typing import Any
 
 from activities import cleanup
 from shared import remains, runs
+from shared.errors import TransientError
 from shared.installation import installation
 from shared.postgres.connection import database_name
 from tests.integration.cleanup.conftest import Stand
@@ -83,6 +84,18 @@ def test_an_error_of_ours_in_one_step_does_not_keep_the_others_from_being_done(s
     assert [(one["object"], one["code"]) for one in answer["findings"]] == [("database", "NOT_CLEANED_UP")]
     assert "ZeroDivisionError" in answer["findings"][0]["message"]
     assert stand.staged() == set()
+
+
+def test_a_run_that_ended_before_its_environment_was_awake_does_not_ask_the_server_that_sleeps(stand: Stand) -> None:
+    run_id = stand.stage(stand.run())
+
+    def asleep(*_: object) -> list[str]:
+        raise TransientError("POSTGRES_TRANSIENT", "postgres", "no answer.")
+
+    stand.patch.setattr(cleanup.temporary, "drop", asleep)
+    assert clean_up(run_id, target_written=False, opened=False)["findings"] == []
+    assert stand.staged() == set()
+    assert [one["object"] for one in clean_up(run_id, target_written=False)["findings"]] == ["postgres"]
 
 
 def test_two_clean_ups_of_one_run_at_once_say_nothing_wrong(stand: Stand) -> None:
