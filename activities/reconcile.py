@@ -8,7 +8,6 @@ from azure.storage.blob import ContainerClient
 from activities.boundary import activity
 from shared.blobs.blocks import BlockSink, BlockWriter, commit
 from shared.blobs.clients import target
-from shared.blobs.failures import explained
 from shared.contracts import Reconciled
 from shared.errors import Refusal
 from shared.postgres.connection import connect
@@ -54,9 +53,8 @@ def _documents(work: ReconcileWork, profile: TargetProfile) -> psycopg.Connectio
 
 
 def _blobs(container: ContainerClient, prefix: str) -> Iterator[tuple[str, int]]:
-    with explained(container.container_name):
-        for blob in container.list_blobs(name_starts_with=prefix or None, results_per_page=A_PAGE):
-            yield blob.name[len(prefix) :], int(blob.size)
+    for blob in container.list_blobs(name_starts_with=prefix or None, results_per_page=A_PAGE):
+        yield blob.name[len(prefix) :], int(blob.size)
 
 
 ACTIVITIES = [reconcile_files]

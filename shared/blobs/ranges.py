@@ -7,10 +7,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from azure.core import MatchConditions
-from azure.core.exceptions import ResourceModifiedError
+from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
 from azure.storage.blob import BlobClient
 
-from shared.blobs.failures import explained
 from shared.errors import Refusal
 
 READ = 4 * 1024 * 1024  # bytes of one range: large enough to hide a round trip, small enough to hold a few of them
@@ -20,21 +19,24 @@ AHEAD = 3  # ranges under way beside the one in use
 def read_range(blob: BlobClient, offset: int, length: int, etag: str | None = None) -> bytes:
     """Return exactly `length` bytes from `offset`, of the version `etag` if one is given.
 
-    Raises `Refusal` BLOB_CHANGED or BLOB_SHORT, and what `explained` raises.
+    Raises `Refusal` BLOB_CHANGED, BLOB_MISSING or BLOB_SHORT, and the SDK's errors, which the boundary explains.
     """
     if not length:
         return b""
     pinned: dict[str, Any] = {"etag": etag, "match_condition": MatchConditions.IfNotModified} if etag else {}
-    with explained(blob.blob_name):
-        try:
-            data: bytes = blob.download_blob(offset=offset, length=length, max_concurrency=1, **pinned).readall()
-        except ResourceModifiedError:
-            raise Refusal(
-                "BLOB_CHANGED",
-                blob.blob_name,
-                f"expected version {etag} throughout the run, found another.",
-                "Do not write to the snapshot while it is being read; start the migration again.",
-            ) from None
+    try:
+        data: bytes = blob.download_blob(offset=offset, length=length, max_concurrency=1, **pinned).readall()
+    except ResourceModifiedError:
+        raise Refusal(
+            "BLOB_CHANGED",
+            blob.blob_name,
+            f"expected version {etag} throughout the run, found another.",
+            "Do not write to the snapshot while it is being read; start the migration again.",
+        ) from None
+    except ResourceNotFoundError:
+        raise Refusal(
+            "BLOB_MISSING", blob.blob_name, "expected the blob, found none.", "Start the run again."
+        ) from None
     if len(data) != length:
         raise Refusal(
             "BLOB_SHORT",

@@ -17,7 +17,6 @@ from azure.storage.blob import BlobBlock, ContentSettings
 from azure.storage.blob.aio import BlobClient, ContainerClient
 
 from shared.blobs.blocks import block_id, md5_of, refuses_copy
-from shared.blobs.failures import explained
 from shared.contracts import FilesCopied
 from shared.errors import Refusal, TransientError
 from shared.snapshot.digest import PIECE, Md5
@@ -54,7 +53,7 @@ class FileCopy:
     async def copy(self, rows: list[Row]) -> FilesCopied:
         """Copy the files among the rows (in the order of the tar); return what was done.
 
-        Raises `Refusal` FILE_EXISTS when a blob of that name holds something else, STAGING_DAMAGED when the tar's
+        Raises a group of what went wrong side by side: `Refusal` FILE_EXISTS when a blob of that name holds something else, STAGING_DAMAGED when the tar's
         bytes are not those that were indexed.
         """
         files = [row for row in rows if row.kind == "file"]
@@ -77,27 +76,17 @@ class FileCopy:
             md5 = md5_of(content)
             if row.md5 is not None and md5 != row.md5:
                 raise _damaged(row)
-            with explained(self._label(row)):
-                try:
-                    await self._blob(row).upload_blob(
-                        content,
-                        length=len(content),
-                        overwrite=False,
-                        validate_content=True,
-                        content_settings=_content(md5),
-                    )
-                except (ResourceExistsError, ResourceModifiedError):
-                    await self._existed(row)
-                else:
-                    self._result.streamed += 1
+            try:
+                await self._blob(row).upload_blob(
+                    content, length=len(content), overwrite=False, validate_content=True, content_settings=_content(md5)
+                )
+            except (ResourceExistsError, ResourceModifiedError):
+                await self._existed(row)
+            else:
+                self._result.streamed += 1
         self._done(row)
 
     async def _large(self, row: Row) -> None:
-        with explained(self._label(row)):
-            await self._large_blob(row)
-        self._done(row)
-
-    async def _large_blob(self, row: Row) -> None:
         blob = self._blob(row)
         there = await _staged_blocks(blob) if row.size > PIECE else {}
         server_side = self._service_copies and await self._by_service(blob, row, there)
@@ -112,6 +101,7 @@ class FileCopy:
         else:
             self._result.server_side += server_side
             self._result.streamed += not server_side
+        self._done(row)
 
     async def _by_service(self, blob: BlobClient, row: Row, there: dict[str, int]) -> bool:
         """Let the service copy the file's blocks; return False when it refuses that way of copying."""
@@ -131,23 +121,22 @@ class FileCopy:
     async def _copy_block(self, blob: BlobClient, row: Row, start: int) -> bool:
         length = min(PIECE, row.size - start)
         md5 = row.piece_md5(start // PIECE)
-        with explained(self._label(row)):
-            try:
-                async with self._copies:
-                    await blob.stage_block_from_url(
-                        _block_id(row, start, PIECE),
-                        self.source_url,
-                        source_offset=row.offset + start,
-                        source_length=length,
-                        source_content_md5=bytearray(md5) if md5 else None,
-                    )
-            except HttpResponseError as error:
-                if getattr(error, "error_code", None) in ("Md5Mismatch", "SourceContentMD5Mismatch"):
-                    raise _damaged(row) from None
-                if not refuses_copy(error.status_code):
-                    raise
-                self._service_copies = False
-                return False
+        try:
+            async with self._copies:
+                await blob.stage_block_from_url(
+                    _block_id(row, start, PIECE),
+                    self.source_url,
+                    source_offset=row.offset + start,
+                    source_length=length,
+                    source_content_md5=bytearray(md5) if md5 else None,
+                )
+        except HttpResponseError as error:
+            if getattr(error, "error_code", None) in ("Md5Mismatch", "SourceContentMD5Mismatch"):
+                raise _damaged(row) from None
+            if not refuses_copy(error.status_code):
+                raise
+            self._service_copies = False
+            return False
         return True
 
     async def _through_us(self, blob: BlobClient, row: Row, there: dict[str, int]) -> None:
@@ -172,9 +161,8 @@ class FileCopy:
     async def _read(self, offset: int, length: int) -> bytes:
         if not length:
             return b""
-        with explained(str(self.tar.blob_name)):
-            stream = await self.tar.download_blob(offset=offset, length=length, max_concurrency=1)
-            data: bytes = await stream.readall()
+        stream = await self.tar.download_blob(offset=offset, length=length, max_concurrency=1)
+        data: bytes = await stream.readall()
         if len(data) != length:
             raise TransientError("BLOB_READ", "snapshot.tar", f"expected {length:,} bytes, found {len(data):,}.")
         return data
@@ -193,9 +181,6 @@ class FileCopy:
                 'Empty the target container, or ask for it with "target_not_empty": "drop".',
             )
         self._result.existed += 1
-
-    def _label(self, row: Row) -> str:
-        return f"{self.target.container_name}/{self.prefix}{uuid_text(row.uuid or b'')}"
 
     def _blob(self, row: Row) -> BlobClient:
         return self.target.get_blob_client(self.prefix + uuid_text(row.uuid or b""))
@@ -229,26 +214,10 @@ async def _at_most(limit: int, works: Iterable[Coroutine[Any, Any, None]]) -> No
         finally:
             room.release()
 
-    try:
-        async with asyncio.TaskGroup() as group:
-            for work in works:
-                await room.acquire()
-                group.create_task(one(work))
-    except BaseExceptionGroup as group:
-        raise _first(group) from None
-
-
-def _first(group: BaseExceptionGroup[Any]) -> BaseException:
-    """Return one error of a group: a refusal, which no retry mends, before all others."""
-    flat: list[BaseException] = []
-    waiting: list[BaseException] = [group]
-    while waiting:
-        error = waiting.pop()
-        if isinstance(error, BaseExceptionGroup):
-            waiting.extend(error.exceptions)
-        else:
-            flat.append(error)
-    return next((error for error in flat if isinstance(error, Refusal)), flat[0])
+    async with asyncio.TaskGroup() as group:
+        for work in works:
+            await room.acquire()
+            group.create_task(one(work))
 
 
 async def _staged_blocks(blob: BlobClient) -> dict[str, int]:

@@ -10,7 +10,6 @@ from typing import Any
 import pyarrow as pa
 from azure.storage.blob import BlobProperties, ContainerClient
 
-from shared.blobs.failures import explained
 from shared.filecontracts import ListingState
 from shared.snapshot.members import shown, uuid_text
 
@@ -30,16 +29,15 @@ class Comparison:
     def advance(self, enough: Callable[[], bool]) -> ListingState:
         """Compare page after page until `enough()` holds, or to the end."""
         state = self.state
-        with explained(self._container.container_name):
-            listing = self._container.list_blobs(name_starts_with=self._prefix or None, results_per_page=A_PAGE)
-            pages: Any = listing.by_page(continuation_token=state.page)
-            for page in pages:
-                self._page(list(page))
-                state.page = pages.continuation_token
-                if not state.page:
-                    break
-                if enough():
-                    return state
+        listing = self._container.list_blobs(name_starts_with=self._prefix or None, results_per_page=A_PAGE)
+        pages: Any = listing.by_page(continuation_token=state.page)
+        for page in pages:
+            self._page(list(page))
+            state.page = pages.continuation_token
+            if not state.page:
+                break
+            if enough():
+                return state
         for row in range(state.position, self._files.num_rows):
             self._missing(self._files["uuid"][row].as_py())
         state.position, state.finished, state.page = self._files.num_rows, True, None
