@@ -4,23 +4,17 @@ from durabletask import task
 
 from orchestrators.batches import SoFar
 from orchestrators.calling import Payload, Steps, call, fan_out
+from orchestrators.restore import find_tables
 from shared.contracts import Counts, StageProgress, Verified
 from shared.errors import Finding
 
-MOST_PASSES = 150  # of `locate_tables`, three minutes each
 FINDINGS_KEPT = 200  # a finding is about 1 KB, and the answer crosses the durable boundary
 
 
 def plan_postgres(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
     """Find the tables in the dump and plan the target. Input: `SnapshotWork`; output: `TargetPlanned`."""
     tell = _Teller(ctx, "plan")
-    tell("reading the table of contents")
-    located = yield from call(ctx, "read_contents", payload)
-    for _ in range(MOST_PASSES):
-        if located["finished"]:
-            break
-        tell("finding the tables in the dump")
-        located = yield from call(ctx, "locate_tables", payload)
+    yield from find_tables(ctx, payload, tell)
     return (yield from call(ctx, "plan_postgres_target", payload))
 
 

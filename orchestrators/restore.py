@@ -1,5 +1,7 @@
 """Stage restore: the dump into the temporary database, table by table, largest first."""
 
+from collections.abc import Callable
+
 from durabletask import task
 
 from orchestrators.batches import SoFar
@@ -14,15 +16,7 @@ def restore_database(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
     """Restore the snapshot's dump. Input: `SnapshotWork`; output: `RestoreRef`."""
     work = {"run": payload["run"], "snapshot": payload["snapshot"]}
     progress = StageProgress(stage="restore", started_at=ctx.current_utc_datetime)
-    _tell(ctx, progress, "reading the table of contents")
-    located = yield from call(ctx, "read_contents", work)
-    passes = 0
-    while not located["finished"]:
-        passes += 1
-        if passes > MOST_PASSES:
-            raise RuntimeError(f"expected the dump looked through after {MOST_PASSES} passes, found it unfinished")
-        located = yield from call(ctx, "locate_tables", work)
-        _tell(ctx, progress, "finding the tables in the dump")
+    yield from find_tables(ctx, work, lambda note: _tell(ctx, progress, note))
     prepared = yield from call(ctx, "prepare_database", work)
     progress.total = Counts(tables=prepared["tables"], bytes=prepared["bytes"])
 
@@ -37,6 +31,18 @@ def restore_database(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
     restored = yield from call(ctx, "finish_restore", work)
     _tell(ctx, progress, "done")
     return restored
+
+
+def find_tables(ctx: task.OrchestrationContext, work: Payload, tell: Callable[[str], None]) -> Steps:
+    """Read the dump's table of contents and, where it does not say, find the tables in the dump. `work`: `SnapshotWork`."""
+    tell("reading the table of contents")
+    located = yield from call(ctx, "read_contents", work)
+    for _ in range(MOST_PASSES):
+        if located["finished"]:
+            return
+        tell("finding the tables in the dump")
+        located = yield from call(ctx, "locate_tables", work)
+    raise RuntimeError(f"expected the dump looked through after {MOST_PASSES} passes, found it unfinished")
 
 
 def whole_database(ctx: task.OrchestrationContext, work: Payload) -> Steps:

@@ -65,18 +65,23 @@ def _payload(pieces: Iterable[bytes], entry: int) -> Iterator[bytes]:
 class BlockScanner:
     """Walks the blocks of a dump as its bytes come: gathers one block's chunks, or only finds where blocks start."""
 
-    def __init__(self, keep: int | None = None, at: int = 0) -> None:
+    def __init__(self, keep: int | None = None, at: int = 0, *, in_block: bool = False) -> None:
         self.at = at  # bytes from the start of the dump
         self.found: list[tuple[int, int]] = []  # (dump id, offset), in the order of the dump
         self._keep = keep
         self._skip = 0  # bytes of a chunk still to come
-        self._in_block = False
+        self._in_block = in_block
         self._rest = b""  # a number cut in two by the end of a piece
 
     @property
     def between_blocks(self) -> bool:
         """Return whether the bytes so far end with a whole block."""
         return not (self._in_block or self._rest)
+
+    @property
+    def place(self) -> tuple[int, bool]:
+        """Return where another scanner can go on, at a block's header or a chunk's length, and whether in a block."""
+        return self.at - len(self._rest) + self._skip, self._in_block
 
     def scan(self, piece: bytes) -> None:
         """Take the next bytes, keep none; `found` grows by the blocks that start in them."""

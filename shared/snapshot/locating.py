@@ -1,16 +1,16 @@
 """Finding the tables' data in a dump without offsets: pg_dump writes none when its output is a pipe.
 
 One forward pass over the dump, some minutes an activity; what was found is kept in staging together with how far the
-pass has come, always at the border of two blocks.
+pass has come, at the border of two blocks or of two chunks of a large table's block.
 """
 
 from collections.abc import Callable
 
 from azure.storage.blob import BlobClient
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from shared.blobs import documents
-from shared.blobs.ranges import read_ahead
+from shared.blobs.ranges import READ, read_ahead
 from shared.errors import Refusal
 from shared.snapshot import places
 from shared.snapshot.dump import unreadable
@@ -26,12 +26,13 @@ class Scanned(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     at: int
+    in_block: bool = Field(default=False, description="Whether it stopped between two chunks of a block.")
     found: list[tuple[int, int]]
     finished: bool = False
 
 
 def advance(run: str, blob: BlobClient, offset: int, size: int, enough: Callable[[], bool]) -> Scanned:
-    """Go on with the pass until `enough()` holds between two blocks, or to the dump's end.
+    """Go on with the pass until `enough()` holds between two chunks, or to the dump's end.
 
     `offset` and `size` say where the dump lies in the blob. Raises `Refusal` DUMP_UNREADABLE.
     """
@@ -42,13 +43,12 @@ def advance(run: str, blob: BlobClient, offset: int, size: int, enough: Callable
     if contents.located:
         return Scanned(at=size, found=[], finished=True)
     state = documents.read(places.staged(run, SCANNED), Scanned) or Scanned(at=contents.data_offset, found=[])
-    scanner = BlockScanner(at=state.at)
-    for piece in read_ahead(blob, offset + state.at, offset + size):
+    scanner = BlockScanner(at=state.at, in_block=state.in_block)
+    for piece in read_ahead(blob, offset + state.at, offset + size, size=READ):
         scanner.scan(piece)
-        if enough() and len(scanner.found) > 1:
-            # The last block may not be whole yet: the next activity starts with it.
-            *whole, (_, start) = scanner.found
-            part = Scanned(at=start, found=[*state.found, *whole])
+        at, in_block = scanner.place
+        if enough() and at <= size:
+            part = Scanned(at=at, in_block=in_block, found=[*state.found, *scanner.found])
             documents.write(places.staged(run, SCANNED), part)
             return part
     if not scanner.between_blocks:

@@ -1,22 +1,28 @@
 """Dumps of every PostgreSQL and every compression at hand: read by us, restored by us, equal to what pg_restore makes."""
 
 import io
+import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from activities import restore
 from local.postgres import PostgresServer, bin_folder
 from orchestrators.restore import restore_database
 from orchestrators.snapshot import take_snapshot
 from shared.errors import Refusal
+from shared.postgres.connection import database_name
+from shared.snapshot import locating, places
 from shared.snapshot.dump import read_dump
 from shared.snapshot.dumpdata import BlockScanner, copy_text
+from tests.fixtures.dumps.reading import FOLDER, content_of
+from tests.integration.snapshot import driving
 from tests.integration.snapshot.conftest import Stand
 
 CONTENT = """
@@ -134,6 +140,24 @@ def test_every_dump_restores_to_the_content_it_was_made_of(
         assert connection.execute(
             "SELECT count(*) FROM pg_index WHERE indrelid = 'public.\"a$entity\"'::regclass"
         ).fetchone() == (0,)
+
+
+@pytest.mark.parametrize("name", ["16-gzip-piped", "16-none-piped"])
+def test_tables_are_found_in_as_many_passes_as_it_takes_each_within_a_block_if_need_be(
+    stand: Stand, postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(restore, "BUDGET_SECONDS", -1)
+    monkeypatch.setattr(locating, "READ", 1_500)
+    raw = (FOLDER / f"{name}.dump").read_bytes()
+    stand.give(raw)
+    work = {**stand.work, "snapshot": stand.drive(take_snapshot, stand.work)}
+    calls: list[tuple[str, Any]] = []
+    driving.drive(restore_database, work, stand.statuses, calls)
+    located = stand.staging.download_blob(f"runs/{stand.run.id}/{places.LOCATED}").readall()
+    passes = [activity for activity, _ in calls if activity == "locate_tables"]
+    assert len(passes) > len(json.loads(located)["tables"]), "some passes must have ended within a table"
+    with psycopg.connect(postgres_server.dsn(database_name(stand.run.id)), autocommit=True) as connection:
+        assert content_of(connection) == (FOLDER / "rows.txt").read_bytes()
 
 
 @pytest.mark.parametrize("compression", WRITERS["wheel"].compressions)
