@@ -10,7 +10,7 @@ from shared.errors import Finding
 from shared.reporting.model import Report, StageReport
 from shared.reporting.wording import VERDICT_WORDS, count, duration, size, stage_words
 
-MOST_FINDINGS = 20
+MOST_FINDINGS = 40
 SEVERITY = {"error": "bold red", "warning": "yellow", "info": "dim"}
 
 
@@ -60,7 +60,7 @@ def _everything(report: Report) -> str:
 
 
 def _print_findings(console: Console, findings: list[Finding]) -> None:
-    worth = [one for one in findings if one.severity != "info"]
+    worth = sorted((one for one in findings if one.severity != "info"), key=lambda one: one.severity)  # errors first
     for one in worth[:MOST_FINDINGS]:
         chosen = f" Chosen: {one.chosen}." if one.chosen else ""
         line = Text(f"{one.severity} {one.code} {one.object}: {one.message} {one.remedy}{chosen}".strip())

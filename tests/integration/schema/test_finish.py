@@ -156,8 +156,8 @@ def test_a_late_clean_up_leaves_another_runs_marker_and_ledger_alone(stand: Stan
     )
     for run in (late, other):
         target.execute(
-            f"INSERT INTO [dbo].[{LEDGER_TABLE}] ([run_id], [table_name], [chunk], [rows_loaded], [bytes], [loaded_at]) "
-            "VALUES (?, 't', 99, 1, 1, SYSUTCDATETIME())",
+            f"INSERT INTO [dbo].[{LEDGER_TABLE}] ([run_id], [table_name], [chunk], [rows_loaded], [bytes], [rows_rejected], "
+            "[rounded], [loaded_at]) VALUES (?, 't', 99, 1, 1, 0, 0, SYSUTCDATETIME())",
             run,
         )
     marker.remove(target, late)
