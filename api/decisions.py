@@ -14,7 +14,7 @@ from shared.request import Decision
 
 BY_THE_CLOCK = ("start", "snapshot")
 """Gates that open by themselves, at their time."""
-CLOSING = ("stock", "report", "clean-up", "stand-down")
+CLOSING = ("app-restart", "app-end", "stock", "report", "clean-up", "stand-down")
 """Stages of every end; an abort has nothing left to stop in them."""
 
 
