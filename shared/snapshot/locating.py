@@ -13,7 +13,7 @@ from shared.blobs import documents
 from shared.blobs.ranges import READ, read_ahead
 from shared.errors import Refusal
 from shared.snapshot import places
-from shared.snapshot.dump import unreadable
+from shared.snapshot.dump import MAX_ENTRIES, unreadable
 from shared.snapshot.dumpdata import BlockScanner
 from shared.snapshot.restoring import Contents
 
@@ -46,6 +46,8 @@ def advance(run: str, blob: BlobClient, offset: int, size: int, enough: Callable
     scanner = BlockScanner(at=state.at, in_block=state.in_block)
     for piece in read_ahead(blob, offset + state.at, offset + size, size=READ):
         scanner.scan(piece)
+        if len(state.found) + len(scanner.found) > MAX_ENTRIES:
+            raise unreadable("more blocks of data than a table of contents may have entries")
         at, in_block = scanner.place
         if enough() and at <= size:
             part = Scanned(at=at, in_block=in_block, found=[*state.found, *scanner.found])
