@@ -64,9 +64,14 @@ export function gatePanel(gate, path, signedIn) {
 
 // What became of a click. It takes the focus that the button, no longer to be pressed, has lost.
 function spoken() {
-  const part = h("p", { role: "alert", class: "wrong", tabindex: -1 });
-  const say = (words) => { part.textContent = words; if (words) part.focus({ preventScroll: true }); };
-  return { part, say, fail: (error) => { say(`${error.message} ${error instanceof Problem ? error.remedy : ""}`); return false; } };
+  const part = h("p", { role: "alert", tabindex: -1 });
+  const say = (words, tone = "said") => {
+    part.className = tone;
+    part.textContent = words;
+    if (words) part.focus({ preventScroll: true });
+  };
+  const fail = (error) => { say(`${error.message} ${error instanceof Problem ? error.remedy : ""}`, "wrong"); return false; };
+  return { part, say, fail };
 }
 
 // What somebody who decides wants to know first.

@@ -24,7 +24,7 @@ export async function liveTables(place, path, signal, isOver) {
 // Made once for the same tables, and changed in place: scrolling, selection and focus stay.
 function rows() {
   const summary = h("small", {}), body = h("tbody", {});
-  const table = h("table", {},
+  const table = h("table", { class: "live" },
     h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Table"), h("th", { scope: "col", class: "n" }, "Rows"), h("th", { scope: "col", class: "n" }, "On the target"), h("th", { scope: "col" }, "Share"))), body);
   const parts = [h("h2", {}, "Tables ", summary), h("div", { class: "scroll tall", tabindex: 0, role: "region", "aria-label": "Tables" }, table)];
   let names = null, shown = [];

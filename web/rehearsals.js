@@ -25,7 +25,7 @@ function one(target) {
       h("strong", {}, target.ready ? "Ready for the cut-over" : "Not ready yet"),
       target.open.length ? h("ul", {}, target.open.map((text) => h("li", {}, text))) : h("p", {}, "The last rehearsal was verified, and nothing got worse.")),
     target.regressions.length ? [h("h3", {}, "Got worse, or at risk"), h("ul", {}, target.regressions.map((text) => h("li", {}, text)))] : null,
-    h("div", { class: "scroll" }, table(target.rehearsals)),
+    h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": `Rehearsals on to ${target.target}` }, table(target.rehearsals)),
     target.rehearsals[0]?.findings.length ? h("details", {}, h("summary", {}, `Findings of the last one (${target.rehearsals[0].findings.length})`), target.rehearsals[0].findings.map((found) => finding(found))) : null);
 }
 

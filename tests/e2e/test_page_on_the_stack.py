@@ -69,6 +69,55 @@ def test_a_person_starts_watches_approves_and_reads_the_report(
     assert person.complaints() == []
 
 
+@pytest.mark.slow
+def test_a_person_starts_a_rehearsal_watches_it_approves_and_sees_it_verified(
+    person: Browser, sample_snapshot: Path
+) -> None:
+    person.fill("[name=blob]", sample_snapshot.name)
+    person.find("[data-only=rehearsal] [name=approval]").click()
+    person.shot("stack-rehearsal-form")
+    person.click("Start")
+    person.reads("Rehearsal to demo", "main h1")
+    person.until(lambda: "Write the target?" in person.text("main") or None, "the gate", patience=PATIENCE)
+    person.reads("The target has not been written", ".verdict")
+    person.shot("stack-rehearsal-gate")
+    person.fill("#by", "Ada Fischer")
+    person.click("Approve")
+    person.until(lambda: "Copy rows" in person.text(".stages") or None, "rows", patience=PATIENCE)
+    person.shot("stack-rehearsal-watched")
+    in_the_end(person, "Verified")
+    person.reads("approved Write the target? by Ada Fischer (as stated)", ".decisions")
+    person.shot("stack-rehearsal-verified")
+    person.go("rehearsals")
+    person.reads("On to demo")
+    assert "verified" in person.text("table")
+    assert person.complaints() == []
+
+
+@pytest.mark.slow
+def test_what_stands_in_the_way_is_remedied_and_started_again_on_the_page(
+    stack: Stack, person: Browser, sample_with_problems: Path
+) -> None:
+    stack.upload(BACKUPS, sample_with_problems)
+    person.fill("[name=blob]", sample_with_problems.name)
+    person.click("Start")
+    in_the_end(person, "Refused")
+    person.shot("stack-findings")
+    choices = person.driver.find_elements("css selector", ".choosing select")
+    assert len(choices) > 10
+    for one in choices:
+        one.find_elements("css selector", "option")[-1].click()
+    person.reads(f"{len(choices)} of {len(choices)} chosen.")
+    person.click("Start again with remedies")
+    person.reads("Start again", "main h1")
+    person.click("Start")
+    person.reads("Rehearsal to demo", "main h1")
+    in_the_end(person, "Verified")
+    person.find(".part-findings summary").click()
+    person.reads("Chosen remedy:", ".part-findings")
+    person.shot("stack-remedied")
+
+
 def source_app(stack: Stack) -> str:
     """What the source app does, as the Mendix Cloud stand-in tells."""
     cloud = stack.facts["mendixcloud"]
