@@ -1,17 +1,12 @@
 """Statements about the server and the database: SET options, databases, statistics, stored procedures."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 from local.sqlserver import store
 from local.sqlserver.clauses import Clauses
 from local.sqlserver.collations import check_collation
 from local.sqlserver.errors import NotUnderstoodError, SqlError
+from local.sqlserver.procedures import parse_procedure
+from local.sqlserver.session import Session
 from local.sqlserver.store import quoted, text
-
-if TYPE_CHECKING:
-    from local.sqlserver.session import Session
 
 # Options that change nothing here, with the only values that mean what the stand-in does.
 _FIXED = {
@@ -80,9 +75,7 @@ def _set_one(session: Session, name: str, value: str, statement: str) -> None:
         session.told["nocount"] = value
     elif name == "FMTONLY":
         settings.fmtonly = on
-    elif name == "IMPLICIT_TRANSACTIONS" and not on:
-        settings.implicit_transactions = on
-    else:
+    elif name != "IMPLICIT_TRANSACTIONS" or on:
         raise NotUnderstoodError(statement)
 
 
@@ -182,8 +175,6 @@ def update_statistics(session: Session, statement: str) -> None:
 
 def create_procedure(session: Session, statement: str) -> None:
     """CREATE [OR ALTER] PROCEDURE: the text is kept, and run statement by statement by EXEC."""
-    from local.sqlserver.procedures import parse_procedure
-
     procedure = parse_procedure(statement)
     known = session.context({}).catalogue.find("dbo", procedure.name) is not None
     found = session.store.rows("SELECT 1 FROM mssql.procedures WHERE lower(name) = lower($1)", [text(procedure.name)])

@@ -97,7 +97,7 @@ def _add_column(ddl: Ddl, table: Table, change: Change) -> None:
     change.script.append(
         f"ALTER TABLE dbo.{quoted(table.name)} ADD COLUMN {column_sql(ddl, table.name, column, place)}"
     )
-    change.script.append(column_comment(ddl, table.name, column))
+    change.script.append(column_comment(table.name, column))
 
 
 def _add_default(ddl: Ddl, table: Table, change: Change, name: str) -> None:

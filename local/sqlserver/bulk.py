@@ -1,35 +1,21 @@
 """INSERT BULK and the BULK_LOAD message that follows it: rows streamed into COPY inside the session's transaction."""
 
-from __future__ import annotations
-
 import struct
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from local.sqlserver import tokens, wire
 from local.sqlserver.clauses import Clauses
 from local.sqlserver.errors import AttentionError, NotUnderstoodError, SqlError
 from local.sqlserver.rowdecoder import COPY_HEADER, COPY_TRAILER, DONE, Cell, Decode, build
-from local.sqlserver.scope import Column, Table
+from local.sqlserver.session import Session
+from local.sqlserver.sessionstate import BulkTarget
 from local.sqlserver.store import quoted
 from local.sqlserver.wiretypes import read_type
-
-if TYPE_CHECKING:
-    from local.sqlserver.session import Session
 
 _OPTIONS = {"KEEP_NULLS", "TABLOCK", "CHECK_CONSTRAINTS", "FIRE_TRIGGERS", "KEEP_IDENTITY"}
 _STEP = 256 * 1024
 _BULK_COMMAND = 0xF0
-
-
-@dataclass(frozen=True, slots=True)
-class BulkTarget:
-    """What INSERT BULK announced."""
-
-    table: Table
-    columns: list[Column]
-    options: frozenset[str]
 
 
 def prepare_bulk(session: Session, clauses: Clauses) -> BulkTarget:

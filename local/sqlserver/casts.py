@@ -308,6 +308,23 @@ def common_type(kinds: list[SqlType]) -> SqlType:
     return best
 
 
+def concatenated_type(parts: list[Sql]) -> SqlType:
+    """The type of strings put together."""
+    strings = [string_of(part) for part in parts if part.kind.name != "null"]
+    unicode = any(part.kind.is_unicode for part in strings)
+    limit = 4000 if unicode else 8000
+    total = (
+        MAX
+        if any(part.kind.length == MAX for part in strings)
+        else min(limit, sum(part.kind.length for part in strings))
+    )
+    chosen = next((part for part in strings if part.explicit), None) or next(
+        (part for part in strings if part.kind.collation), None
+    )
+    collation = chosen.kind.collation if chosen else None
+    return SqlType("nvarchar" if unicode else "varchar", total or 1, collation=collation)
+
+
 def _common_decimal(kinds: list[SqlType]) -> SqlType:
     sized = [as_decimal(kind) for kind in kinds if kind.is_number]
     scale = max(kind.scale for kind in sized)

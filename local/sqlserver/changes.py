@@ -6,29 +6,16 @@ from sqlglot import exp
 
 from local.sqlserver.casts import Sql, cast
 from local.sqlserver.clauses import Clauses
+from local.sqlserver.context import Context
 from local.sqlserver.errors import NotUnderstoodError, SqlError, syntax_error
-from local.sqlserver.expressions import Context, Expressions
+from local.sqlserver.expressions import Expressions
+from local.sqlserver.fromclause import FromClause, find_table, locks
 from local.sqlserver.parsing import only, parse_expression, parse_query
-from local.sqlserver.queries import Output, Queries, Query, find_table, locks
+from local.sqlserver.queries import Queries
 from local.sqlserver.scope import Column, Scope, Source, Table
 from local.sqlserver.sqltypes import SqlType
 from local.sqlserver.store import quoted
-
-
-@dataclass(frozen=True, slots=True)
-class Statement:
-    """A translated statement.
-
-    `columns` is None for statements without a result set. `assigned` names the variables that take the columns of the
-    last row instead of a result set. `used` are the variables behind `$1`, `$2`, …
-    """
-
-    verb: str
-    sql: str
-    used: list[str]
-    columns: list[Output] | None = None
-    assigned: list[str] = field(default_factory=list)
-    table: str = ""
+from local.sqlserver.translated import Output, Query, Statement
 
 
 def select(context: Context, text: str) -> Statement:
@@ -230,10 +217,8 @@ def _joined_target(context: Context, clauses: Clauses, name: str) -> _Target:
     table = _writable(context, replace_alias(chosen[0]))
     locks(chosen[0].args.get("hints") or [])
     scope = Scope()
-    queries = Queries(context)
-    from local.sqlserver.queries import _From
-
-    reader = _From(queries, scope, [])
+    e = Queries(context).expressions(scope)
+    reader = FromClause(e, [])
     scope.add(Source(name, "target", list(table.columns)))
     others = [reader.source(node) for node in nodes if node is not chosen[0]]
     target = _Target(table, scope, f" FROM {', '.join(others)}" if others else "")
@@ -242,7 +227,7 @@ def _joined_target(context: Context, clauses: Clauses, name: str) -> _Target:
         if (join.args.get("kind") or "INNER").upper() not in ("INNER", "CROSS"):
             raise NotUnderstoodError(join.sql(dialect="tsql"), clauses.statement)
         if join.args.get("on") is not None:
-            target.conditions.append(queries.expressions(scope).predicate(join.args["on"]))
+            target.conditions.append(e.predicate(join.args["on"]))
     return target
 
 
@@ -329,6 +314,3 @@ def scalar(context: Context, text: str) -> tuple[Sql, Statement]:
     e = Queries(context).expressions(Scope())
     value = e.value(parse_query(f"SELECT {text} AS v").expressions[0].this)
     return value, Statement("SELECT", f"SELECT {value.text}", context.used, [Output("", value.kind)])
-
-
-__all__ = ["Statement", "condition", "delete", "insert", "scalar", "select", "set_variable", "update"]

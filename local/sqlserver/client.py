@@ -12,6 +12,7 @@ from local.sqlserver import bulk, login, principals, rpc, store, tokens, wire
 from local.sqlserver.errors import AttentionError, ConnectionClosedError, SqlError
 from local.sqlserver.server import Hub
 from local.sqlserver.session import Session
+from local.sqlserver.statements import VERBS
 
 log = logging.getLogger("local.sqlserver")
 
@@ -114,6 +115,7 @@ class Client:
                 "discard": "yes" if self.settings.discard else "",
             },
             self.settings.address,
+            VERBS,
         )
 
     def _serve(self, session: Session, kind: int, payload: bytes) -> None:
@@ -167,7 +169,7 @@ class Client:
         session.batch(text)
 
     def _bulk(self, session: Session, payload: bytes) -> None:
-        target, session.bulk = session.bulk, None
+        target, session.state.bulk = session.state.bulk, None
         bulk.receive(session, target)
 
     def _transaction(self, session: Session, payload: bytes) -> None:
@@ -179,12 +181,12 @@ class Client:
             level = _LEVELS.get(rest[0])
             if level:
                 session.settings.isolation = level
-            session.begin()
+            session.transaction.begin()
         elif request in (_COMMIT, _ROLLBACK):
             if request == _COMMIT:
-                session.commit_all()
+                session.transaction.commit_all()
             else:
-                session.roll_back()
+                session.transaction.roll_back()
             self._begin_next(session, rest)
         else:
             raise SqlError(17836, f"The stand-in does not know transaction manager request {request}.")
@@ -197,4 +199,4 @@ class Client:
             level = _LEVELS.get(rest[at + 1]) if at + 1 < len(rest) else None
             if level:
                 session.settings.isolation = level
-            session.begin()
+            session.transaction.begin()

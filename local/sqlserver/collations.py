@@ -1,7 +1,8 @@
-"""Names of collations: which the stand-in takes for one."""
+"""Collations: which names the stand-in takes for one, and which of them may meet."""
 
 import re
 
+from local.sqlserver.casts import Sql
 from local.sqlserver.errors import SqlError
 
 _LOCALE_NAMES = (
@@ -38,8 +39,14 @@ def check_collation(name: str) -> None:
         raise SqlError(448, f"Invalid collation '{name}'.")
 
 
-def conflict(one: str, other: str, operation: str) -> SqlError:
-    """468: two columns of different collations meet."""
-    return SqlError(
-        468, f'Cannot resolve the collation conflict between "{one}" and "{other}" in the {operation} operation.'
-    )
+def refuse_conflict(left: Sql, right: Sql, operation: str) -> None:
+    """Two columns of different collations meet only where COLLATE says how.
+
+    Raises:
+        SqlError: 468.
+    """
+    one, other = left.kind.collation, right.kind.collation
+    if one and other and one.lower() != other.lower() and not (left.explicit or right.explicit):
+        raise SqlError(
+            468, f'Cannot resolve the collation conflict between "{one}" and "{other}" in the {operation} operation.'
+        )

@@ -113,7 +113,7 @@ def check_sql(ddl: Ddl, table: str, name: str, kind: SqlType) -> tuple[str, str]
     return "fits", f"{size} <= {kind.length} OR mssql.fits_bytes({size}, {kind.length}, {place})"
 
 
-def column_comment(ddl: Ddl, table: str, column: NewColumn) -> str:
+def column_comment(table: str, column: NewColumn) -> str:
     """COMMENT ON COLUMN: the declared type and default."""
     told = column_told(column.kind)
     if column.default:

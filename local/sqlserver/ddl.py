@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 
 from local.sqlserver.clauses import Clauses
+from local.sqlserver.context import Context
 from local.sqlserver.errors import NotUnderstoodError, SqlError
-from local.sqlserver.expressions import Context
 from local.sqlserver.scope import Table
 
 _ROW_OPTIONS_LISTED = "DATA_COMPRESSION ONLINE SORT_IN_TEMPDB FILLFACTOR MAXDOP PAD_INDEX STATISTICS_NORECOMPUTE"

@@ -1,22 +1,17 @@
 """Procedures that only drivers call: what types there are, what a parameter probably is."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
 from local.sqlserver import tokens
 from local.sqlserver.cells import encoder, null_cell
 from local.sqlserver.errors import SqlError
+from local.sqlserver.fromclause import find_table
 from local.sqlserver.parsing import parse_batch, parse_query
-from local.sqlserver.queries import find_table
 from local.sqlserver.scope import Column
+from local.sqlserver.session import Session
 from local.sqlserver.sqltypes import INT, SMALLINT, SYSNAME, TINYINT, SqlType, nvarchar, type_info
-
-if TYPE_CHECKING:
-    from local.sqlserver.session import Session
 
 Row = list[str | int | None]
 

@@ -31,6 +31,14 @@ class NotUnderstoodError(SqlError):
         super().__init__(50000, text)
 
 
+class ReturnError(Exception):
+    """RETURN: ends a batch or procedure."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
 class ConnectionClosedError(Exception):
     """The client is gone, or a fault says that it is to be cut off."""
 

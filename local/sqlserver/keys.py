@@ -58,7 +58,7 @@ def key_columns(ddl: Ddl) -> list[tuple[str, bool]]:
     return found
 
 
-def fix_nullability(ddl: Ddl, table: str, key: Key, columns: list[NewColumn]) -> None:
+def fix_nullability(table: str, key: Key, columns: list[NewColumn]) -> None:
     """Columns of a primary key are NOT NULL; one declared NULL is refused (8111)."""
     known = {column.name.lower(): column for column in columns}
     for name, _ in key.columns:

@@ -5,18 +5,13 @@ somebody is that user, who has to be in the database, as in Azure SQL. Rights ar
 by CREATE USER and GRANT; other statements do not ask.
 """
 
-from __future__ import annotations
-
 import base64
 import json
-from typing import TYPE_CHECKING
 
 from local.sqlserver.clauses import Clauses
 from local.sqlserver.errors import NotUnderstoodError, SqlError
+from local.sqlserver.session import Session
 from local.sqlserver.store import Store, text
-
-if TYPE_CHECKING:
-    from local.sqlserver.session import Session
 
 DBO = "dbo"
 ROLES = {"DB_OWNER": "control", "DB_DATAREADER": "select"}

@@ -1,24 +1,19 @@
 """EXEC: the database's own procedures, and the system procedures that the drivers and our statements call."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-from local.sqlserver import tokens
+from local.sqlserver import changes, tokens
 from local.sqlserver.cells import encoder, null_cell
 from local.sqlserver.clauses import Clauses
-from local.sqlserver.errors import NotUnderstoodError, SqlError, syntax_error
-from local.sqlserver.expressions import Variable
+from local.sqlserver.context import Variable
+from local.sqlserver.errors import NotUnderstoodError, ReturnError, SqlError, syntax_error
 from local.sqlserver.parsing import parse_batch
-from local.sqlserver.session import ReturnError, raw_value, values_of
+from local.sqlserver.results import raw_value, values_of
+from local.sqlserver.session import Session
 from local.sqlserver.sqltypes import INT, MAX, SYSNAME, SqlType, collation_bytes, nvarchar, varbinary, varchar
 from local.sqlserver.store import text
-
-if TYPE_CHECKING:
-    from local.sqlserver.session import Session
 
 
 @dataclass(slots=True)
@@ -117,8 +112,6 @@ def _arguments(session: Session, c: Clauses, variables: dict[str, Variable]) -> 
 
 
 def _argument(session: Session, name: str, source: str, variables: dict[str, Variable], *, output: bool) -> Argument:
-    from local.sqlserver import changes
-
     if source.startswith("@") and not source.startswith("@@"):
         key = source[1:].strip().lower()
         if key not in variables:
@@ -198,7 +191,7 @@ def run_body(session: Session, body: str, variables: dict[str, Variable]) -> int
 
 # --- system procedures -----------------------------------------------------------------------------------------------
 
-System = Callable[["Session", list[Argument], dict[str, Variable]], int]
+System = Callable[[Session, list[Argument], dict[str, Variable]], int]
 
 
 def _named(arguments: list[Argument], names: list[str]) -> dict[str, Argument]:

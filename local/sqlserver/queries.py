@@ -1,45 +1,26 @@
-"""SELECT, INSERT, UPDATE and DELETE → PostgreSQL."""
+"""SELECT → PostgreSQL."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from dataclasses import replace
 
 from sqlglot import exp
 
 from local.sqlserver.casts import Sql, cast, common_type
+from local.sqlserver.context import Context
 from local.sqlserver.errors import NotUnderstoodError, SqlError
-from local.sqlserver.expressions import Context, Expressions, ignores_case
+from local.sqlserver.expressions import Expressions, Language, ignores_case
+from local.sqlserver.fromclause import FromClause, Lock, columns_of
+from local.sqlserver.functions import FUNCTIONS, NILADIC
 from local.sqlserver.parsing import only
-from local.sqlserver.predicates import PREDICATES
-from local.sqlserver.scope import Column, Scope, Source, Table
+from local.sqlserver.predicates import CONDITIONS, PREDICATES
+from local.sqlserver.scope import Column, Scope, Source
 from local.sqlserver.sqltypes import INT, NULL, SqlType
 from local.sqlserver.store import quoted
+from local.sqlserver.translated import Output, Query
+from local.sqlserver.values import VALUES
 
-# Hints that change nothing in a result here. UPDLOCK and XLOCK take row locks, HOLDLOCK shared ones; ranges are not
-# locked.
-_HINTS = frozenset(["NOLOCK", "READUNCOMMITTED", "READCOMMITTED", "READCOMMITTEDLOCK", "ROWLOCK", "PAGLOCK", "TABLOCK"])
-_HOLDING = frozenset({"HOLDLOCK", "SERIALIZABLE", "REPEATABLEREAD"})
-_LOCKING = frozenset({"UPDLOCK", "XLOCK"})
-Lock = Literal["UPDATE", "SHARE"]
+_LANGUAGE = Language(VALUES, CONDITIONS, FUNCTIONS, NILADIC)
 _OPTIONS = frozenset({"RECOMPILE", "MAXDOP"})
-
-
-@dataclass(frozen=True, slots=True)
-class Output:
-    """A column of a result."""
-
-    name: str
-    kind: SqlType
-    nullable: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """A translated query: PostgreSQL text and the columns it gives, named c1, c2, … there."""
-
-    sql: str
-    columns: list[Output]
-    assigned: list[str] = field(default_factory=list)
 
 
 class Queries:
@@ -69,7 +50,7 @@ class Queries:
 
     def expressions(self, scope: Scope) -> Expressions:
         """A translator of expressions that see `scope`."""
-        return Expressions(self.context, scope, lambda node, around: self.query(node, around))
+        return Expressions(self.context, scope, self.query, _LANGUAGE)
 
     def ctes(self, node: exp.Expression, parent: Scope | None) -> tuple[str, Scope]:
         """The WITH clause and the scope that knows its names."""
@@ -83,7 +64,7 @@ class Queries:
             only(item, "this", "alias")
             query = self.query(item.this, scope)
             names = [column.name for column in item.args["alias"].columns] or [output.name for output in query.columns]
-            scope.ctes[item.alias.lower()] = _columns(query, names)
+            scope.ctes[item.alias.lower()] = columns_of(query, names)
             parts.append(f"{quoted(item.alias.lower())} AS ({query.sql})")
         return f"WITH {', '.join(parts)} ", scope
 
@@ -116,13 +97,6 @@ class Queries:
         return Query(sql, columns)
 
 
-def _columns(query: Query, names: list[str]) -> list[Column]:
-    return [
-        Column(name, output.kind, output.nullable, f"c{place}")
-        for place, (name, output) in enumerate(zip(names, query.columns, strict=True), 1)
-    ]
-
-
 def _ordinal_order(item: exp.Expression, columns: list[Output]) -> str:
     names = [column.name.lower() for column in columns]
     node = item.this
@@ -146,15 +120,14 @@ class _Select:
         self.queries, self.node, self.targets = queries, node, targets
         self.head, self.scope = queries.ctes(node, parent)
         self.locked: list[tuple[str, Lock]] = []
-        self.tables = _From(queries, self.scope, self.locked)
+        self.e = queries.expressions(self.scope)
         self.columns: list[Output] = []
         self.assigned: list[str] = []
 
     def translate(self) -> Query:
         node = self.node
         _check_options(node)
-        source = self.tables.clause(node)
-        self.e = self.queries.expressions(self.scope)
+        source = FromClause(self.e, self.locked).clause(node)
         where = f" WHERE {self.e.predicate(node.args['where'].this)}" if node.args.get("where") else ""
         group = self._group()
         items = self._items()
@@ -249,7 +222,7 @@ class _Select:
             return [("", cast(self.e.value(item.expression), self.queries.context.variables[name].kind))]
         if isinstance(item, PREDICATES):
             raise SqlError(102, f"Incorrect syntax near '{item.sql(dialect='tsql')}'.", 15)
-        name = item.name if isinstance(item, exp.Column) and not _is_call(item, self.scope) else ""
+        name = item.name if isinstance(item, exp.Column) and not _is_call(item) else ""
         if name and isinstance(item, exp.Column):
             name = self.scope.resolve(name, item.text("table"))[1].name
         return [(name, self.e.value(item))]
@@ -302,9 +275,7 @@ class _Select:
         return text
 
 
-def _is_call(item: exp.Column, scope: Scope) -> bool:
-    from local.sqlserver.functions import NILADIC
-
+def _is_call(item: exp.Column) -> bool:
     quoted_name = item.this.args.get("quoted")
     return not item.args.get("table") and not quoted_name and item.name.upper() in NILADIC
 
@@ -320,114 +291,3 @@ def _check_options(node: exp.Expression) -> None:
             raise NotUnderstoodError(f"OPTION ({option.sql(dialect='tsql')})")
     if node.args.get("kind"):
         raise NotUnderstoodError(f"SELECT AS {node.args['kind']}")
-
-
-class _From:
-    """The FROM clause: fills the scope with its sources."""
-
-    def __init__(self, queries: Queries, scope: Scope, locked: list[tuple[str, Lock]]) -> None:
-        self.queries, self.scope, self.locked = queries, scope, locked
-
-    def clause(self, node: exp.Expression) -> str:
-        start = node.args.get("from_")
-        if start is None:
-            return ""
-        only(start, "this")
-        text = f" FROM {self.source(start.this)}"
-        for join in (*(start.this.args.get("joins") or ()), *(node.args.get("joins") or ())):
-            text += self._join(join)
-        return text
-
-    def _join(self, join: exp.Expression) -> str:
-        only(join, "this", "on", "side", "kind")
-        side, kind = (join.args.get("side") or "").upper(), (join.args.get("kind") or "").upper()
-        if kind not in ("", "INNER", "OUTER", "CROSS") or side not in ("", "LEFT", "RIGHT", "FULL"):
-            raise NotUnderstoodError(join.sql(dialect="tsql"))
-        source = self.source(join.this)
-        condition = join.args.get("on")
-        if condition is None:
-            if side:
-                raise NotUnderstoodError(join.sql(dialect="tsql"))
-            return f" CROSS JOIN {source}"
-        test = self.queries.expressions(self.scope).predicate(condition)
-        return f" {side} JOIN {source} ON {test}" if side else f" JOIN {source} ON {test}"
-
-    def source(self, node: exp.Expression) -> str:
-        if isinstance(node, exp.Table):
-            return self.table(node)
-        if isinstance(node, exp.Subquery):
-            only(node, "this", "alias")
-            query = self.queries.query(node.this, self._outer())
-            return self._derived(query, node)
-        if isinstance(node, exp.Values):
-            only(node, "expressions", "alias")
-            return self._derived(self._values(node), node)
-        raise NotUnderstoodError(node.sql(dialect="tsql"))
-
-    def _outer(self) -> Scope:
-        return Scope(ctes=self.scope.ctes, parent=self.scope.parent)
-
-    def _derived(self, query: Query, node: exp.Expression) -> str:
-        alias = node.args.get("alias")
-        if alias is None or not alias.name:
-            raise SqlError(102, "Incorrect syntax: a derived table needs an alias.", 15)
-        names = [column.name for column in alias.columns] or [column.name for column in query.columns]
-        if "" in names:
-            raise SqlError(8155, f"No column name was specified for column {names.index('') + 1} of '{alias.name}'.")
-        self.scope.add(Source(alias.name, quoted(alias.name), _columns(query, names)))
-        return f"({query.sql}) AS {quoted(alias.name)}"
-
-    def _values(self, node: exp.Expression) -> Query:
-        e = self.queries.expressions(Scope(parent=self.scope.parent))
-        rows = [[e.value(item) for item in row.expressions] for row in node.expressions]
-        kinds = [common_type([value.kind for value in column]) for column in zip(*rows, strict=True)]
-        texts = [
-            "SELECT "
-            + ", ".join(
-                f"{cast(value, kind).text} AS c{n}" for n, (value, kind) in enumerate(zip(row, kinds, strict=True), 1)
-            )
-            for row in rows
-        ]
-        return Query(" UNION ALL ".join(texts), [Output("", kind) for kind in kinds])
-
-    def table(self, node: exp.Expression) -> str:
-        only(node, "this", "db", "catalog", "alias", "hints", "joins")
-        if not isinstance(node.this, exp.Identifier) or node.this.args.get("temporary"):
-            raise NotUnderstoodError(node.sql(dialect="tsql"))
-        name, schema = node.name, node.text("db")
-        alias = node.alias or name
-        if node.args.get("alias") is not None:
-            only(node.args["alias"], "this")
-        found = self.scope.cte(name) if not schema else None
-        if found is not None:
-            self.scope.add(Source(alias, quoted(alias), found))
-            return f"{quoted(name.lower())} AS {quoted(alias)}"
-        table = find_table(self.queries.context, node)
-        self.scope.add(Source(alias, quoted(alias), list(table.columns)))
-        lock = locks(node.args.get("hints") or [])
-        if lock is not None:
-            self.locked.append((quoted(alias), lock))
-        return f"{table.sql} AS {quoted(alias)}"
-
-
-def find_table(context: Context, node: exp.Expression) -> Table:
-    """The table a tree names; another database's is refused."""
-    catalog = node.text("catalog")
-    if catalog and catalog.lower() != context.catalogue.database.lower():
-        raise NotUnderstoodError(f"a table of another database: {node.sql(dialect='tsql')}")
-    shown = ".".join(part for part in (node.text("db"), node.name) if part)
-    return context.catalogue.table(node.text("db"), node.name, shown)
-
-
-def locks(hints: list[exp.Expression]) -> Lock | None:
-    """Which row locks table hints ask for.
-
-    Raises:
-        NotUnderstoodError: A hint that is not known.
-    """
-    names = set()
-    for item in (item for hint in hints for item in hint.expressions):
-        if not isinstance(item, exp.Var) or item.name.upper() not in _HINTS | _LOCKING | _HOLDING:
-            raise NotUnderstoodError(f"table hint {item.sql(dialect='tsql')}")
-        names.add(item.name.upper())
-    return "UPDATE" if names & _LOCKING else "SHARE" if names & _HOLDING else None

@@ -34,10 +34,6 @@ class Cell:
     target: Column
 
 
-class IncompleteError(Exception):
-    """The buffer ends inside a row."""
-
-
 def build(cells: list[Cell], *, discard: bool = False) -> Decode:
     """A decoder for rows of these columns.
 

@@ -1,20 +1,15 @@
 """RPC requests: parametrised statements, prepared statements, procedures ([MS-TDS] 2.2.6.6)."""
 
-from __future__ import annotations
-
 import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from local.sqlserver import driverprocedures, tokens
+from local.sqlserver.context import Variable
 from local.sqlserver.errors import NotUnderstoodError, SqlError
-from local.sqlserver.expressions import Variable
 from local.sqlserver.procedures import Argument, call, declarations, run_body
+from local.sqlserver.session import Session
 from local.sqlserver.sqltypes import INT, SqlType
 from local.sqlserver.wiretypes import read_raw, read_type, to_text
-
-if TYPE_CHECKING:
-    from local.sqlserver.session import Session
 
 _BY_NUMBER = {
     10: "sp_executesql",

@@ -3,6 +3,16 @@
 from dataclasses import dataclass, field
 
 from local.sqlserver.errors import SqlError
+from local.sqlserver.scope import Column, Table
+
+
+@dataclass(frozen=True, slots=True)
+class BulkTarget:
+    """What INSERT BULK announced."""
+
+    table: Table
+    columns: list[Column]
+    options: frozenset[str]
 
 
 @dataclass
@@ -11,15 +21,13 @@ class Settings:
 
     xact_abort: bool = False
     fmtonly: bool = False
-    noexec: bool = False
     lock_timeout: int = -1
     isolation: str = "READ COMMITTED"
-    implicit_transactions: bool = False
 
 
 @dataclass
 class State:
-    """What @@ variables tell, and the transaction."""
+    """What @@ variables tell, the transaction, and the bulk load that was announced."""
 
     trancount: int = 0
     descriptor: int = 0
@@ -29,3 +37,4 @@ class State:
     caught: SqlError | None = None
     savepoints: list[str] = field(default_factory=list)
     error_ends_session: bool = False
+    bulk: BulkTarget | None = None

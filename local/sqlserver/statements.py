@@ -1,21 +1,19 @@
 """What each kind of statement does, by its first word; the first word of anything else is refused."""
 
-from __future__ import annotations
-
 import re
-from collections.abc import Callable
 
-from local.sqlserver import administration, changes, principals, tables, tokens
+from local.sqlserver import administration, changes, principals, procedures, tables, tokens
 from local.sqlserver.altering import alter_table
 from local.sqlserver.bulk import prepare_bulk
 from local.sqlserver.clauses import Clauses
+from local.sqlserver.context import Variable
 from local.sqlserver.ddl import Ddl
 from local.sqlserver.errors import (
     NotUnderstoodError,
+    ReturnError,
     SqlError,
 )
-from local.sqlserver.expressions import Variable
-from local.sqlserver.session import ReturnError, Session
+from local.sqlserver.session import Session, Verb
 from local.sqlserver.sqltypes import INT
 
 
@@ -32,7 +30,7 @@ def _with(session: Session, text: str, variables: dict[str, Variable]) -> None:
 def _insert(session: Session, text: str, variables: dict[str, Variable]) -> None:
     clauses = Clauses(text)
     if clauses.takes("INSERT", "BULK"):
-        session.bulk = prepare_bulk(session, clauses)
+        session.state.bulk = prepare_bulk(session, clauses)
         return
     session.run(session.translate(changes.insert, text, variables), variables)
 
@@ -85,7 +83,7 @@ def _begin(session: Session, text: str, variables: dict[str, Variable]) -> None:
     if not clauses.done:
         clauses.name()
     clauses.end()
-    session.begin()
+    session.transaction.begin()
 
 
 def _commit(session: Session, text: str, variables: dict[str, Variable]) -> None:
@@ -95,7 +93,7 @@ def _commit(session: Session, text: str, variables: dict[str, Variable]) -> None
     if not clauses.done:
         clauses.name()
     clauses.end()
-    session.commit()
+    session.transaction.commit()
 
 
 def _rollback(session: Session, text: str, variables: dict[str, Variable]) -> None:
@@ -109,7 +107,7 @@ def _rollback(session: Session, text: str, variables: dict[str, Variable]) -> No
     if name.lower() in session.state.savepoints:
         session.store.script(f'ROLLBACK TO SAVEPOINT "save_{name.lower()}"')
         return
-    session.roll_back()
+    session.transaction.roll_back()
 
 
 def _save(session: Session, text: str, variables: dict[str, Variable]) -> None:
@@ -183,9 +181,7 @@ def _truncate(session: Session, text: str, variables: dict[str, Variable]) -> No
 
 
 def _execute(session: Session, text: str, variables: dict[str, Variable]) -> None:
-    from local.sqlserver.procedures import execute
-
-    execute(session, text, variables)
+    procedures.execute(session, text, variables)
 
 
 def _return(session: Session, text: str, variables: dict[str, Variable]) -> None:
@@ -224,7 +220,7 @@ def _use(session: Session, text: str, variables: dict[str, Variable]) -> None:
         raise NotUnderstoodError(f"USE of another database than the session's ({session.database})", text)
 
 
-VERBS: dict[str, Callable[[Session, str, dict[str, Variable]], None]] = {
+VERBS: dict[str, Verb] = {
     "SELECT": _select,
     "WITH": _with,
     "INSERT": _insert,

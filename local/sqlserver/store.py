@@ -21,7 +21,6 @@ _HERE = Path(__file__).parent
 _SCHEMA = (_HERE / "functions.sql").read_text() + (_HERE / "catalogue.sql").read_text()
 TEMPLATE = "sqlserverbase_" + hashlib.sha256(_SCHEMA.encode()).hexdigest()[:12]
 
-_OK = (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK, pq.ExecStatus.EMPTY_QUERY)
 _SETTINGS = """
 SET client_min_messages = error; SET timezone = 'UTC'; SET datestyle = 'ISO'; SET bytea_output = 'hex';
 SET search_path = pg_catalog; SET synchronous_commit = off; SET jit = off; SET check_function_bodies = off;
@@ -143,7 +142,7 @@ class Store:
         problem: SqlError | None = None
         while (result := self._next_result()) is not None:
             if result.status == pq.ExecStatus.FATAL_ERROR:
-                problem = problem or storeerrors.translate(self, result)
+                problem = problem or storeerrors.translate(result)
             elif result.status in (pq.ExecStatus.COPY_IN, pq.ExecStatus.COPY_OUT):
                 return
             elif problem is None:

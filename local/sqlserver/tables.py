@@ -51,11 +51,11 @@ def create_table(ddl: Ddl) -> Change:
         if column.key
     ]
     for key in keys:
-        fix_nullability(ddl, name, key, columns)
+        fix_nullability(name, key, columns)
     listed = ", ".join(column_sql(ddl, name, column, place) for place, column in enumerate(columns, 1))
     change.script.append(f"CREATE TABLE dbo.{quoted(name)} ({listed})")
     change.script.append(f"COMMENT ON TABLE dbo.{quoted(name)} IS '{{}}'")
-    change.script += [column_comment(ddl, name, column) for column in columns]
+    change.script += [column_comment(name, column) for column in columns]
     known = {column.name.lower(): column for column in columns}
     for key in keys:
         key_sql(ddl, name, key, {each: known[each].kind for each in known}, change)

@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from local.sqlserver.casts import Sql, string_bytes
+from local.sqlserver.casts import Sql, concatenated_type, string_bytes
 from local.sqlserver.errors import NotUnderstoodError, SqlError
-from local.sqlserver.expressions import Expressions, concatenated_type
+from local.sqlserver.expressions import Expressions
 from local.sqlserver.functions.registry import FUNCTIONS, Arguments, Function, constant_of, function, int_of, text_of
 from local.sqlserver.sqltypes import (
     BIGINT,
