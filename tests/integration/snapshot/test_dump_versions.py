@@ -234,6 +234,6 @@ def test_a_damaged_dump_is_read_or_refused_and_nothing_else(
                     for _ in copy_text(pieces, dump.compression, entry.id):
                         pass
         except Refusal as refusal:
-            assert refusal.code in ("DUMP_UNREADABLE", "DUMP_VERSION", "DUMP_LARGE_OBJECTS")
+            assert refusal.code in ("DUMP_UNREADABLE", "DUMP_VERSION", "DUMP_LARGE_OBJECTS", "DUMP_TOO_LARGE")
 
     check()
