@@ -6,7 +6,8 @@ from pydantic import Field
 
 from activities.boundary import activity, closing_activity
 from shared import runs
-from shared.apps.app import App, State, app_of, settings_for, started
+from shared.apps.app import app_of, settings_for, started
+from shared.apps.protocol import App, State
 from shared.contracts import Findings, RunWork
 from shared.mendix.remedies import decide
 from shared.postgres import targetchecks

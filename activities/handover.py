@@ -11,7 +11,8 @@ from pydantic import Field
 from activities.boundary import activity
 from activities.schema import target_of
 from shared import runs
-from shared.apps.app import Configurable, State, app_of, configurable_of, settings_for
+from shared.apps.app import app_of, configurable_of, settings_for
+from shared.apps.protocol import Configurable, State
 from shared.blobs import clients
 from shared.contracts import Findings, RestoredWork, Run, RunWork
 from shared.copying import settling

@@ -1,39 +1,8 @@
-"""What every adapter can do, and which one a target profile has."""
+"""Which adapter a target profile has, and what an app is started with."""
 
-from typing import Literal, Protocol, runtime_checkable
-
+from shared.apps.protocol import App, Configurable
 from shared.request import Purpose
 from shared.settings import Application, TargetProfile
-
-State = Literal["running", "stopped", "changing", "unknown"]
-
-
-class App(Protocol):
-    """An application. Every call is short: a change is asked for, and its progress is read by `state`.
-
-    All raise `TransientError` for what a retry may mend and `Refusal` for what it cannot.
-    """
-
-    def state(self) -> State:
-        """Return what it does now."""
-
-    def start(self) -> None:
-        """Ask for the start; asking again changes nothing."""
-
-    def stop(self) -> None:
-        """Ask for the stop; asking again changes nothing."""
-
-
-@runtime_checkable
-class Configurable(App, Protocol):
-    """An application whose custom runtime settings the adapter can set."""
-
-    def configure(self, settings: dict[str, str]) -> None:
-        """Add custom runtime settings, name → value, beside those there are; again changes nothing but the values."""
-
-    def unconfigure(self) -> None:
-        """Take the SourceDatabase settings away, and nothing else; the platform then starts the app again."""
-
 
 REHEARSAL_SETTINGS = {"ScheduledEventExecution": "NONE"}
 """What the app of a rehearsal is started with. The runtime's own default is NONE, but images of Mendix' buildpacks say ALL

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import Any
 
-from shared.apps.app import State
+from shared.apps.protocol import State
 from shared.azure.arm import ResourceManager
 from shared.mendix.handover import AZURE_SECRET, NAMES, PASSWORD, environment, environment_name
 from shared.settings import Application

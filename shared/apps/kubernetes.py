@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from shared.apps.app import State
+from shared.apps.protocol import State
 from shared.errors import Refusal, TransientError
 from shared.mendix import handover
 from shared.settings import Application

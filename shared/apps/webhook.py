@@ -11,7 +11,7 @@ from typing import cast
 
 import httpx
 
-from shared.apps.app import State
+from shared.apps.protocol import State
 from shared.communication.channels import signature
 from shared.errors import Refusal, TransientError
 from shared.settings import Application

@@ -12,9 +12,10 @@ from pydantic import ValidationError
 from activities.application import CommandWork, command_app
 from shared import credentials, rehearsals, runs
 from shared import settings as settings_module
-from shared.apps.app import REHEARSAL_SETTINGS, Configurable, configurable_of
+from shared.apps.app import REHEARSAL_SETTINGS, configurable_of
 from shared.apps.azure import AzureApp
 from shared.apps.kubernetes import KubernetesApp
+from shared.apps.protocol import Configurable
 from shared.apps.webhook import Webhook
 from shared.contracts import Run
 from shared.request import MigrationRequest
