@@ -6,6 +6,7 @@ import pyodbc
 from azure.storage.blob import ContainerClient
 
 from activities.boundary import activity
+from shared import masking
 from shared.blobs import clients
 from shared.contracts import Copied, RestoredWork, TableRows
 from shared.copying.job import Ends, JobDone, Policy, run_job
@@ -55,7 +56,9 @@ def copy_chunks(work: CopyJob) -> JobCopied:
     plan = database_plan(staging, work.run.id)
     job = read_lines(staging, work.blob, Job)[work.job]
     postgres = settings().postgres
-    ends = Ends(adbc_uri(postgres, work.restore.database), postgres.port, _target(work), staging)
+    database = work.restore.database
+    uri = adbc_uri(postgres, database, session=masking.of_database(database, work.run.request))
+    ends = Ends(uri, postgres.port, _target(work), staging)
     policy = Policy(
         table_lock=work.table_lock,
         max_rejects=work.run.request.options.max_rejects,

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from activities.boundary import activity
 from activities.schema import target_of
-from shared import runs
+from shared import masking, runs
 from shared.apps.app import app_of, configurable_of, settings_for
 from shared.apps.protocol import Configurable, State
 from shared.blobs import clients
@@ -93,7 +93,9 @@ def settle_tables(work: SettleWork) -> TablesSettled:
     """Settle one group of tables; those that an earlier delivery has done are left alone."""
     plan = _plan(work)
     names = settling.to_settle(plan)[work.group :: GROUPS]
-    found = [settling.settle_table(settings().postgres, work.restore.database, plan.table(name)) for name in names]
+    database = work.restore.database
+    key = masking.of_database(database, work.run.request)
+    found = [settling.settle_table(settings().postgres, database, plan.table(name), key) for name in names]
     done = [one for one in found if one is not None]
     return TablesSettled(
         tables=len(names),

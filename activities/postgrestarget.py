@@ -5,7 +5,7 @@ from pydantic import Field
 
 from activities.boundary import activity
 from activities.postgresplan import target_plan, target_server
-from shared import runs
+from shared import masking, runs
 from shared.blobs import clients
 from shared.contracts import Copied, DumpRef, Findings, Run, RunWork, SnapshotWork, TableRows
 from shared.copying.batches import load_batch
@@ -83,7 +83,8 @@ def load_postgres_tables(work: LoadBatch) -> Loaded:
     """
     plan, server, run = target_plan(work.run), target_server(work.run), work.run.id
     into = Destination(server, server.database, plan.encoding, run)
-    tables = [(one.data, rewrites_of(one.changes, one.data.columns, run)) for one in plan.batches[work.batch]]
+    key = masking.of_dump(run, work.run.request)
+    tables = [(one.data, rewrites_of(one.changes, one.data.columns, key)) for one in plan.batches[work.batch]]
     return load_batch(work.snapshot.dump, into, work.batch, tables)
 
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 from activities.boundary import activity
 from activities.postgresplan import target_plan, target_server
 from activities.postgrestarget import COPIED
+from shared import masking
 from shared.blobs import clients, documents
 from shared.budget import Budget
 from shared.contracts import Run, SnapshotWork, TableRows, Verified
@@ -149,7 +150,7 @@ class _Verifier:
             (table.data.schema_name, table.data.table),
             table.data.columns,
             lambda: table_text(self.work.snapshot.dump, table.data, meter),
-            rewrites_of(table.changes, table.data.columns, run.id),
+            rewrites_of(table.changes, table.data.columns, masking.of_dump(run.id, run.request)),
             self.plan.server_major,
         )
         done = advance(sides, comparison, self.budget)

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from activities.boundary import activity
 from activities.handover import check_hand_over
-from shared import events, means, rehearsals, runs
+from shared import events, masking, means, rehearsals, runs
 from shared.blobs import checks as blob_checks
 from shared.contracts import Findings, RunWork
 from shared.errors import Finding, MxferryError
@@ -52,6 +52,7 @@ def preflight(work: PreflightWork) -> Findings:
         lambda: blob_checks.check_target(profile, request.options.blob_prefix),
         lambda: _database(profile, request),
         lambda: rehearsals.unmasked(request),
+        lambda: masking.check(request),
         lambda: rehearsals.events_on(request),
         lambda: source_checks.check_source(request.source, request.expected_model_version, work.run.id),
         lambda: _runtimes(profile, request),

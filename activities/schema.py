@@ -6,7 +6,7 @@ from typing import Any
 import psycopg
 
 from activities.boundary import activity
-from shared import runs
+from shared import masking, runs
 from shared.blobs import clients
 from shared.blobs.documents import write
 from shared.contracts import Findings, Planned, RestoredWork, RunWork
@@ -67,9 +67,11 @@ def base_plan_blob(run: str) -> str:
 
 
 def temporary_database(work: RestoredWork) -> "functools.partial[psycopg.Connection[Any]]":
-    """Return what opens a read-only session on the run's temporary database."""
+    """Return what opens a read-only session on the run's temporary database, with the key of the run's masks."""
+    database = work.restore.database
+    session = masking.of_database(database, work.run.request)
     return functools.partial(
-        connect_postgres, settings().postgres, work.restore.database, autocommit=True, read_only=True
+        connect_postgres, settings().postgres, database, autocommit=True, read_only=True, session=session
     )
 
 

@@ -4,6 +4,7 @@ import psycopg
 from azure.storage.blob import ContainerClient
 
 from activities.boundary import activity
+from shared import masking
 from shared.blobs import clients
 from shared.contracts import RestoredWork, TableRows
 from shared.copying.model import Chunk, Job
@@ -71,8 +72,10 @@ def verify_slices(work: VerifyJob) -> JobVerified:
         raise Refusal("NOT_SQL_SERVER", run.request.target, "expected a SQL Server target, found PostgreSQL.")
     results: list[SliceVerified] = []
     findings: list[Finding] = []
+    database = work.restore.database
+    key = masking.of_database(database, run.request)
     with (
-        connect(settings().postgres, work.restore.database, read_only=True, autocommit=True) as postgres,
+        connect(settings().postgres, database, read_only=True, autocommit=True, session=key) as postgres,
         session(target, timeout=STATEMENT_SECONDS) as connection,
     ):
         for chunk in job.chunks:

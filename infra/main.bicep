@@ -319,6 +319,11 @@ param verifySliceBytes int = 536870912
 @description('Secrets by their names, such as `source-<profile>-api-key` (profiles.bicep names them); those that are not given are put into the vault later, with `az keyvault secret set`.')
 param secrets object = {}
 
+@secure()
+@description('The key of a rehearsal\'s masks is drawn from it; a new one with every deployment, into Key Vault.')
+@minLength(16)
+param maskSecret string = 'Mx-${newGuid()}'
+
 // --- rehearsals and people -----------------------------------------------------------------------------------------
 
 @description('Start a rehearsal by the timer.')
@@ -549,6 +554,7 @@ module keyVault 'modules/keyvault.bicep' = {
     location: location
     name: vaultName
     secrets: secrets
+    maskSecret: maskSecret
     privateDnsZoneId: vaultZoneId
     endpointsSubnetId: endpointsSubnetId
     publicAccess: publicAccess
@@ -802,6 +808,7 @@ var ownSettings = {
   POSTGRES__SSLROOTCERT: postgresSslRootCertificate
   POSTGRES__STOP_WHEN_IDLE: string(postgresStopWhenIdle)
   KEEP_DAYS: string(keepDays)
+  MASK_SECRET: '@Microsoft.KeyVault(SecretUri=${keyVault.outputs.maskUri})'
   COPY_CHUNK_BYTES: string(copyChunkBytes)
   COPY_STALL_SECONDS: string(copyStallSeconds)
   VERIFY_SLICE_BYTES: string(verifySliceBytes)

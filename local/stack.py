@@ -57,6 +57,7 @@ class Secrets:
     store: str = field(default_factory=lambda: secrets.token_urlsafe(24))
     sql_login: str = field(default_factory=lambda: secrets.token_urlsafe(24))
     mendix_api_key: str = field(default_factory=lambda: secrets.token_urlsafe(24))
+    masks: str = field(default_factory=lambda: secrets.token_urlsafe(24))
 
     def all(self) -> list[str]:
         """Return every secret, for the test that looks for them where they must not be."""
@@ -290,6 +291,7 @@ class Stack:
             | postgres_settings(self.postgres, APP_ROLE, self.state.secrets.postgres_app)
             | self._target_settings()
             | source_settings(self.facts.get("mendixcloud"), self.state.secrets.mendix_api_key)
+            | {"MASK_SECRET": self.state.secrets.masks}
             | HOST_SETTINGS
         )
 

@@ -275,6 +275,11 @@ class Settings(BaseSettings):
     allow_http_sources: bool = Field(
         default=False, description="Let `url` sources use http; for local stands only.", json_schema_extra=LOCAL
     )
+    mask_secret: SecretStr | None = Field(
+        default=None,
+        min_length=16,
+        description="The key of a rehearsal's masks is drawn from it, for each run another one; a run that masks needs it.",
+    )
     copy_chunk_bytes: int = Field(
         default=64 * 1024 * 1024, ge=64 * 1024, description="Size of a chunk in PostgreSQL, TOAST included."
     )

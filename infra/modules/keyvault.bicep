@@ -13,6 +13,11 @@ param name string
 @description('Secrets by their names; those that are not given are put in later with `az keyvault secret set`.')
 param secrets object
 
+@secure()
+@description('The key of a rehearsal\'s masks is drawn from it.')
+@minLength(16)
+param maskSecret string
+
 @description('Private DNS zone; empty for none.')
 @maxLength(512)
 param privateDnsZoneId string
@@ -63,6 +68,14 @@ resource values 'Microsoft.KeyVault/vaults/secrets@2024-11-01' = [
   }
 ]
 
+resource mask 'Microsoft.KeyVault/vaults/secrets@2024-11-01' = {
+  parent: vault
+  name: 'mask'
+  properties: {
+    value: maskSecret
+  }
+}
+
 resource logs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   scope: vault
   name: 'to-workspace'
@@ -98,3 +111,6 @@ module endpoint 'endpoint.bicep' = if (!empty(endpointsSubnetId)) {
 
 @description('Name of the vault.')
 output name string = vault.name
+
+@description('Address of the masks\' secret in this very version: the app keeps it until the next deployment.')
+output maskUri string = mask.properties.secretUriWithVersion

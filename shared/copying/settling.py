@@ -6,7 +6,7 @@ what the target shall hold, and the comparison reads both as they are. The tempo
 stays as it was.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -57,9 +57,12 @@ def statements(table: PlannedTable) -> tuple[str | None, str | None, str | None]
     return delete, _update(table, [one for one in table.columns if one.expression]), _rounding(table)
 
 
-def settle_table(server: Postgres, database: str, table: PlannedTable) -> Settled | None:
-    """Change one table, once; None where an earlier delivery has done it. Doing it twice would make a mask of a mask."""
-    with _marked(server, database, table.name) as connection:
+def settle_table(server: Postgres, database: str, table: PlannedTable, session: Mapping[str, str]) -> Settled | None:
+    """Change one table, once; None where an earlier delivery has done it. Doing it twice would make a mask of a mask.
+
+    `session` holds the key of the masks.
+    """
+    with _marked(server, database, table.name, session) as connection:
         if connection is None:
             return None
         # Rows first: a predicate is about the values as they were.
@@ -123,12 +126,14 @@ def _set(table: PlannedTable, values: list[tuple[str, str]]) -> str | None:
 
 
 @contextmanager
-def _marked(server: Postgres, database: str, name: str) -> Iterator[psycopg.Connection | None]:
+def _marked(
+    server: Postgres, database: str, name: str, session: Mapping[str, str] | None = None
+) -> Iterator[psycopg.Connection | None]:
     """A transaction that marks `name` as done; None where it is marked already. One delivery at a time.
 
     `TransientError` when another delivery is at it for longer than two minutes.
     """
-    with connect(server, database, application_name="mxferry settle") as connection:
+    with connect(server, database, application_name="mxferry settle", session=session) as connection:
         connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(LOCK_WAIT))
         try:
             connection.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", (LOCK, name))

@@ -311,7 +311,7 @@ def _masked(conversion: Conversion, tables: list[PlannedTable]) -> list[PlannedT
             table,
             column.model_copy(
                 update={
-                    "expression": masks.expression(mask, column, conversion.run),
+                    "expression": masks.expression(mask, column),
                     "changed": f"masked ({mask.how})",
                 }
             ),

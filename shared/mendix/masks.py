@@ -1,12 +1,13 @@
 """Masks of a rehearsal: PostgreSQL expressions that replace values on the way; the source keeps what it has.
 
-A mask is deterministic within a run (equal values stay equal, so joins and unique constraints hold) and keeps NULL.
-The run's id is mixed in, so that a table of hashes made beforehand does not undo it.
+A mask is deterministic within a run (equal values stay equal, so joins and unique constraints hold) and keeps NULL. It
+is an HMAC, whose key the session has (`shared.masking`): the expressions go to staging and into the script, and hold none.
 """
 
 from psycopg import sql
 
 from shared.databaseplan import PlannedColumn
+from shared.masking import INNER, OUTER
 from shared.request import Mask
 from shared.sqlserver.types import is_string, string_length
 
@@ -27,16 +28,20 @@ def why_not(mask: Mask, column: PlannedColumn) -> str | None:
     return None
 
 
-def expression(mask: Mask, column: PlannedColumn, run: str) -> str:
-    """Return the expression read instead of the column."""
+def expression(mask: Mask, column: PlannedColumn) -> str:
+    """Return the expression read instead of the column; an error in a session without the key."""
     name = sql.Identifier(column.source_name).as_string(None)
     if mask.how == "blank":
         return f"NULL::{column.source_type}"
-    salt = sql.Literal(f"{run}:").as_string(None)
-    digest = f"encode(sha256(convert_to({salt} || {name}, 'UTF8')), 'hex')"
+    inner = f"sha256({_half(INNER)} || convert_to({name}, 'UTF8'))"
+    digest = f"encode(sha256({_half(OUTER)} || {inner}), 'hex')"
     length = string_length(column.type) or HASH_LENGTH
     if mask.how == "email":
         return f"left({digest}, 12) || '@example.invalid'"
     if mask.how == "name":
         return f"'Name ' || left({digest}, {min(length - 5, 12)})"
     return f"left({digest}, {min(length, HASH_LENGTH)})"
+
+
+def _half(setting: str) -> str:
+    return f"decode(current_setting('{setting}'), 'hex')"

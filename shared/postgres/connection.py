@@ -4,6 +4,7 @@ A password comes from the settings; without one, the app's identity gets an Entr
 password's place (https://learn.microsoft.com/azure/postgresql/flexible-server/security-entra-configure).
 """
 
+from collections.abc import Mapping
 from typing import LiteralString
 from urllib.parse import quote, urlencode
 
@@ -50,11 +51,12 @@ def connect(
     connect_timeout: int = 15,
     statement_timeout: int = A_STATEMENT,
     role: str | None = None,
+    session: Mapping[str, str] | None = None,
 ) -> psycopg.Connection:
     """Connect to a database of the server (its own maintenance database if none is named).
 
     `connect_timeout` and `statement_timeout` are in seconds; `role` is put on before anything else, a target's owner if
-    none is named. Raises `Refusal` POSTGRES_LOGIN or POSTGRES_CERTIFICATE when it will not come to be however often one
+    none is named; `session` are further settings of the session. Raises `Refusal` POSTGRES_LOGIN or POSTGRES_CERTIFICATE when it will not come to be however often one
     tries, and `TransientError` POSTGRES_UNREACHABLE when the server cannot be reached; none names the password.
     """
     name = database or server.database
@@ -67,7 +69,7 @@ def connect(
             dbname=name,
             application_name=application_name,
             connect_timeout=connect_timeout,
-            options=_options(server, statement_timeout, role),
+            options=_options(server, statement_timeout, role, session),
             **tls(server),
             **CLIENT_SIDE,
         )
@@ -78,12 +80,14 @@ def connect(
     return connection
 
 
-def adbc_uri(server: Postgres, database: str, *, application_name: str = "mxferry") -> str:
+def adbc_uri(
+    server: Postgres, database: str, *, application_name: str = "mxferry", session: Mapping[str, str] | None = None
+) -> str:
     """Return the libpq URI that ADBC takes. It holds the password or a token: pass it on, never log it."""
     parameters = {
         "application_name": application_name,
         "connect_timeout": 15,
-        "options": _options(server, A_STATEMENT),
+        "options": _options(server, A_STATEMENT, session=session),
         **tls(server),
         **CLIENT_SIDE,
     }
@@ -109,11 +113,14 @@ def statement(template: LiteralString, **names: str) -> sql.Composed:
     return sql.SQL(template).format(**{key: sql.Identifier(name) for key, name in names.items()})
 
 
-def _options(server: Postgres, statement_timeout: int, role: str | None = None) -> str:
+def _options(
+    server: Postgres, statement_timeout: int, role: str | None = None, session: Mapping[str, str] | None = None
+) -> str:
     """Return the session's settings from its start: time-outs, and the role that it acts as."""
     if isinstance(server, TargetPostgres) and role is None:
         role = server.owner
-    settings = SERVER_SIDE | {"statement_timeout": f"{statement_timeout}s"} | ({"role": role} if role else {})
+    settings = SERVER_SIDE | {"statement_timeout": f"{statement_timeout}s"} | dict(session or {})
+    settings |= {"role": role} if role else {}
     # libpq parts options at blanks; a backslash keeps a blank, or a backslash, as it is.
     kept = {name: value.replace("\\", "\\\\").replace(" ", "\\ ") for name, value in settings.items()}
     return " ".join(f"-c {name}={value}" for name, value in kept.items())

@@ -5,6 +5,7 @@ PostgreSQL's text format has one row a line and a tab between columns; line brea
 """
 
 import hashlib
+import hmac
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -121,14 +122,14 @@ def rewritten(pieces: Iterable[bytes], rewrites: Sequence[Rewrite]) -> Iterator[
             yield b"\n".join(rows) + b"\n"
 
 
-def rewrites_of(changes: RowChanges, columns: Sequence[str], run: str) -> list[Rewrite]:
-    """Return what makes the changes, for text with these columns; masks are mixed with the run's id."""
+def rewrites_of(changes: RowChanges, columns: Sequence[str], key: bytes) -> list[Rewrite]:
+    """Return what makes the changes, for text with these columns; `key` is that of the run's masks."""
     if not changes:
         return []
     out = {columns.index(name): {_escaped(one) for one in values} for name, values in changes.left_out.items()}
     new: dict[int, Callable[[bytes], bytes]] = {columns.index(name): lambda _: NULL for name in changes.emptied}
     for mask in changes.masked:
-        new[columns.index(mask.column)] = masked(mask, run)
+        new[columns.index(mask.column)] = masked(mask, key)
 
     def rewrite(row: list[bytes]) -> list[bytes] | None:
         if any(row[at] in values for at, values in out.items()):
@@ -140,13 +141,13 @@ def rewrites_of(changes: RowChanges, columns: Sequence[str], run: str) -> list[R
     return [rewrite]
 
 
-def masked(mask: MaskedColumn, run: str) -> Callable[[bytes], bytes]:
+def masked(mask: MaskedColumn, key: bytes) -> Callable[[bytes], bytes]:
     """Return what replaces a value: the same text that `shared.mendix.masks` makes PostgreSQL compute."""
 
     def change(value: bytes) -> bytes:
         if value == NULL or mask.how == "blank":
             return NULL
-        digest = hashlib.sha256(f"{run}:".encode() + unescaped(value)).hexdigest()
+        digest = hmac.digest(key, unescaped(value), hashlib.sha256).hex()
         if mask.how == "email":
             return f"{digest[:12]}@example.invalid".encode()
         if mask.how == "name":

@@ -272,6 +272,7 @@ def test_a_mask_replaces_the_value_on_the_way() -> None:
     assert not work.findings
     assert email.expression is not None
     assert "sha256" in email.expression
+    assert RUN not in email.expression
     assert email.changed == "masked (email)"
 
 

@@ -187,7 +187,7 @@ def made_stand(azurite: str, postgres_server: PostgresServer) -> Iterator[Stand]
     with fresh_database(postgres_server, role=role) as database, pytest.MonkeyPatch.context() as patch:
         values = {
             "STAGING__CONNECTION_STRING": azurite, "STAGING__CONTAINER": f"staging-{mark}",
-            "STAGING__REPORTS_CONTAINER": f"reports-{mark}",
+            "STAGING__REPORTS_CONTAINER": f"reports-{mark}", "MASK_SECRET": "a secret of the tests",
             "POSTGRES__HOST": "127.0.0.1", "POSTGRES__PORT": "1", "POSTGRES__USER": "nobody", "POSTGRES__SSLMODE": "disable",
             "TARGET__TEST__KIND": "postgres", "TARGET__TEST__POSTGRES__HOST": postgres_server.host,
             "TARGET__TEST__POSTGRES__PORT": str(postgres_server.port), "TARGET__TEST__POSTGRES__DATABASE": database,

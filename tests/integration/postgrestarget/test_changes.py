@@ -14,6 +14,7 @@ from orchestrators.postgrestarget import plan_postgres
 from shared.contracts import DumpRef
 from shared.copying import batches
 from shared.databaseplan import PlannedColumn
+from shared.masking import key_of, session_settings
 from shared.mendix.masks import expression
 from shared.postgres import targetcatalogue
 from shared.request import Mask
@@ -36,8 +37,10 @@ def test_masked_values_arrive_masked_and_the_proof_expects_them(
     stand.request(options={"purpose": "rehearsal", "masks": MASKS})
     stand.restore()
     assert {one["outcome"] for one in stand.verify()["checks"]} == {"passed", "skipped"}
-    wanted = ", ".join(_expression(stand, one) for one in MASKS)
+    wanted = ", ".join(_expression(one) for one in MASKS)
     with psycopg.connect(postgres_server.dsn(shop_database)) as source:
+        for name, half in session_settings(key_of(stand.run.id)).items():
+            source.execute("SELECT set_config(%s, %s, false)", (name, half))
         expected = source.execute(f'SELECT id, {wanted}, born FROM "shop$customer" ORDER BY id'.encode()).fetchall()
     assert stand.rows('SELECT id, name, email, notes, photo, born FROM "shop$customer" ORDER BY id') == expected
     stand.execute("UPDATE \"shop$customer\" SET email = 'ann5@shop.example' WHERE id = 5")
@@ -45,11 +48,11 @@ def test_masked_values_arrive_masked_and_the_proof_expects_them(
     assert finding["examples"] == ["id 5: differs in email"]
 
 
-def _expression(stand: Stand, mask: dict[str, str]) -> str:
+def _expression(mask: dict[str, str]) -> str:
     types = {"name": "nvarchar(100)", "email": "nvarchar(200)", "notes": "nvarchar(max)", "photo": "varbinary(max)"}
     name = mask["column"]
     column = PlannedColumn(name=name, source_name=name, source_type="bytea", type=types[name])
-    return expression(Mask.model_validate(mask), column, stand.run.id)
+    return expression(Mask.model_validate(mask), column)
 
 
 @pytest.mark.parametrize(

@@ -149,6 +149,7 @@ def environment(azurite: str, postgres_server: PostgresServer, monkeypatch: pyte
         "TARGET__TEST__BLOB__CONNECTION_STRING": azurite,
         "TARGET__TEST__BLOB__CONTAINER": f"target-{mark}",
         "REHEARSAL_SCHEDULE": "0 0 2 * * 6",
+        "MASK_SECRET": "a secret of the tests",
     }
     for name, value in values.items():
         monkeypatch.setenv(name, value)

@@ -1,6 +1,7 @@
 """The plan, made from a real restored sample: with and without keys in the temporary database."""
 
 import functools
+import hmac
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from local.postgres import PostgresServer
 from shared.copying.reading import select_sql, where_sql
 from shared.databaseplan import DatabasePlan
 from shared.errors import Refusal
+from shared.masking import session_settings
 from shared.mendix.planning import plan_database
 from shared.request import Mask, Options
 from shared.sqlserver.ddl import script
@@ -113,13 +115,19 @@ def test_volatile_tables_stay_empty_and_a_rehearsal_empties_queued_work(
     assert cutover.table("system$user").content == "copy"
 
 
-def test_a_mask_is_deterministic_keeps_null_and_fits_the_column(postgres_server: PostgresServer, restored: str) -> None:
+def test_a_mask_is_an_hmac_under_the_sessions_key_keeps_null_and_fits_the_column(
+    postgres_server: PostgresServer, restored: str
+) -> None:
     masks = [Mask(table="customers$party", column=name, how=how) for name, how in MASKED.items()]  # type: ignore[arg-type]
     plan = plan_of(postgres_server, restored, purpose="rehearsal", masks=[mask.model_dump() for mask in masks])
     table = plan.table("customers$party")
     plain = plan_of(postgres_server, restored).table("customers$party")
     names = [column.name for column in table.columns]
     with psycopg.connect(postgres_server.dsn(restored)) as connection:
+        with pytest.raises(psycopg.errors.UndefinedObject, match=r"mxferry\.mask"), connection.transaction():
+            connection.execute(select_sql(table, "").encode())
+        for name, half in session_settings(b"the key").items():
+            connection.execute("SELECT set_config(%s, %s, false)", (name, half))
         before = connection.execute(select_sql(plain, "").encode() + b" ORDER BY id").fetchall()
         after = connection.execute(select_sql(table, "").encode() + b" ORDER BY id").fetchall()
     for name in MASKED:
@@ -128,6 +136,10 @@ def test_a_mask_is_deterministic_keeps_null_and_fits_the_column(postgres_server:
         assert all((old is None) == (new is None) for old, new in changed)
         assert all(old != new for old, new in changed if old is not None)
         assert len({old for old, _ in changed}) == len(changed)
+    at = names.index("phone")
+    assert {(old[at], new[at]) for old, new in zip(before, after, strict=True)} == {
+        (old[at], old[at] and hmac.digest(b"the key", old[at].encode(), "sha256").hex()[:30]) for old in before
+    }
     at = names.index("since")
     assert [row[at] for row in before] == [row[at] for row in after]
 
