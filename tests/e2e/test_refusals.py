@@ -102,7 +102,7 @@ def test_a_zip(empty: Stand) -> None:
         "expected a Mendix backup (tar.gz or tar with db/db.backup, or a pg_dump custom-format dump), "
         "found a zip archive."
     )
-    assert error.remedy == "Give the file as Mendix Cloud hands it out, neither unpacked nor packed again."
+    assert error.remedy.startswith("Unpack it, put the .tar.gz or .backup that it holds into a storage container")
     assert [stage.name for stage in report.stages if stage.state == "failed"] == ["preflight"]
     assert untouched(empty, report)
 
