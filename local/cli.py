@@ -228,6 +228,10 @@ def _end(seen: MigrationView) -> None:
         print(f"  expected end: {moment(seen.forecast.ends_at)} (reckoned from {seen.forecast.basis})")
     for finding in seen.findings:
         print(f"  {finding.severity}: [{finding.code}] {finding.object}: {finding.message} {finding.remedy}".rstrip())
+    if seen.remains is not None and seen.remains.kept_until is not None:
+        print(f"  staging and the temporary database are kept until {moment(seen.remains.kept_until)}")
+    for part, why in (seen.remains.left if seen.remains is not None else {}).items():
+        print(f"  not deleted yet: {part}: {why}")
 
 
 def _plain(seen: MigrationView) -> MigrationView:

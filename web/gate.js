@@ -18,7 +18,7 @@ const QUESTIONS = {
 };
 
 // A name that the person gives, or the one of the Entra sign-in, which the app takes whatever the page sends.
-function identity(id, signedIn) {
+export function identity(id, signedIn) {
   if (signedIn) return { part: h("p", {}, "Signed in as ", h("strong", {}, signedIn), "; that name goes into the report."), get: () => signedIn };
   const by = h("input", { id, autocomplete: "name", required: true, maxlength: 200, value: sessionStorage.getItem("mxferry-by") ?? "" });
   const get = () => {

@@ -38,7 +38,7 @@ function show(parts, panels, seen, path, signedIn) {
   const at = Date.now(), stages = seen.progress.stages, over = OVER.has(seen.status);
   document.title = `${seen.status}: ${seen.target} – mxferry`;
   if (!over) sample(seen.id, stages, at);
-  draw(parts.head, [seen.status, seen.reason, seen.progress.target_written_at, now(seen), planned(seen)], () => head(seen));
+  draw(parts.head, [seen.status, seen.reason, seen.progress.target_written_at, now(seen), planned(seen), seen.remains], () => head(seen));
   const gate = over || seen.progress.gate?.decision ? null : seen.progress.gate;
   draw(parts.gate, gate && [gate.name, gate.asked_at], () => {
     panels.gate = gate && gatePanel(gate, path, signedIn);
@@ -69,7 +69,17 @@ function head(seen) {
       over ? h("a", { href: `#/runs/${seen.id}/again`, class: "button" }, "Start again…") : null,
       planned(seen) ? h("a", { href: `#/runs/${seen.id}/schema`, class: "button" }, "Schema script") : null,
       h("span", { class: "soft" }, `Asked for ${moment(seen.created_at)}${seen.asked_by ? ` by ${seen.asked_by}` : ""} · `, h("span", { class: "id" }, seen.id))),
+    over ? remains(seen.remains) : null,
   ];
+}
+
+// What the clean-up kept or could not delete; the sweep goes on trying, and completes it.
+function remains(found) {
+  const left = Object.entries(found?.left ?? {});
+  if (!found?.kept_until && !left.length) return null;
+  return h("div", { class: `notice tone-${left.length ? "warning" : "info"}` },
+    found.kept_until ? h("p", {}, `Staging and the temporary database are kept until ${moment(found.kept_until)}, as the request says.`) : null,
+    left.map(([part, why]) => h("p", {}, `Not deleted yet: ${part}. `, h("span", { class: "soft" }, sentence(why)))));
 }
 
 const planned = (seen) => seen.progress.stages.some((one) => one.name === "plan" && one.ended_at !== null);

@@ -2,24 +2,34 @@
 
 import { Problem, text } from "./api.js";
 import { h } from "./dom.js";
+import { ticks } from "./ticks.js";
 
 const FORMS = { report: ["text/html", "html"], runbook: ["text/html", "html"], schema: ["text/plain", "sql"] };
 
 export async function viewer(place, signal, trouble, id, what) {
   document.title = `${what} of ${id} – mxferry`;
   const [type, ending] = FORMS[what];
-  const found = await text(`/api/migrations/${encodeURIComponent(id)}/${what}`, type).catch((error) => {
+  const path = `/api/migrations/${encodeURIComponent(id)}/${what}`;
+  const found = await text(path, type).catch((error) => {
     if (error instanceof Problem && error.status === 404) return null;
     throw error;
   });
   if (signal.aborted) return;
   const back = h("a", { href: `#/runs/${id}` }, "Back to the run");
-  if (found === null) return place.append(h("p", {}, `There is no ${what} of this run yet.`), h("p", {}, back));
-  place.append(
+  if (found === null) return place.replaceChildren(h("p", {}, `There is no ${what} of this run yet.`), h("p", {}, back));
+  const paper = type === "text/html" ? framed(found, what, id) : h("pre", { class: "json", tabindex: 0, "aria-label": what }, found);
+  const again = async () => {
+    const at = window.scrollY;
+    await viewer(place, signal, trouble, id, what);
+    window.scrollTo(0, at);
+  };
+  const asking = what === "runbook" ? await ticks(paper.shadowRoot, path, signal, again) : null;
+  if (signal.aborted) return;
+  place.replaceChildren(
     h("p", { class: "bar-of-actions" }, back,
       h("button", { type: "button", onclick: () => save(found, type, `${what}-${id}.${ending}`) }, "Save as a file"),
       h("button", { type: "button", onclick: () => window.print() }, "Print")),
-    type === "text/html" ? framed(found, what, id) : h("pre", { class: "json", tabindex: 0, "aria-label": what }, found));
+    ...(asking ? [asking] : []), paper);
 }
 
 // The document is parsed, never run: no script in it, and the page's CSP would stop one. Its styles live in a shadow root.

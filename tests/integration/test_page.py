@@ -9,7 +9,8 @@ import pytest
 from selenium.webdriver.common.keys import Keys
 
 from api import ui
-from shared import rehearsals, runs
+from shared import rehearsals, remains, runs
+from shared.remains import Remains
 from shared.reporting.wording import GATE_WORDS, STAGE_WORDS
 from tests.fixtures import reports
 from tests.fixtures.apiserver import ApiServer
@@ -145,6 +146,31 @@ def test_the_page_may_load_only_itself(api: ApiServer) -> None:
     assert "<script>" not in answered.text
     assert httpx.get(f"{api.url}/api/ui/..%2Ffunction_app.py").status_code == 404
     assert httpx.get(f"{api.url}/api/ui/app.js").headers["content-type"].startswith("text/javascript")
+
+
+def test_people_say_on_the_page_which_step_of_the_runbook_they_have_done(api: ApiServer, browser: Browser) -> None:
+    put(api, copying(100_000))
+    signed_in(browser, api, f"runs/{ID}/runbook")
+    label = "Done: Switch DNS or the load balancer"
+    inside = "return document.querySelector('.paper').shadowRoot.querySelector(`[aria-label='${arguments[0]}']`)"
+    browser.fill("#done-by", "Ada")
+    browser.until(lambda: browser.driver.execute_script(inside, label)).click()
+    text = "return document.querySelector('.paper')?.shadowRoot.textContent"
+    browser.until(
+        lambda: "UTC by Ada" in (browser.driver.execute_script(text) or "") or None, "the name beside the step"
+    )
+    assert browser.driver.execute_script(inside, label) is None, "it is done: no button any more"
+    assert browser.driver.execute_script(inside, "Done: Move the rows") is None, "the run does that itself"
+    browser.shot("runbook-done")
+
+
+def test_what_a_run_has_left_behind_is_on_its_page(api: ApiServer, browser: Browser) -> None:
+    finished(api, "failed", "failed")
+    until = datetime(2026, 12, 5, 20, 0, tzinfo=UTC)
+    remains.save(ID, Remains(kept_until=until, left={"staging": "expected to delete it, found: 403."}))
+    signed_in(browser, api, f"runs/{ID}")
+    browser.reads("Not deleted yet: staging. Expected to delete it, found: 403.")
+    browser.reads("are kept until")
 
 
 @pytest.mark.parametrize("what", ["report", "runbook"])
