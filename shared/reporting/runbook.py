@@ -110,7 +110,7 @@ def _part(phase: Phase, run: Run, seen: View, measured: Mapping[str, float], cou
     for text in phase.steps:
         if text.when is not None and not text.when(run):
             continue
-        step = _step(text, next(counter), seen, measured)  # type: ignore[call-overload]
+        step = _step(text, run, next(counter), seen, measured)  # type: ignore[call-overload]
         if clock is not None:
             beside = bool(set(text.stages) & set(FILES)) and not text.point_of_no_return
             step.planned_at = (steps[-1].planned_at if beside and steps else None) or clock
@@ -121,13 +121,13 @@ def _part(phase: Phase, run: Run, seen: View, measured: Mapping[str, float], cou
     return Part(title=phase.title, steps=steps)
 
 
-def _step(text: StepText, number: int, seen: View, measured: Mapping[str, float]) -> Step:
+def _step(text: StepText, run: Run, number: int, seen: View, measured: Mapping[str, float]) -> Step:
     stages = [stage for stage in seen.stages if stage.name in text.stages]
     took = [measured[name] for name in text.stages if name in measured]
     step = Step(
         number=number, title=text.title, who=text.who, detail=text.detail, check=text.check, undo=text.undo,
         measured=sum(took) if took else None, point_of_no_return=text.point_of_no_return,
-        by_people=not text.stages,
+        by_people=not text.stages or (text.by_hand is not None and text.by_hand(run)),
     )  # fmt: skip
     if stages:
         states = {stage.state for stage in stages}

@@ -23,6 +23,8 @@ class StepText:
     minutes: float = 0
     point_of_no_return: bool = False
     when: Callable[[Run], bool] | None = None
+    by_hand: Callable[[Run], bool] | None = None
+    """Whether people do it though a run may: then they say so, as of every step without stages."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,7 @@ IN_THE_WINDOW = Phase(
         StepText("Plan and inspect", MXFERRY, "The target schema is planned; every rule of the target is tried on the data.", "No finding without a remedy.", "Nothing to undo.", stages=("plan", "inspect", "prepare"), when=_over_temporary),
         StepText("Plan", MXFERRY, "What will be made on the target is read from the dump; versions, extensions and masks are checked. The script is in the report.", "No finding without a remedy.", "Nothing to undo.", stages=("plan",), when=_straight),
         StepText("Go or no-go", LEAD, "Read the findings and the expected end. Approve on the page.", "The gate is in the report, with name and time.", "Abort: source and target are as they were.", stages=("approval", "late"), minutes=5, when=_asked),
-        StepText("Stop the target app", APPLICATION, "No session may be open on the target database.", "The app does not answer.", "Start it again.", stages=("app-stop",), minutes=2),
+        StepText("Stop the target app", APPLICATION, "No session may be open on the target database.", "The app does not answer.", "Start it again.", stages=("app-stop",), minutes=2, by_hand=lambda run: not run.request.stop_target_app),
         StepText("Drop what the target holds", MXFERRY, "As the request confirmed: tables and blobs of the target are dropped.", "The stage is done.", "None: restore the target's own backup.", stages=("empty",), point_of_no_return=True, when=_dropped),
         StepText("Move the rows", MXFERRY, "Schema, rows, keys and indexes; then every row is verified.", "Every check passed.", "Abort, start the source app again, drop the target.", stages=("scale", "schema", "copy", "finish", "verify"), point_of_no_return=True, when=_by_us),
         StepText("Hand over to the Mendix runtime", APPLICATION, "The target is empty. Give the app the SourceDatabase settings of the page (the password comes after a click), start it, and approve when its log says that it has started.", "The page shows tables and rows growing on the target.", "Abort, stop the app, take the settings away, start the source app again, drop the target.", stages=("scale", "room", "hand-over"), point_of_no_return=True, when=_by_people),
@@ -137,7 +139,7 @@ IN_THE_WINDOW = Phase(
         StepText("Move the files", MXFERRY, "Beside the rows, blob to blob; then every file is verified.", "Every check passed.", "Abort, start the source app again, empty the container.", stages=("files", "files-verify")),
         StepText("Reconcile rows and files", MXFERRY, "Each row of System.FileDocument has its blob, each blob its row.", "No blob is missing.", "As before.", stages=("reconcile",)),
         StepText("Give the app's login its rights", APPLICATION, "On the target database: db_owner; or db_datareader, db_datawriter and, for AutoNumbers, GRANT EXECUTE ON OBJECT::[dbo].[usp_nextsequencevalue].", "The login can execute the procedure.", "Revoke them.", minutes=2, when=_over_temporary),
-        StepText("Start the target app", APPLICATION, "Scheduled events off at first (ScheduledEventExecution NONE).", "The log ends in “Mendix Runtime successfully started”; no pending database change.", "Stop it.", stages=("start-gate", "app-start"), minutes=10),
+        StepText("Start the target app", APPLICATION, "Scheduled events off at first (ScheduledEventExecution NONE).", "The log ends in “Mendix Runtime successfully started”; no pending database change.", "Stop it.", stages=("start-gate", "app-start"), minutes=10, by_hand=lambda run: run.request.start_target_app == "no"),
         StepText("Smoke tests", MXFERRY, "The checks of the request; then the people of the business try what matters to them.", "Each has its verdict in the report.", "Stop the target app, roll back.", stages=("smoke",), minutes=15),
         StepText("Switch DNS or the load balancer", NETWORK, "Names and certificates now lead to the target. With a TTL of 300 seconds everybody has followed within five minutes; some resolvers take longer.", "`dig` from outside shows the new address; the certificate is the right one.", "Switch back. What users wrote on the target since is lost at the source: decide before anybody writes.", minutes=10, when=_cutover),
         StepText("Scheduled events on", APPLICATION, "ScheduledEventExecution as at the source.", "The next event ran.", "Off again.", minutes=5, when=_cutover),

@@ -158,6 +158,13 @@ def test_what_the_run_does_itself_nobody_else_says_is_done(api: ApiServer) -> No
         assert answered.status_code == status, (step, answered.text)
 
 
+def test_the_target_app_is_started_and_stopped_by_people_unless_the_request_lets_the_run_do_it() -> None:
+    titles = ("Stop the target app", "Start the target app")
+    assert [steps(book())[one].by_people for one in titles] == [True, True]
+    done_by_us = book(stop_target_app=True, start_target_app="yes")
+    assert [steps(done_by_us)[one].by_people for one in titles] == [False, False]
+
+
 def test_a_rehearsal_moves_no_users_no_dns_and_sends_no_messages() -> None:
     made = book(options={"purpose": "rehearsal"})
     text = runbook.markdown(made)
