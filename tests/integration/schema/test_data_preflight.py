@@ -235,6 +235,7 @@ def test_a_collation_that_keeps_case_mends_case_and_not_trailing_blanks(
     choice = "collation:Latin1_General_100_BIN2"
     inspected = Inspected(postgres_server, faulty, remedies={"UNIQUE_COLLISION": choice})
     assert inspected.the("UNIQUE_COLLISION", "orders$product.sku").chosen == choice
+    assert inspected.the("UNIQUE_COLLISION", "orders$category.name").chosen == choice
     sku = next(one for one in inspected.settled.table("orders$product").columns if one.name == "sku")
     assert sku.collation == "Latin1_General_100_BIN2"
     still = inspected.the("UNIQUE_COLLISION", "tickets$tag.name")

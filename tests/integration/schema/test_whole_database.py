@@ -11,6 +11,7 @@ from orchestrators.finish import finish_schema
 from orchestrators.inspect import inspect_data
 from orchestrators.verify import verify_rows
 from shared.errors import Finding
+from shared.masking import key_of, session_settings
 from shared.sqlserver import catalogue
 from tests.integration.schema.conftest import Stand
 
@@ -79,3 +80,9 @@ def test_a_masked_rehearsal_is_verified_against_the_masked_rows(stand: Stand, ta
     assert passed(move(stand))
     names = target.execute("SELECT [displayname] FROM [dbo].[customers$party] WHERE [displayname] IS NOT NULL")
     assert all(str(row[0]).startswith("Name ") for row in names.fetchall())
+    halves = [half.encode() for half in session_settings(key_of(stand.database)).values()]
+    written = [
+        box.download_blob(name).readall() for box in (stand.staging, stand.reports) for name in box.list_blob_names()
+    ]
+    assert len(written) > 3
+    assert not [half for half in halves for content in written if half in content], "the key lies in no file"
