@@ -1,11 +1,13 @@
 """`POST /api/setup`: the set-up check, to be asked once after a deployment."""
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Annotated
 
 from pydantic import BaseModel, Field, StringConstraints
 
 from api.http import Answer, Call, answer, parsed
+from shared.communication.trying import try_channels
 from shared.errors import Finding
 from shared.settings import settings
 from shared.setup import check_databases
@@ -19,19 +21,24 @@ class SetupRequest(Strict):
         default=None,
         description="Name of the Entra group that administers the PostgreSQL servers, if the app's identity is in it.",
     )
+    channels: bool = Field(default=False, description="Send a test message to every channel, too.")
 
 
 class SetupView(BaseModel):
     """Answer of `POST /api/setup`."""
 
     ready: bool = Field(description="Whether the app can log in everywhere, as far as it could look.")
-    findings: list[Finding] = Field(description="One for the temporary server, one for every target profile.")
+    findings: list[Finding] = Field(
+        description="One for the temporary server, for every target profile, and for every channel that was tried."
+    )
 
 
 async def setup(call: Call) -> Answer:
-    """Check the logins of all databases; make the app's users where it may."""
+    """Check the logins of all databases, and the channels if asked to; make the app's users where it may."""
     request = parsed(SetupRequest, call.body)
     if isinstance(request, Answer):
         return request
     found = await asyncio.to_thread(check_databases, settings(), request.administrators)
+    if request.channels:
+        found += await asyncio.to_thread(try_channels, settings().notify, datetime.now(UTC))
     return answer(SetupView(ready=all(one.severity != "error" for one in found), findings=found))

@@ -4,5 +4,5 @@ from typing import Literal
 
 EventKind = Literal[
     "scheduled", "started", "unavailable", "stage-done", "gate-waits", "late", "verified", "failed", "refused", "aborted",
-    "planned", "cleaned-up", "available", "source-down", "regressed", "not-started",
+    "planned", "cleaned-up", "available", "source-down", "regressed", "not-started", "test",
 ]  # fmt: skip

@@ -32,6 +32,7 @@ SUBJECTS: dict[EventKind, str] = {
     "unavailable": "the source app is being stopped",
     "available": "the source app runs again",
     "not-started": "it could not start",
+    "test": "a test message",
 }
 
 FOR_USERS = {

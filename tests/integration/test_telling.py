@@ -23,6 +23,7 @@ from shared import credentials, rehearsals, runs, settings
 from shared.communication import channels
 from shared.communication.delivery import memory, memory_of
 from shared.communication.occurrences import Seen, occurrences
+from shared.communication.trying import try_channels
 from shared.contracts import Gate, Progress, Run, StageState
 from shared.errors import Refusal
 from shared.forecast import Forecast
@@ -441,3 +442,13 @@ def test_no_log_line_shows_a_webhooks_address(channel, caplog: pytest.LogCapture
     asyncio.run(tell(engine_at(Progress(stages=recent("preflight")))))
     assert "not delivered" in caplog.text
     assert "very-secret-path" not in caplog.text
+
+
+def test_the_set_up_check_tries_every_channel(receiver: Receiver, channel) -> None:
+    channel("dead", kind="slack", url="http://127.0.0.1:9/hook")
+    channel("team", kind="cloudevents", url=receiver.url)
+    found = try_channels(settings.settings().notify, datetime.now(UTC))
+    assert [(one.object, one.code) for one in found] == [("dead", "NO_ANSWER"), ("team", "CHANNEL_READY")]
+    assert "NOTIFY__DEAD__" in found[0].remedy
+    [event] = receiver.json()
+    assert event["type"] == "dev.mxferry.migration.test"
