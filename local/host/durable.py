@@ -8,7 +8,7 @@ import asyncio
 import base64
 import json
 import logging
-import time
+import math
 from typing import Any
 
 import grpc
@@ -131,9 +131,20 @@ class DurableWorker:
 
     async def _activity(self, request: pb.ActivityRequest, token: str) -> None:
         self._running.add(token)
+        limit = self._settings.function_timeout
+        work = asyncio.ensure_future(self._answered(request, token))
         try:
-            response = await self._answered(request, token)
-            delivered = await self._deliver(self._stub.CompleteActivityTask, response)
+            await asyncio.wait({work}, timeout=limit if math.isfinite(limit) else None)
+            if not work.done():
+                # In Azure the host restarts itself at that moment, and delivers again what was under way: to the
+                # orchestration it is no failure (https://github.com/Azure/azure-functions-durable-extension/issues/2101).
+                # A thread cannot be killed: here the overrun goes on behind the orchestration's back.
+                log.error(
+                    "activity %s took longer than functionTimeout, %.0f s; it is delivered again", request.name, limit
+                )
+                self._tasks.add(work)
+                work.add_done_callback(self._tasks.discard)
+            delivered = work.done() and await self._deliver(self._stub.CompleteActivityTask, work.result())
         finally:
             self._running.discard(token)
         if not delivered:
@@ -143,7 +154,6 @@ class DurableWorker:
         response = pb.ActivityResponse(
             instanceId=request.orchestrationInstance.instanceId, taskId=request.taskId, completionToken=token
         )
-        began = time.monotonic()
         try:
             response.result.value = await self._run_activity(request)
         except FunctionFailed as failure:
@@ -153,10 +163,6 @@ class DurableWorker:
             log.exception("activity %s could not be run", request.name)
             response.failureDetails.errorType = type(error).__name__
             response.failureDetails.errorMessage = str(error)
-        took = time.monotonic() - began
-        if took > self._settings.function_timeout:
-            # Azure would have killed the worker at that moment; a thread cannot be killed.
-            log.error("activity %s took %.0f s, longer than functionTimeout", request.name, took)
         return response
 
     async def _run_activity(self, request: pb.ActivityRequest) -> str:

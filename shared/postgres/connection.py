@@ -20,8 +20,8 @@ from shared.settings import Postgres, TargetPostgres
 ENTRA_SCOPE = "https://ossrdbms-aad.database.windows.net/.default"
 
 A_STATEMENT = 25 * 60
-"""Seconds of one statement at most: the host ends an activity after 30 minutes (`functionTimeout`), a statement does not
-notice that. What may last longer sets its own."""
+"""Seconds of one statement at most, of an activity that is done within minutes. What may last longer, such as an index,
+sets its own: below `functionTimeout` of host.json, which a statement would not notice."""
 A_QUESTION = 60
 """Seconds of a statement that only asks, or changes the catalogue."""
 

@@ -24,7 +24,6 @@ from shared.snapshot.rowtext import Rewrite, TextParts, rewritten
 A_COPY = 64 * 1024 * 1024
 """Bytes of text of one COPY. A server that refuses a row takes the rest of its COPY in silence before it says so."""
 
-SETTINGS = "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET lock_timeout = {}"
 NOTED = "SELECT rows, rows_read, text_bytes, finished FROM mxferry.loaded WHERE entry = %s"
 NOTE = """
     INSERT INTO mxferry.loaded AS l (entry, schema_name, table_name, rows, rows_read, text_bytes, finished)
@@ -71,7 +70,7 @@ def load_table(
     take the rows, SERVER_FULL when it has no room for them, RUN_OVER when the target is another run's.
     """
     with runrole.session(into.server, into.database, "mxferry restore") as connection:
-        connection.execute(sql.SQL(SETTINGS).format(LOCK_WAIT))
+        connection.execute(sql.SQL("SET lock_timeout = {}").format(LOCK_WAIT))
         _lock(connection, table)
         if into.run is not None:
             fence.hold(connection, into.run)

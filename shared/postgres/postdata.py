@@ -8,6 +8,7 @@ another one's validation (https://www.postgresql.org/docs/current/sql-altertable
 """
 
 import re
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any, Literal, NamedTuple
@@ -30,6 +31,10 @@ A_GROUP = 64 * 1024 * 1024  # bytes of tables whose keys and indexes are made by
 INDEX_GROUPS = 4  # of one large table: more would read it at the same time than there are cores
 STATEMENTS_OF_GROUP = 200
 MOST_GROUPS = 60  # of a wave
+
+AN_INDEX = 110
+"""Minutes of one statement at most: an index of the largest table cannot be made in parts. `functionTimeout` of host.json
+is two hours; Azure itself leaves a function an hour when it scales in, and ten minutes when it updates its platform."""
 
 RELATIONS = ("FK CONSTRAINT", "CHECK CONSTRAINT")
 Action = Literal["make", "relate", "validate"]
@@ -121,7 +126,8 @@ def make(server: Postgres, database: str, group: Group, run: str | None = None) 
     """
     with runrole.session(server, database, "mxferry post-data") as connection:
         connection.execute(sql.SQL("SET lock_timeout = {}").format(LOCK_WAIT))
-        connection.execute("SET maintenance_work_mem = '128MB'; SET statement_timeout = 0")
+        connection.execute("SET maintenance_work_mem = '128MB'")
+        connection.execute(sql.SQL("SET statement_timeout = {}").format(f"{AN_INDEX}min"))
         connection.execute("SET search_path = ''; SET standard_conforming_strings = on")  # as they were checked
         _notice_our_death(connection)
         if not group.parallel:
@@ -149,6 +155,7 @@ def _notice_our_death(connection: psycopg.Connection[Any]) -> None:
 
 
 def _make(connection: psycopg.Connection[Any], action: Action, one: _Statement, run: str | None) -> None:
+    began = time.monotonic()
     with connection.transaction():
         try:
             connection.execute("SELECT pg_advisory_xact_lock(%s, %s)", (OUR_LOCK, one.ordinal))
@@ -167,6 +174,8 @@ def _make(connection: psycopg.Connection[Any], action: Action, one: _Statement, 
             ) from None
         except FULL as error:
             raise when_full(one.name, error) from None
+        except psycopg.errors.QueryCanceled as error:
+            raise _canceled(one.name, time.monotonic() - began, error) from None
         except (
             psycopg.IntegrityError,
             psycopg.ProgrammingError,
@@ -179,6 +188,15 @@ def _make(connection: psycopg.Connection[Any], action: Action, one: _Statement, 
                 f"expected PostgreSQL to make it, found: {_said(error)}.",
                 "Look at this object in the source database.",
             ) from None
+
+
+def _canceled(name: str, seconds: float, error: psycopg.Error) -> Refusal | TransientError:
+    if seconds < AN_INDEX * 60:
+        return TransientError("POST_DATA_CANCELED", name, f"expected to make it, found: {error.diag.message_primary}.")
+    return Refusal(
+        "POST_DATA_SLOW", name, f"expected it to be made within {AN_INDEX} minutes, found it not done.",
+        "Give the server more cores and faster storage for the migration window, and start the migration again.",
+    )  # fmt: skip
 
 
 def _said(error: psycopg.Error) -> str:

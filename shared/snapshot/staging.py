@@ -22,7 +22,7 @@ from shared.sources.origin import Origin, OriginFacts, changed, is_strong
 BLOCK = 16 * 1024 * 1024  # bytes; 50,000 of them are 781 GiB
 AT_ONCE = 4  # server-side copies under way in one activity
 PARALLEL = 3  # blocks under way in one activity when the bytes pass through us
-STREAM_SECONDS = 20 * 60  # of one `stage_stream`, below the 30 minutes of host.json: it cannot go on where it stopped
+STREAM_SECONDS = 20 * 60  # of one `stage_stream`, below the time limit of host.json: it cannot go on where it stopped
 LOOK = 64  # blocks after which a stream asks whether it is to stop
 THROUGH_US = BoundedSemaphore(4)  # of these in the whole process, whatever the number of activities: its memory's bound
 

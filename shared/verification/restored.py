@@ -19,7 +19,7 @@ from shared.verification.copytext import Piece, TextSides
 
 SETTINGS = """
     SET datestyle = 'ISO'; SET intervalstyle = 'postgres'; SET extra_float_digits = 3; SET bytea_output = 'hex';
-    SET timezone = 'UTC'; SET statement_timeout = 0; SET synchronize_seqscans = off; SET xmloption = content;
+    SET timezone = 'UTC'; SET synchronize_seqscans = off; SET xmloption = content;
     SET max_parallel_workers_per_gather = 0
 """
 """As pg_dump sets them (src/bin/pg_dump/pg_dump.c, `setup_connection`), the time zone that both sides are put in, and no

@@ -38,6 +38,17 @@ def mark(_ctx, payload):
     return {"n": payload["n"]}
 
 
+def overruns_once(_ctx, payload):
+    """Overrun any time limit when called for the first time."""
+    place = EFFECTS / "overrun"
+    if place.exists():
+        return "the second delivery"
+    place.touch()
+    while not (EFFECTS / "over").exists():
+        time.sleep(0.05)
+    return "the first delivery"
+
+
 def raises(_ctx, payload):
     raise ValueError(payload["text"])
 
@@ -110,7 +121,7 @@ def quick(ctx, inp):
 
 for orchestrator in (windows, groups, span, crowds, one, quick):
     app.orchestration_trigger(context_name="context")(orchestrator)
-for activity in (mark, raises, leaves, gives, takes, crowd):
+for activity in (mark, overruns_once, raises, leaves, gives, takes, crowd):
     app.activity_trigger(input_name="payload")(activity)
 
 
@@ -334,3 +345,12 @@ def test_deliver_twice_runs_every_activity_twice_at_once_and_answers_once(
     host = functions_host(APP, {"EFFECTS": str(effects)}, arguments=("--deliver-twice",))
     assert run(host, "windows", {"count": 10, "window": 4, "seconds": 0.2}).get_output() == 10
     assert {path.name: path.read_text() for path in effects.iterdir()} == {str(n): "xx" for n in range(10)}
+
+
+def test_an_activity_that_overruns_its_time_limit_is_delivered_again_and_no_failure(
+    functions_host: HostFactory, effects: Path
+) -> None:
+    settings = {"EFFECTS": str(effects), "AzureFunctionsJobHost__functionTimeout": "00:00:02"}
+    state = run(functions_host(APP, settings), "one", {"activity": "overruns_once"})
+    (effects / "over").touch()
+    assert state.get_output() == "the second delivery"

@@ -77,7 +77,7 @@ def test_the_project_s_own_host_json_is_one_this_host_and_azure_take(monkeypatch
     monkeypatch.setenv("TASKHUB_NAME", "mxferry")
     monkeypatch.setenv("PYTHON_THREADPOOL_THREAD_COUNT", "16")
     found = load_host_settings(ROOT / "host.json")
-    assert (found.route_prefix, found.task_hub, found.function_timeout) == ("api", "mxferry", 1800)
+    assert (found.route_prefix, found.task_hub, found.function_timeout) == ("api", "mxferry", 7200)
     assert found.most_activities == 8
     assert found.log_level == logging.INFO
     document = json.loads((ROOT / "host.json").read_text())

@@ -11,7 +11,7 @@ import pytest
 from pydantic import SecretStr
 
 from local.postgres import PostgresServer
-from shared.errors import Refusal
+from shared.errors import MxferryError, Refusal, TransientError
 from shared.postgres import loading, postdata
 from shared.postgres.loading import Destination, load_table
 from shared.postgres.sequences import set_sequences
@@ -205,3 +205,31 @@ def test_a_server_without_room_is_a_sentence_with_table_and_remedy(
     assert next(more, None) is not None, "it is told long before everything was sent"
     assert "more storage" in str(caught.value.finding().remedy)
     assert connection.execute('SELECT count(*) FROM "a$entity"').fetchone() == (0,)
+
+
+SLOW = """
+    CREATE FUNCTION public.slow(bigint) RETURNS bigint LANGUAGE plpgsql IMMUTABLE AS $$
+    BEGIN PERFORM pg_sleep(60); RETURN $1; END $$;
+    UPDATE mxferry.post_data SET statement = 'CREATE INDEX slow ON public."a$entity" (public.slow(id))' WHERE ordinal = 0;
+"""
+
+
+@pytest.mark.parametrize(
+    ("minutes", "kind", "code"), [(0.005, Refusal, "POST_DATA_SLOW"), (110, TransientError, "POST_DATA_CANCELED")]
+)
+def test_an_index_that_takes_too_long_is_told_and_one_that_somebody_cancels_is_made_again(
+    server: Postgres, connection: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch,
+    minutes: float, kind: type[MxferryError], code: str,
+) -> None:  # fmt: skip
+    load(server, (FOLDER / "16-gzip.dump").read_bytes())
+    connection.execute(SLOW)
+    monkeypatch.setattr(postdata, "AN_INDEX", minutes)
+    with ThreadPoolExecutor(1) as pool:
+        making = pool.submit(postdata.make, server, server.database, postdata.Group(action="make", ordinals=(0,)))
+        cancel = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE 'CREATE INDEX slow%'"
+        while kind is TransientError and not making.done() and not connection.execute(cancel).rowcount:
+            pass
+        error = making.exception()
+    assert isinstance(error, kind)
+    assert error.code == code
+    assert connection.execute("SELECT count(*) FROM mxferry.made").fetchone() == (0,)
