@@ -8,7 +8,7 @@ from shared.contracts import Planned, Run, SnapshotWork
 from shared.errors import Finding, Refusal
 from shared.mendix import dumped
 from shared.mendix.metadata import Metadata
-from shared.postgres import targetplan
+from shared.postgres import room, targetcatalogue, targetplan
 from shared.postgres.connection import connect
 from shared.postgres.targetfindings import fit
 from shared.postgres.targetplan import TargetPlan
@@ -41,7 +41,10 @@ def plan_postgres_target(work: SnapshotWork) -> TargetPlanned:
     metadata = dumped.read_dumped_metadata(tables, lambda table: table_text(ref, table))
     with connect(server, autocommit=True, application_name="mxferry plan") as connection:
         target_version = connection.info.server_version
-        found = fit(connection, f"{server.host}/{server.database}", dump, run.request.options, work.snapshot.metadata)
+        found = fit(connection, f"{server.host}/{server.database}", dump, run.request.options)
+        given_back = targetcatalogue.state(connection).bytes if run.request.target_not_empty == "drop" else 0
+        need = room.need_of(work.snapshot.metadata, ref)
+        free = room.look(connection, server, "TARGET_ROOM", need, database="", given_back=given_back)
     changes, impossible = _changes(run, dump, restore, metadata)
     plan = targetplan.plan_target(run.id, dump, restore, changes, found.wanted)
     documents.write(places.staged(run.id, targetplan.PLAN), plan)
@@ -50,7 +53,7 @@ def plan_postgres_target(work: SnapshotWork) -> TargetPlanned:
     places.reported(run.id, DDL).upload_blob(text.encode(), overwrite=True)
     version = metadata.version
     return TargetPlanned(
-        findings=[*found.findings, *impossible, *targetplan.not_carried(dump, found.offered)],
+        findings=[*found.findings, *free, *impossible, *targetplan.not_carried(dump, found.offered)],
         tables=len(tables),
         rows=0,
         bytes=plan.bytes,

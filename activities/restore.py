@@ -9,14 +9,14 @@ from shared.blobs import documents
 from shared.blobs.clients import staging
 from shared.contracts import RestoredWork, RestoreRef, SnapshotWork
 from shared.copying.batches import load_batch
-from shared.errors import Refusal
+from shared.errors import Finding, Refusal
 from shared.installation import installation
-from shared.postgres import postdata
-from shared.postgres.connection import connect, database_name
+from shared.postgres import postdata, room
+from shared.postgres.connection import A_QUESTION, connect, database_name
 from shared.postgres.loading import Destination
 from shared.postgres.sequences import set_sequences
 from shared.postgres.temporary import prepare, summary
-from shared.settings import settings
+from shared.settings import TemporaryPostgres, settings
 from shared.snapshot import places
 from shared.snapshot.dumpsource import open_dump
 from shared.snapshot.locating import advance
@@ -72,14 +72,18 @@ def locate_tables(work: SnapshotWork) -> Located:
 def prepare_database(work: SnapshotWork) -> Prepared:
     """Make the temporary database with the dump's tables and sequences, empty, and plan their loading."""
     dump = open_dump(work.snapshot.dump)
-    prepare(settings().postgres, database_name(work.run.id), dump, installation())
+    server, database = settings().postgres, database_name(work.run.id)
+    findings = _room(server, database, room.need_of(work.snapshot.metadata, work.snapshot.dump))
+    prepare(server, database, dump, installation())
     contents = documents.read(places.staged(work.run.id, places.LOCATED), Contents)
     if contents is None or not contents.located:
         raise Refusal("RESTORE_UNPREPARED", work.run.id, "expected the places of all tables, found some unknown.")
     plan = plan_of(contents, work.snapshot.dump.size, skipped_of(dump))
     documents.write(places.staged(work.run.id, places.RESTORE_PLAN), plan)
     tables = [table for batch in plan.batches for table in batch]
-    return Prepared(batches=len(plan.batches), tables=len(tables), bytes=sum(table.size for table in tables))
+    return Prepared(
+        batches=len(plan.batches), tables=len(tables), bytes=sum(table.size for table in tables), findings=findings
+    )
 
 
 @activity
@@ -111,6 +115,16 @@ def plan_post_data(work: RestoredWork) -> PostData:
 def make_post_data(work: PostDataWork) -> PostDataMade:
     """Make one group of them; what an earlier delivery made is left alone."""
     return PostDataMade(statements=postdata.make(settings().postgres, work.restore.database, work.group))
+
+
+def _room(server: TemporaryPostgres, database: str, need: room.Need) -> list[Finding]:
+    """Look for room before anything is made; `Refusal` TEMP_ROOM where there is none to be had."""
+    with connect(server, autocommit=True, application_name="mxferry restore", statement_timeout=A_QUESTION) as session:
+        findings = room.look(session, server, "TEMP_ROOM", need, database=database)
+    for one in findings:
+        if one.severity == "error":
+            raise Refusal(one.code, one.object, one.message, one.remedy)
+    return findings
 
 
 def _finished(connection: psycopg.Connection, database: str, plan: RestorePlan) -> RestoreRef:

@@ -234,6 +234,10 @@ param postgresSslMode string = 'verify-full'
 @maxLength(256)
 param postgresSslRootCertificate string = 'system'
 
+@description('GiB of storage of an existing server that is no flexible server of Azure, for the look at its room; 0: its room is not looked at.')
+@minValue(0)
+param existingPostgresStorageGB int = 0
+
 @description('TCP port of the temporary server.')
 @minValue(1)
 @maxValue(65535)
@@ -833,6 +837,12 @@ var postgresPowerSettings = managedPostgres
     }
   : {}
 
+var postgresRoomSettings = existingPostgresStorageGB > 0
+  ? {
+      POSTGRES__STORAGE_GB: string(existingPostgresStorageGB)
+    }
+  : {}
+
 var postgresPasswordSettings = !newPostgres && existingPostgresUsesPassword
   ? {
       POSTGRES__PASSWORD: '@Microsoft.KeyVault(SecretUri=${made.vaultUri}secrets/postgres-password/)'
@@ -867,6 +877,7 @@ module functions 'modules/functions.bicep' = {
       schedulerSettings,
       ownSettings,
       postgresPowerSettings,
+      postgresRoomSettings,
       postgresPasswordSettings,
       profileSettings
     )

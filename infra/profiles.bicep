@@ -62,6 +62,10 @@ type postgresDatabase = {
 
   @description('Whose certificates are trusted: `system` if absent, or the path of a PEM file in the package.')
   sslRootCertificate: string?
+
+  @description('GiB of storage that the server\'s databases may fill, for the look at its room; absent: it is not looked at.')
+  @minValue(1)
+  storageGB: int?
 }
 
 @export()
@@ -292,6 +296,7 @@ func postgresSettings(target targetProfile, made surroundings) object =>
         POSTGRES__DATABASE: target.?postgres.?database
         POSTGRES__SSLMODE: target.?postgres.?sslMode
         POSTGRES__SSLROOTCERT: target.?postgres.?sslRootCertificate
+        POSTGRES__STORAGE_GB: target.?postgres.?storageGB
         POSTGRES__OWNER: target.?postgres.?owner
       }
 

@@ -93,7 +93,7 @@ def _prepare(book: Book, run: Run, outcome: Outcome) -> Steps:
         if held is not None:
             raise held
         if step.stage == "restore":
-            outcome.restore = answer
+            outcome.restore = outcome.answers["restore"]
         _same_version(book, run, step.stage, answer.get("model_version"))
 
 

@@ -63,7 +63,7 @@ class Mode:
 
 CONVERTED = Mode(
     before=(
-        Step("restore", "restore_database", takes=("snapshot",)),
+        Step("restore", "restore_database", takes=("snapshot",), checks=True),
         Step("plan", "plan_database", child=False, checks=True, with_next=True),
         Step("inspect", "inspect_data", checks=True),
     ),

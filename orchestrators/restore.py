@@ -30,7 +30,7 @@ def restore_database(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
     yield from fan_out(ctx, "load_tables", batches, LOADS_AT_ONCE, count)
     restored = yield from call(ctx, "finish_restore", work)
     _tell(ctx, progress, "done")
-    return restored
+    return restored | {"findings": prepared.get("findings", [])}
 
 
 def find_tables(ctx: task.OrchestrationContext, work: Payload, tell: Callable[[str], None]) -> Steps:

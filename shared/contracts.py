@@ -101,6 +101,7 @@ class RestoreRef(Strict):
     skipped: list[str] = Field(
         default_factory=list, description="First hundred entries of the dump that a migration does not need."
     )
+    findings: list[Finding] = Field(default_factory=list, description="About the server's room.")
 
 
 # --- what the report is made of ------------------------------------------------------------------------------------

@@ -74,6 +74,12 @@ class Postgres(Section):
         default="system",
         description="Whose certificates are trusted: `system`, the authorities that the machine trusts, or a PEM file.",
     )
+    storage_gb: int | None = Field(
+        default=None,
+        ge=1,
+        description="GiB of storage that the databases may fill, for the look at its room; Azure tells it of a server whose "
+        "`resource_id` is set.",
+    )
 
 
 class TemporaryPostgres(Postgres):

@@ -56,6 +56,11 @@ class ResourceManager:
         """Return the server's compute tier: Burstable, GeneralPurpose or MemoryOptimized."""
         return str(self._call("GET", server_id, POSTGRES_API)["sku"]["tier"])
 
+    def postgres_storage(self, server_id: str) -> tuple[int, bool]:
+        """Return the bytes of the server's storage, and whether it grows by itself."""
+        storage = self._call("GET", server_id, POSTGRES_API)["properties"]["storage"]
+        return int(storage["storageSizeGB"]) << 30, storage.get("autoGrow") == "Enabled"
+
     def start_postgres(self, server_id: str) -> None:
         """Ask for the server to be started. TransientError ARM_BUSY while another operation is under way."""
         self._call("POST", f"{server_id}/start", POSTGRES_API)

@@ -1,4 +1,4 @@
-"""What the dump and a PostgreSQL target mean for each other: versions, extensions, room, options without effect."""
+"""What the dump and a PostgreSQL target mean for each other: versions, extensions, options without effect."""
 
 import re
 from dataclasses import dataclass
@@ -25,14 +25,13 @@ class Fit:
     in_the_way: list[str]
 
 
-def fit(connection: psycopg.Connection[Any], where: str, dump: Dump, options: Options, metadata: dict[str, str]) -> Fit:
-    """Look at the target with the dump in hand; `metadata` is the archive's own."""
+def fit(connection: psycopg.Connection[Any], where: str, dump: Dump, options: Options) -> Fit:
+    """Look at the target with the dump in hand."""
     needed = extensions_of(dump)
     installed, available = targetcatalogue.extensions(connection)
     findings = [
         *_versions(connection.info.server_version // 10000, where, dump),
         *(finding for name, users in needed.items() if name not in available for finding in _missing(name, users)),
-        *_room(targetcatalogue.state(connection).bytes, where, metadata),
         *_without_effect(options),
     ]
     offered = [name for name in needed if name in available]
@@ -61,19 +60,6 @@ def _missing(name: str, users: list[str]) -> list[Finding]:
         return [finding.model_copy(update={"count": len(users), "examples": users[:10]})]
     message = "the source has this extension, the target does not offer it; nothing of the dump says that it needs it."
     return [_found("warning", "EXTENSION_LEFT_OUT", name, message, remedy)]
-
-
-def _room(held: int, where: str, metadata: dict[str, str]) -> list[Finding]:
-    """Say what the target will need; PostgreSQL has no function that tells what room its disk has."""
-    size = metadata.get("databaseSize", "")
-    if not size.isdigit():
-        return []
-    message = (
-        f"the source database is {int(size):,} bytes large and the target, which holds {held:,} bytes now, will need "
-        "about as much, and the write-ahead log of the load for a time; PostgreSQL does not tell what is free."
-    )
-    remedy = "Look at the server's storage in the portal, or let it grow (storage auto-grow)."
-    return [_found("info", "TARGET_ROOM", where, message, remedy)]
 
 
 def _without_effect(options: Options) -> list[Finding]:

@@ -3,6 +3,7 @@
 from pydantic import Field
 
 from shared.contracts import RestoreRef, RunWork, SnapshotWork
+from shared.errors import Finding
 from shared.sources.origin import OriginFacts
 from shared.strict import Strict
 
@@ -66,11 +67,12 @@ class Located(Strict):
 
 
 class Prepared(Strict):
-    """Output of `prepare_database`: an empty database, and how its tables are to be loaded."""
+    """Output of `prepare_database`: an empty database, how its tables are to be loaded, and what there is room for."""
 
     batches: int
     tables: int
     bytes: int = Field(description="Bytes of the tables' data in the dump, compressed as they are.")
+    findings: list[Finding] = Field(default_factory=list)
 
 
 class LoadBatch(SnapshotWork):

@@ -12,6 +12,7 @@ from local.postgres import PostgresServer
 from orchestrators.files import copy_files
 from orchestrators.restore import restore_database
 from orchestrators.snapshot import take_snapshot
+from shared.settings import settings
 from shared.snapshot import staging
 from tests.fixtures.postgres import dumped
 from tests.integration.snapshot.archives import backup, file_name, tar_of, uuid_of
@@ -153,6 +154,32 @@ def test_large_objects_are_refused_before_data_flows(
     assert (code, about) == ("DUMP_LARGE_OBJECTS", "db/db.backup")
     assert message.startswith("expected the tables of a Mendix app, found BLOB")
     assert not exists(postgres_server, stand)
+
+
+def test_a_server_without_room_is_refused_before_the_database_is_made(
+    stand: Stand, postgres_server: PostgresServer, sample_dump: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POSTGRES__STORAGE_GB", "10")
+    settings.cache_clear()
+    stand.give(backup(sample_dump.read_bytes(), []))
+    snapshot = stand.drive(take_snapshot, stand.work)
+    snapshot["metadata"]["databaseSize"] = str(10 << 30)
+    code, about, message = stand.refusal(restore_database, {**stand.work, "snapshot": snapshot})
+    assert (code, about) == ("TEMP_ROOM", f"{postgres_server.host}:{postgres_server.port}")
+    assert message.startswith(
+        "expected 13,958,643,712 bytes free (the source's size of 10,737,418,240 bytes x 1.3), found "
+    )
+    assert not exists(postgres_server, stand)
+    snapshot["metadata"]["databaseSize"] = str(5 << 30)
+    assert stand.drive(restore_database, {**stand.work, "snapshot": snapshot})["findings"] == []
+
+
+def test_a_server_whose_room_nobody_tells_is_restored_to_and_that_is_said(stand: Stand, sample_dump: Path) -> None:
+    stand.give(backup(sample_dump.read_bytes(), []))
+    work = {**stand.work, "snapshot": stand.drive(take_snapshot, stand.work)}
+    (finding,) = stand.drive(restore_database, work)["findings"]
+    assert (finding["code"], finding["severity"]) == ("TEMP_ROOM", "info")
+    assert "an estimate from" in finding["message"]
 
 
 def test_entries_that_cannot_be_carried_over_are_refused_by_name(
