@@ -12,7 +12,7 @@ import pyarrow as pa
 from shared.copying.arrow import Conversion, ValueOutOfRange
 from shared.copying.model import Chunk, Loaded
 from shared.copying.reading import range_sql, where_sql, without_sql
-from shared.copying.rows import Rows, opened
+from shared.copying.rows import Portion, Rows, opened
 from shared.copying.source import SOURCE_ERRORS, Source, source_error
 from shared.copying.stream import Stream
 from shared.copying.watchdog import Heartbeat
@@ -157,7 +157,15 @@ def _run_over(chunk: Chunk) -> Refusal:
 def _fill(session: BulkSession, rows: Rows, work: ChunkWork, chunk: Chunk, heartbeat: Heartbeat) -> Loaded:
     if rows.count == 0:
         return Loaded(rows=0, bytes=0)
-    stream = Stream(rows.batches(), work.conversion, heartbeat, rows.lane)
+    done = [_send(session, portion, work, chunk, heartbeat) for portion in rows.portions()]
+    found = sum(one.rows for one in done)
+    if found != rows.count:
+        raise _differ(chunk, f"expected {rows.count} rows by count, found {found} read and sent")
+    return Loaded(rows=found, bytes=sum(one.bytes for one in done), rounded=sum(one.rounded for one in done))
+
+
+def _send(session: BulkSession, portion: Portion, work: ChunkWork, chunk: Chunk, heartbeat: Heartbeat) -> Loaded:
+    stream = Stream(portion.batches, work.conversion, heartbeat, portion.lane)
     try:
         reader = pa.RecordBatchReader.from_batches(work.conversion.schema, iter(stream))
         sent = session.load(chunk.table, reader, work.conversion.schema.names, table_lock=work.table_lock)
@@ -165,14 +173,14 @@ def _fill(session: BulkSession, rows: Rows, work: ChunkWork, chunk: Chunk, heart
         raise _load_error(error, stream.failure, work, chunk) from None
     finally:
         stream.close()
-    if not sent == stream.rows == rows.count:
-        raise TransientError(
-            "ROWS_DIFFER_IN_FLIGHT",
-            chunk.about,
-            f"expected {rows.count} rows by count, found {stream.rows} read and {sent} sent; nothing was committed.",
-            "Look whether something else writes to the temporary database; then start the migration again.",
-        )
+    if sent != stream.rows:
+        raise _differ(chunk, f"expected to send {stream.rows} rows, found {sent} sent")
     return Loaded(rows=sent, bytes=stream.bytes, rounded=stream.rounded)
+
+
+def _differ(chunk: Chunk, found: str) -> TransientError:
+    remedy = "Look whether something else writes to the temporary database; then start the migration again."
+    return TransientError("ROWS_DIFFER_IN_FLIGHT", chunk.about, f"{found}; nothing was committed.", remedy)
 
 
 def _load_error(error: Exception, failure: BaseException | None, work: ChunkWork, chunk: Chunk) -> Exception:

@@ -102,8 +102,9 @@ def room_for(
 def needed(widest: int) -> int:
     """Return the bytes that a load holds while a row of `widest` bytes goes through it.
 
-    libpq's receive buffer doubles until the row fits (https://www.postgresql.org/docs/current/libpq-copy.html), its
-    copy of the message and the Arrow batch are the row's size each, and some is left for the rows between.
+    libpq's receive buffer doubles until the row fits (https://www.postgresql.org/docs/current/libpq-copy.html). While the
+    row is read, its message and the Arrow batch are the row's size each; while it is sent, the batch and what the core
+    makes of it (text in UTF-16). Some is left for the rows between.
     """
     return (1 << widest.bit_length()) + 2 * widest + 2 * WIDE_BATCH_BYTES
 

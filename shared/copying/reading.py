@@ -81,13 +81,22 @@ def size_sql(table: PlannedTable, where: str) -> str:
 
 
 def largest_sql(table: PlannedTable) -> str:
-    """Return the aggregate of the bytes of the largest row, as far as unlimited columns make it large.
+    """Return the aggregate of the bytes of the largest row."""
+    return f"coalesce(max({row_bytes_sql(table)}), 0)"
+
+
+def row_bytes_sql(table: PlannedTable) -> str:
+    """Return the bytes of a row, as far as unlimited columns make it large.
 
     octet_length of a value that was moved to TOAST looks at its header only, so no large value is fetched.
     """
     unlimited = [value_sql(column) for column in table.columns if parse(column.type).unlimited]
-    size = " + ".join(f"coalesce(octet_length({value})::bigint, 0)" for value in unlimited) or "0"
-    return f"coalesce(max({size}), 0)"
+    return " + ".join(f"coalesce(octet_length({value})::bigint, 0)" for value in unlimited) or "0"
+
+
+def and_sql(where: str, predicate: str) -> str:
+    """Return a WHERE that `where_sql` has made, or its nothing, with one more predicate."""
+    return f"{where} AND ({predicate})" if where else f" WHERE ({predicate})"
 
 
 CTID = "mxferry ctid"

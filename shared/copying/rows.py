@@ -3,14 +3,23 @@
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import chain
 
 import pyarrow as pa
 
 from shared.copying.memory import BATCHES, WIDE_ROW_BYTES, Lane, give_large_blocks_back, room_for
-from shared.copying.reading import select_sql, size_sql
+from shared.copying.reading import and_sql, row_bytes_sql, select_sql, size_sql, table_sql
 from shared.copying.source import Snapshot, Source
 from shared.copying.watchdog import Heartbeat
 from shared.databaseplan import PlannedTable
+
+
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """Batches that are sent by one bulk load, and the lane that they take."""
+
+    batches: Iterator[pa.RecordBatch]
+    lane: Lane
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,17 +34,32 @@ class Rows:
 
     @property
     def wide(self) -> bool:
-        """Whether their memory was taken before, and they are carried one after another."""
+        """Whether some need so much memory that it was taken before, and those are carried one after another."""
         return self.widest >= WIDE_ROW_BYTES
 
-    @property
-    def lane(self) -> Lane:
-        """The lane that their batches take: nothing is read ahead of a wide row that is being sent."""
-        return Lane(0) if self.wide else BATCHES
-
     def batches(self, *, ctid: bool = False) -> Iterator[pa.RecordBatch]:
-        """Read them; `ctid` adds their address in front."""
-        return self.snapshot.batches(select_sql(self.table, self.where, ctid=ctid), self.widest)
+        """Read them all; `ctid` adds their address in front."""
+        return chain.from_iterable(portion.batches for portion in self.portions(ctid=ctid))
+
+    def portions(self, *, ctid: bool = False) -> Iterator[Portion]:
+        """Cut them into bulk loads: the ordinary rows together, each wide row alone, by a statement of its own.
+
+        The reading driver fetches the row after a batch before it hands the batch out, and the writing one lets go of a
+        batch when it has the next: of wide rows that would be up to three in memory at a time.
+        """
+        if not self.wide:
+            yield Portion(self._read(self.where, ctid), BATCHES)
+            return
+        size = row_bytes_sql(self.table)
+        wide = and_sql(self.where, f"{size} >= {WIDE_ROW_BYTES}")
+        addresses = self.snapshot.texts(f"SELECT ctid::text FROM {table_sql(self.table)}{wide}")  # noqa: S608
+        if len(addresses) < self.count:
+            yield Portion(self._read(and_sql(self.where, f"{size} < {WIDE_ROW_BYTES}"), ctid), BATCHES)
+        for address in addresses:
+            yield Portion(self._read(and_sql(self.where, f"ctid = '{address}'::tid"), ctid), Lane(0))
+
+    def _read(self, where: str, ctid: bool) -> Iterator[pa.RecordBatch]:
+        return self.snapshot.batches(select_sql(self.table, where, ctid=ctid), self.widest)
 
 
 @contextmanager

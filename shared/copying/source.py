@@ -76,6 +76,11 @@ class Snapshot:
         rows, widest = self._cursor.fetchone()
         return int(rows), int(widest)
 
+    def texts(self, statement: str) -> list[str]:
+        """Return the one column of a SELECT."""
+        self._cursor.execute(statement)
+        return [str(row[0]) for row in self._cursor.fetchall()]
+
     def batches(self, statement: str, widest: int = 0) -> Iterator[pa.RecordBatch]:
         """Yield the rows of a SELECT in batches: small ones if the largest row has many bytes."""
         size = WIDE_BATCH_BYTES if widest >= WIDE_ROW_BYTES else BATCH_BYTES

@@ -7,6 +7,7 @@ import pytest
 from activities import copy
 from shared.contracts import TableRows
 from shared.copying.stage import read_lines
+from shared.sqlserver.bulk import BulkSession
 from shared.sqlserver.ledger import drop_ledger, forget_run, loaded_chunks
 from tests.integration.rows.conftest import opened
 
@@ -156,3 +157,30 @@ def test_large_values_arrive_whole(stand):
         assert remark == "é" * 6000000
         assert payload == b"\x00\xff" * 5000000
     assert isinstance(cells(stand, "shop$order", ["amount"], "id")[0][0], Decimal)
+
+
+@pytest.mark.parametrize("orders", [200])
+def test_large_rows_among_ordinary_ones_go_one_by_one_in_the_transaction_of_their_chunk(stand, monkeypatch):
+    stand.postgres.execute("""UPDATE "shop$order" SET remark = repeat('é', 3000000) WHERE number IN (7, 100)""")
+    stand.postgres.execute("""UPDATE "shop$order" SET amount = 'NaN' WHERE number IN (9, 100)""")
+    stand.option(max_rejects=2)
+    stand.replan()
+    stand.create_tables()
+    loads = []
+    load = BulkSession.load
+
+    def counted(session, table, *more, **how):
+        loads.append((table, load(session, table, *more, **how)))
+        return loads[-1][1]
+
+    monkeypatch.setattr(BulkSession, "load", counted)
+    copied = stand.copy()
+    assert copied.rejected == 2
+    assert {reject.row["number"] for reject in stand.rejects("shop$order")} == {"9", "100"}
+    together = [rows for table, rows in loads if table == "shop$order"]
+    assert together[-2:] == [197, 1], "the ordinary rows together, the large one alone"
+    numbers = {number for (number,) in cells(stand, "shop$order", ["number"], "number")}
+    assert numbers == set(range(1, 201)) - {9, 100}
+    assert cells(stand, "shop$order", ["number", "remark"], "number")[6] == (7, "é" * 3000000)
+    checks, _, _ = stand.verify()
+    assert {check["outcome"] for check in checks} == {"passed", "skipped"}
