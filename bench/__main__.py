@@ -31,7 +31,7 @@ def _table(results: list[Result]) -> Table:
     table = Table("bench", "value", "unit", "goal", "met", "baseline", "detail", "s")
     for one in results:
         value = "–" if one.value is None else f"{one.value:g}"
-        met = {True: "yes", False: "NO", None: ""}[one.met]
+        met = {True: "yes", False: "NO", None: "–" if one.goal else ""}[one.met]
         table.add_row(one.name, value, one.unit, one.goal, met, one.baseline, one.detail, f"{one.seconds:.0f}")
     return table
 

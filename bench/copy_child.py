@@ -1,8 +1,7 @@
-"""One figure of the copy in a process of its own: `python -m bench.copy_child MODE TABLES URI SERVER PAGES WORKERS`.
+"""One figure of the copy in a process of its own: `python -m bench.copy_child MODE TABLE URI SERVER PAGES WORKERS`.
 
-Modes: `read` (ADBC alone), `write` (bulk load of preloaded batches alone), `copy` (both, chunk by chunk, with ledger).
-`copy` takes several tables, with their pages and workers, parted by commas: they are copied at the same time.
-Sessions are open before the clock starts, in every mode.
+Modes: `read` (ADBC alone), `write` (bulk load of preloaded batches alone), `copy` (both, chunk by chunk, with ledger),
+`executemany` (pyodbc's fast_executemany of preloaded rows). Sessions are open before the clock starts, in every mode.
 Prints JSON: seconds, cpu (seconds of this process), rows, peak_mib. The password comes in `BENCH_PASSWORD`.
 """
 
@@ -14,7 +13,9 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+import psycopg
 import pyarrow as pa
+import pyodbc
 
 from bench.copy_stand import NARROW, WIDE
 from shared.copying.arrow import Conversion
@@ -26,35 +27,53 @@ from shared.copying.watchdog import Heartbeat
 from shared.databaseplan import PlannedTable
 from shared.settings import SqlServer
 from shared.sqlserver import marker
-from shared.sqlserver.bulk import BulkSession
+from shared.sqlserver.bulk import PACKET_SIZE, BulkSession
+from shared.sqlserver.connection import connection_string
 from shared.sqlserver.connection import session as connected
 
 CHUNKS = 8
+FEW = 10_000  # rows for pyodbc: its rate does not depend on how many there are
 
 
 def main() -> None:
     """Prepare, measure, print."""
-    mode, names, uri, server, pages, workers = sys.argv[1:7]
-    tables = [WIDE if name == "wide" else NARROW for name in names.split(",")]
-    table = tables[0]
+    mode, name, uri, server, pages, workers = sys.argv[1:7]
+    table = WIDE if name == "wide" else NARROW
     password = os.environ["BENCH_PASSWORD"]
     target = SqlServer(server=server, database="bench", user="sa", password=password, encrypt="no")
     run = f"bench-{mode}-{os.getpid()}"
     with connected(target) as connection:
         marker.set_created(connection, run)
-    works = [ChunkWork(run, one, True, Conversion(one.columns)) for one in tables]
+    work = ChunkWork(run, table, True, Conversion(table.columns))
     if mode == "read":
         source = Source(uri)
         measured(lambda: read(source, table))
     elif mode == "write":
         session = BulkSession(target)
-        reader = preloaded(uri, works[0])
-        measured(lambda: session.load(table.name, reader, works[0].conversion.schema.names, table_lock=True))
+        reader = preloaded(uri, work)
+        measured(lambda: session.load(table.name, reader, work.conversion.schema.names, table_lock=True))
+    elif mode == "executemany":
+        execute_many(uri, target, table)
     else:
-        ends = [[(Source(uri), BulkSession(target)) for _ in range(int(few))] for few in workers.split(",")]
-        jobs = list(zip(ends, works, map(int, pages.split(",")), strict=True))
-        with ThreadPoolExecutor(len(jobs)) as pool:
-            measured(lambda: sum(pool.map(lambda job: copy(*job), jobs)))
+        ends = [(Source(uri), BulkSession(target)) for _ in range(int(workers))]
+        measured(lambda: copy(ends, work, int(pages)))
+
+
+def execute_many(uri: str, target: SqlServer, table: PlannedTable) -> None:
+    """Insert some rows by pyodbc's array binding, in packets as large as ours."""
+    with psycopg.connect(uri) as postgres:
+        rows = postgres.execute(f"SELECT * FROM {table.source_name} LIMIT {FEW}".encode()).fetchall()
+    text = f"{connection_string(target)};PacketSize={PACKET_SIZE}"
+    with pyodbc.connect(text, autocommit=False) as connection:
+        cursor = connection.cursor()
+        cursor.fast_executemany = True
+        marks = ", ".join("?" for _ in table.columns)
+
+        def insert() -> int:
+            cursor.executemany(f"INSERT INTO [dbo].[{table.name}] VALUES ({marks})", rows)
+            return len(rows)
+
+        measured(insert)
 
 
 def read(source: Source, table: PlannedTable) -> int:

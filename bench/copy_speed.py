@@ -1,41 +1,66 @@
-"""How much the copy costs beside reading alone and writing alone, and beside other ways to write."""
+"""How much the copy costs beside reading alone and writing alone, and beside other ways to write: all in one run."""
 
+import functools
 import json
 import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psycopg
-import pyodbc
 
 from bench.copy_stand import COLUMNS, PASSWORD, CopyStand, copy_stand
 from bench.harness import Measured, bench, scaled
-from shared.sqlserver.connection import connection_string
+from shared.sqlserver.bulk import PACKET_SIZE
 
 ROWS = 1_000_000
-LARGE = 20_000_000  # bytes of a large value
-FEW = 10_000  # rows for pyodbc: its rate does not depend on how many there are
+ROUND = ("read", "write", "copy", "copy", "write", "read")
+"""Each twice, and the copy in the middle: a machine that grows slower or faster changes no ratio."""
+ALONE = "ADBC read + bulk load of preloaded batches"
 
 
-def child(stand: CopyStand, mode: str, table: str = "wide", workers: int | str = 2) -> dict[str, Any]:
-    """Measure one mode in a process of its own; several tables and their workers are parted by commas."""
-    pages = ",".join(str(stand.pages[name]) for name in table.split(","))
-    command = [
-        sys.executable,
-        "-m",
-        "bench.copy_child",
-        mode,
-        table,
-        stand.uri,
-        stand.target.server,
-        pages,
-        str(workers),
-    ]
+@dataclass(frozen=True)
+class Figure:
+    """What one way took: rows, wall seconds, CPU seconds of its process."""
+
+    rows: int
+    seconds: float
+    cpu: float
+
+    @property
+    def rate(self) -> float:
+        """Rows a second."""
+        return self.rows / self.seconds
+
+    def __str__(self) -> str:
+        return f"{self.rate:,.0f} rows/s, {self.cpu / self.rows * 1e6:.1f} us of CPU a row"
+
+
+@functools.cache
+def figures(rows: int) -> dict[str, Figure]:
+    """Measure every way on one stand, one after the other; whoever asks first waits, the others get the same figures."""
+    with copy_stand(rows) as stand:
+        seen: dict[str, list[dict[str, Any]]] = {}
+        for mode in ROUND:
+            seen.setdefault(mode, []).append(child(stand, mode))
+        found = {mode: _mean(some) for mode, some in seen.items()}
+        found["executemany"] = _mean([child(stand, "executemany")])
+        program = shutil.which("freebcp")
+        if program is not None:
+            found["freebcp"] = _freebcp(program, stand, _character_file(stand), rows)
+    return found
+
+
+def child(stand: CopyStand, mode: str, table: str = "wide", workers: int = 2) -> dict[str, Any]:
+    """Measure one mode in a process of its own."""
+    where = [table, stand.uri, stand.target.server, str(stand.pages[table]), str(workers)]
+    command = [sys.executable, "-m", "bench.copy_child", mode, *where]
     environment = {**os.environ, "BENCH_PASSWORD": PASSWORD}
     done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
     found: dict[str, Any] = json.loads(done.stdout)
@@ -45,22 +70,33 @@ def child(stand: CopyStand, mode: str, table: str = "wide", workers: int | str =
 @bench("copy_cpu", unit="of reading alone + writing alone", goal="<= 1.2")
 def cpu_of_the_copy() -> Measured:
     """CPU seconds of the copying process with 2 workers."""
-    with copy_stand(scaled(ROWS)) as stand:
-        read, write, both = (child(stand, mode) for mode in ("read", "write", "copy"))
-    parts = f"read {read['cpu']:.2f} s, write {write['cpu']:.2f} s, copy {both['cpu']:.2f} s of CPU"
-    return Measured(both["cpu"] / (read["cpu"] + write["cpu"]), "ADBC read + bulk load of preloaded batches", parts)
+    found = figures(scaled(ROWS))
+    read, write, copy = (found[mode].cpu for mode in ("read", "write", "copy"))
+    return Measured(copy / (read + write), ALONE, f"read {read:.2f} s, write {write:.2f} s, copy {copy:.2f} s of CPU")
 
 
 @bench("copy_wall", unit="of reading alone + writing alone", goal="<= 1.0")
 def wall_time_of_the_copy() -> Measured:
     """Wall time with 2 workers: reading and writing overlap."""
-    with copy_stand(scaled(ROWS)) as stand:
-        read, write, both = (child(stand, mode) for mode in ("read", "write", "copy"))
-    rate = both["rows"] / both["seconds"]
-    parts = f"read {read['seconds']:.2f} s, write {write['seconds']:.2f} s, copy {both['seconds']:.2f} s, {rate:,.0f} rows/s"
-    return Measured(
-        both["seconds"] / (read["seconds"] + write["seconds"]), "ADBC read + bulk load of preloaded batches", parts
-    )
+    found = figures(scaled(ROWS))
+    read, write, copy = (found[mode].seconds for mode in ("read", "write", "copy"))
+    parts = f"read {read:.2f} s, write {write:.2f} s, copy {copy:.2f} s, {found['copy'].rate:,.0f} rows/s"
+    return Measured(copy / (read + write), ALONE, parts)
+
+
+@bench("copy_vs_executemany", unit="times as many rows/s", goal=">= 4")
+def beside_fast_executemany() -> Measured:
+    """pyodbc's fast_executemany of preloaded rows into the same sink, which has to parse an sp_execute for each of them."""
+    return _beside(figures(scaled(ROWS)), "executemany")
+
+
+@bench("copy_vs_freebcp", unit="times as many rows/s", goal=">= 1.3")
+def beside_freebcp() -> Measured:
+    """FreeTDS' bcp of a prepared character file into the same sink (Debian package freetds-bin)."""
+    found = figures(scaled(ROWS))
+    if "freebcp" not in found:
+        raise RuntimeError("freebcp is not installed (Debian package freetds-bin)")
+    return _beside(found, "freebcp")
 
 
 @bench("copy_pairs", unit="rows/s of an association table", goal=">= 1000000")
@@ -71,56 +107,14 @@ def association_tables() -> Measured:
     return Measured(both["rows"] / both["seconds"], "", f"{both['rows']:,} rows in {both['seconds']:.2f} s")
 
 
-@bench("copy_memory", unit="MiB peak RSS", goal="<= 400")
-def memory_with_large_values() -> Measured:
-    """A table whose rows hold two values of 20 MB each, one worker."""
-    with copy_stand(16, large=LARGE) as stand:
-        found = child(stand, "copy", workers=1)
-    return Measured(found["peak_mib"], "", f"{found['rows']} rows of 2 x 20 MB")
+def _beside(found: dict[str, Figure], other: str) -> Measured:
+    ours, theirs = found["copy"], found[other]
+    return Measured(ours.rate / theirs.rate, f"{other}: {theirs}", f"copy from PostgreSQL, 2 workers: {ours}")
 
 
-@bench("copy_memory_of_many", unit="MiB peak RSS", goal="<= 400")
-def memory_with_large_values_and_many_workers() -> Measured:
-    """The same by 2 and 4 workers in one process, and by 4 beside 2 that copy small rows; the largest counts."""
-    with copy_stand(16, 2_000_000, large=LARGE) as stand:
-        two, four = (child(stand, "copy", workers=few)["peak_mib"] for few in (2, 4))
-        mixed = child(stand, "copy", "wide,narrow", "4,2")["peak_mib"]
-    return Measured(max(two, four, mixed), "", f"2 workers {two:.0f}, 4 workers {four:.0f}, 4 + 2 workers {mixed:.0f}")
-
-
-@bench("copy_vs_executemany", unit="times as many rows/s", goal=">= 4")
-def beside_fast_executemany() -> Measured:
-    """pyodbc's fast_executemany of preloaded rows into the same sink."""
-    with copy_stand(scaled(ROWS)) as stand:
-        both = child(stand, "copy")
-        rows = _rows(stand, FEW)
-        with pyodbc.connect(connection_string(stand.target), autocommit=False) as connection:
-            cursor = connection.cursor()
-            cursor.fast_executemany = True
-            marks = ", ".join("?" for _ in COLUMNS)
-            started = time.perf_counter()
-            cursor.executemany(f"INSERT INTO [dbo].[wide] VALUES ({marks})", rows)
-            seconds = time.perf_counter() - started
-    ours, theirs = both["rows"] / both["seconds"], FEW / seconds
-    return Measured(ours / theirs, f"{theirs:,.0f} rows/s", f"{ours:,.0f} rows/s from PostgreSQL, 2 workers")
-
-
-@bench("copy_vs_freebcp", unit="times as many rows/s", goal=">= 1.3")
-def beside_freebcp() -> Measured:
-    """FreeTDS' bcp of a prepared character file into the same sink (Debian package freetds-bin)."""
-    program = shutil.which("freebcp")
-    if program is None:
-        raise RuntimeError("freebcp is not installed (Debian package freetds-bin)")
-    with copy_stand(scaled(ROWS)) as stand:
-        both = child(stand, "copy")
-        seconds = _freebcp(program, stand, _character_file(stand))
-    ours, theirs = both["rows"] / both["seconds"], both["rows"] / seconds
-    return Measured(ours / theirs, f"{theirs:,.0f} rows/s", f"{ours:,.0f} rows/s from PostgreSQL, 2 workers")
-
-
-def _rows(stand: CopyStand, count: int) -> list[tuple[Any, ...]]:
-    with psycopg.connect(stand.uri) as connection:
-        return connection.execute(f"SELECT * FROM wide LIMIT {count}").fetchall()
+def _mean(some: list[dict[str, Any]]) -> Figure:
+    count = len(some)
+    return Figure(some[0]["rows"], sum(one["seconds"] for one in some) / count, sum(one["cpu"] for one in some) / count)
 
 
 def _character_file(stand: CopyStand) -> Path:
@@ -137,16 +131,21 @@ def _character_file(stand: CopyStand) -> Path:
     return file
 
 
-def _freebcp(program: str, stand: CopyStand, file: Path) -> float:
-    """Return the seconds that freebcp takes for the file; all of it must have been sent."""
+def _freebcp(program: str, stand: CopyStand, file: Path, rows: int) -> Figure:
+    """Return what freebcp takes for the file, in packets as large as ours; all of it must have been sent."""
     host, port = stand.target.server.split(",")
-    login = ["-U", "sa", "-P", PASSWORD, "-S", host, "-D", "bench"]
+    login = ["-U", "sa", "-P", PASSWORD, "-S", host, "-D", "bench", "-A", str(PACKET_SIZE)]
     command = [program, "bench.dbo.wide", "in", str(file), "-c", "-b", "1000000", *login]
     environment = {**os.environ, "TDSVER": "7.4", "TDSHOST": host, "TDSPORT": port}
-    started = time.perf_counter()
+    before, started = _cpu_of_children(), time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    seconds = time.perf_counter() - started
+    seconds, cpu = time.perf_counter() - started, _cpu_of_children() - before
     sent = re.search(r"(\d+) rows copied", done.stdout)
     if sent is None or int(sent.group(1)) < file.stat().st_size:  # the sink counts bytes, and UTF-16 has more of them
         raise RuntimeError(f"freebcp did not copy {file.stat().st_size} bytes: {(done.stdout + done.stderr)[-500:]}")
-    return seconds
+    return Figure(rows, seconds, cpu)
+
+
+def _cpu_of_children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime

@@ -55,6 +55,7 @@ class CopyStand:
     """Addresses of both ends."""
 
     uri: str
+    postgres: PostgresServer
     target: SqlServer
     control_port: int
     pages: dict[str, int]
@@ -76,7 +77,7 @@ def copy_stand(wide: int = 0, narrow: int = 0, *, discard: bool = True, large: i
                     connection.execute(statement)
             pages = _fill(postgres, wide, narrow, large)
             uri = f"postgresql://{postgres.user}:{postgres.password}@{postgres.host}:{postgres.port}/postgres"
-            yield CopyStand(uri, target, control, pages, folder)
+            yield CopyStand(uri, postgres, target, control, pages, folder)
 
 
 @contextmanager
@@ -104,6 +105,10 @@ def _fill(postgres: PostgresServer, wide: int, narrow: int, large: int) -> dict[
         declared = ", ".join(f"{name} {source}" for name, (source, _) in COLUMNS.items())
         spread = " WITH (fillfactor = 10)" if large else ""  # a row a page: chunks are ranges of pages
         connection.execute(f"CREATE TABLE wide ({declared}){spread}; CREATE TABLE narrow (a bigint, b bigint)")
+        if large:  # as large on disk as in memory, so that the copy is planned as for values that cannot be compressed
+            connection.execute(
+                "ALTER TABLE wide ALTER COLUMN notes SET STORAGE EXTERNAL, ALTER COLUMN payload SET STORAGE EXTERNAL"
+            )
         if wide:
             connection.execute(FILL.format(rows=wide))
         if large:

@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 
-from bench.copy_speed import LARGE, child
+from bench.copy_memory import LARGE, MOST_MIB
+from bench.copy_speed import child
 from bench.copy_stand import PASSWORD, WIDE, copy_stand
 from bench.harness import Measured, bench
 from shared.copying.model import Chunk
@@ -27,7 +28,7 @@ KEYED = WIDE.model_copy(
 )
 
 
-@bench("copy_verify_memory", unit="MiB peak RSS", goal="<= 400")
+@bench("copy_verify_memory", unit="MiB peak RSS", goal=f"<= {MOST_MIB}")
 def memory_of_verification() -> Measured:
     """Every level of verification on rows of two values of 20 MB, four slices at the same time in one process."""
     with copy_stand(4, large=LARGE, discard=False) as stand:
