@@ -32,8 +32,8 @@ INDEX_GROUPS = 4  # of one large table: more would read it at the same time than
 STATEMENTS_OF_GROUP = 200
 MOST_GROUPS = 60  # of a wave
 
-AN_INDEX = 110
-"""Minutes of one statement at most: an index of the largest table cannot be made in parts. `functionTimeout` of host.json
+AN_INDEX = 110 * 60
+"""Seconds of one statement at most: an index of the largest table cannot be made in parts. `functionTimeout` of host.json
 is two hours; Azure itself leaves a function an hour when it scales in, and ten minutes when it updates its platform."""
 
 RELATIONS = ("FK CONSTRAINT", "CHECK CONSTRAINT")
@@ -127,7 +127,7 @@ def make(server: Postgres, database: str, group: Group, run: str | None = None) 
     with runrole.session(server, database, "mxferry post-data") as connection:
         connection.execute(sql.SQL("SET lock_timeout = {}").format(LOCK_WAIT))
         connection.execute("SET maintenance_work_mem = '128MB'")
-        connection.execute(sql.SQL("SET statement_timeout = {}").format(f"{AN_INDEX}min"))
+        connection.execute(sql.SQL("SET statement_timeout = {}").format(f"{AN_INDEX}s"))
         connection.execute("SET search_path = ''; SET standard_conforming_strings = on")  # as they were checked
         _notice_our_death(connection)
         if not group.parallel:
@@ -191,10 +191,10 @@ def _make(connection: psycopg.Connection[Any], action: Action, one: _Statement, 
 
 
 def _canceled(name: str, seconds: float, error: psycopg.Error) -> Refusal | TransientError:
-    if seconds < AN_INDEX * 60:
+    if seconds < AN_INDEX:
         return TransientError("POST_DATA_CANCELED", name, f"expected to make it, found: {error.diag.message_primary}.")
     return Refusal(
-        "POST_DATA_SLOW", name, f"expected it to be made within {AN_INDEX} minutes, found it not done.",
+        "POST_DATA_SLOW", name, f"expected it to be made within {AN_INDEX // 60} minutes, found it not done.",
         "Give the server more cores and faster storage for the migration window, and start the migration again.",
     )  # fmt: skip
 
