@@ -9,6 +9,7 @@ import pytest
 
 from local.host.settings import load_host_settings
 from shared.postgres.connection import A_STATEMENT
+from shared.postgres.postdata import AN_INDEX
 from shared.sqlserver.completion import BUILD_SECONDS
 
 ROOT = Path(__file__).parents[2]
@@ -33,12 +34,15 @@ def seconds(node: ast.expr) -> float | None:
     return prod(map(float, factors)) if all(re.fullmatch(r"[\d.]+", factor) for factor in factors) else None
 
 
-def test_no_wait_of_an_activity_is_as_long_as_the_host_lets_an_activity_last(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+@pytest.fixture
+def limit(monkeypatch: pytest.MonkeyPatch) -> float:
+    """Seconds that host.json gives an activity."""
     monkeypatch.setenv("TASKHUB_NAME", "mxferry")
     monkeypatch.setenv("PYTHON_THREADPOOL_THREAD_COUNT", "16")
-    limit = load_host_settings(ROOT / "host.json").function_timeout
+    return load_host_settings(ROOT / "host.json").function_timeout
+
+
+def test_no_wait_of_an_activity_is_as_long_as_the_host_lets_an_activity_last(limit: float) -> None:
     found = waits()
     assert {
         "shared/sqlserver/completion.py BUILD_SECONDS": BUILD_SECONDS,
@@ -46,3 +50,15 @@ def test_no_wait_of_an_activity_is_as_long_as_the_host_lets_an_activity_last(
         "shared/postgres/temporary.py LOCK_WAIT": 150,
     }.items() <= found.items()
     assert {name: value for name, value in found.items() if value >= limit} == {}
+
+
+def test_a_key_or_an_index_can_be_built_after_the_longest_wait_for_another_delivery(limit: float) -> None:
+    waited = waits()["shared/postgres/temporary.py LOCK_WAIT"]
+    assert limit > waited + AN_INDEX * 60  # `postdata.make`
+    assert limit > BUILD_SECONDS + BUILD_SECONDS  # the lock of `completion.add_keys`, and one statement
+
+
+def test_no_session_of_postgresql_takes_the_time_out_off_its_statements() -> None:
+    unlimited = re.compile(r"statement_timeout\s*(=|TO)\s*['\"]?0\b", re.IGNORECASE)
+    paths = (path for top in ("shared", "activities") for path in (ROOT / top).rglob("*.py"))
+    assert [path.name for path in paths if unlimited.search(path.read_text())] == []
