@@ -133,11 +133,14 @@ def refusal(error: MxferryError, status: int) -> Answer:
 
 
 def parsed[M: BaseModel](model: type[M], body: bytes) -> M | Answer:
-    """Return the body as a model, or the 400 that says which fields are wrong. Values are never echoed."""
+    """Return the body as a model, or the 400 that says which fields are wrong. Values are never echoed.
+
+    Types are those of the description: a 0 is no false, a "5" no number.
+    """
     if len(body) > MAX_BODY:
         return problem(413, "BODY_TOO_LARGE", f"expected at most {MAX_BODY} bytes, found {len(body)}.")
     try:
-        return model.model_validate_json(body or b"{}")
+        return model.model_validate_json(body or b"{}", strict=True)
     except ValidationError as error:
         errors = [
             {"field": ".".join(str(part) for part in one["loc"]) or "(body)", "message": one["msg"]}
