@@ -1,11 +1,14 @@
 """The role that a run's temporary database belongs to: all SQL of the dump is executed as it, in sessions of its own.
 
 It owns that database and nothing else, and is dropped with it. Our own login may be an administrator or a superuser, and
-`SET ROLE` could be taken back by whoever is to be kept in; so the role logs in, by a password made anew for each session
-and forgotten. Where the server takes no passwords (Entra tokens only), its sessions start with the role put on.
+`SET ROLE` could be taken back by whoever is to be kept in; so the role logs in. Its password is derived from ours, or, where
+we log in by a token, made anew for each session and forgotten. Where the server takes no passwords (Entra tokens only),
+its sessions start with the role put on.
 """
 
+import hmac
 import secrets
+from hashlib import sha256
 
 import psycopg
 from psycopg import sql
@@ -67,6 +70,12 @@ def session(server: Postgres, database: str, application_name: str) -> psycopg.C
     """Connect for what a dump says is to be done: to a run's database as its role, to a target as the settings say."""
     if isinstance(server, TargetPostgres):
         return connect(server, database, application_name=application_name)
+    if server.password is not None:
+        try:
+            return _login(server, database, _password(server, database), application_name)
+        except MxferryError as error:  # there is no such login, or our password is another one by now
+            if not no_passwords(error):
+                raise
     with connect(server, database, autocommit=True, application_name=application_name) as ours:
         owner, may_login = ours.execute(OWNER).fetchone() or (None, False)
         if owner == role_name(database) and may_login:
@@ -102,8 +111,8 @@ def scram(connection: psycopg.Connection, user: str, password: str) -> sql.Liter
 def _logged_in(
     administrator: psycopg.Connection, server: Postgres, database: str, application_name: str
 ) -> psycopg.Connection:
-    """Give the role a new password and log in with it, before anybody else gives it another one."""
-    name, password = role_name(database), secrets.token_urlsafe(24)
+    """Give the role its password and log in with it, before anybody else gives it another one."""
+    name, password = role_name(database), _password(server, database)
     administrator.execute(sql.SQL("SET lock_timeout = {}").format(LOCK_WAIT))
     try:
         administrator.execute("SELECT pg_advisory_lock(%s, hashtext(%s))", (LOCK, database))
@@ -113,12 +122,24 @@ def _logged_in(
     try:
         verifier = scram(administrator, name, password)
         administrator.execute(sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(sql.Identifier(name), verifier))
-        login = server.model_copy(update={"user": name, "password": SecretStr(password)})
-        return connect(login, database, application_name=application_name)
+        return _login(server, database, password, application_name)
     except psycopg.errors.FeatureNotSupported as error:
         raise Refusal("POSTGRES_LOGIN", name, f"expected a password to be taken, found: {error}") from None
     finally:
         administrator.execute("SELECT pg_advisory_unlock(%s, hashtext(%s))", (LOCK, database))
+
+
+def _login(server: Postgres, database: str, password: str, application_name: str) -> psycopg.Connection:
+    role = server.model_copy(update={"user": role_name(database), "password": SecretStr(password)})
+    return connect(role, database, application_name=application_name)
+
+
+def _password(server: Postgres, database: str) -> str:
+    """Return a password that every activity finds again without asking; a new one where we have no secret to derive it of."""
+    if server.password is None:
+        return secrets.token_urlsafe(24)
+    secret = server.password.get_secret_value().encode()
+    return hmac.new(secret, f"mxferry {role_name(database)}".encode(), sha256).hexdigest()
 
 
 def _exists(connection: psycopg.Connection, name: str) -> bool:

@@ -13,6 +13,7 @@ from pydantic import SecretStr
 
 from local.postgres import PostgresServer
 from shared.errors import Refusal
+from shared.postgres import connection as shared_connection
 from shared.postgres import postdata, runrole, temporary
 from shared.postgres.loading import Destination, load_table
 from shared.postgres.temporary import drop, prepare
@@ -113,6 +114,41 @@ def test_many_activities_log_in_as_it_at_the_same_time(postgres_server: Postgres
     with ThreadPoolExecutor(8) as pool:
         assert set(pool.map(who, range(24))) == {(f"{name}_owner", f"{name}_owner")}
     drop(server, name, "tests")
+
+
+def test_a_password_of_ours_that_was_changed_meanwhile_keeps_nobody_out(
+    postgres_server: PostgresServer, app: Postgres, name: str, dump: Dump
+) -> None:
+    prepare(app, name, dump, "tests")
+    with psycopg.connect(postgres_server.dsn(), autocommit=True) as connection:
+        connection.execute(sql.SQL("ALTER ROLE {} PASSWORD 'changed'").format(sql.Identifier(app.user)))
+    changed = app.model_copy(update={"password": SecretStr("changed")})
+    for _ in range(2):
+        with runrole.session(changed, name, "tests") as session:
+            (owner,) = session.execute("SELECT tableowner FROM pg_tables WHERE tablename = 'a$wide'").fetchone() or (
+                "",
+            )
+            assert session.execute(WHO).fetchone() == (owner, owner)
+    drop(changed, name, "tests")
+
+
+def test_where_we_have_no_secret_each_session_gets_a_password_of_its_own(
+    postgres_server: PostgresServer, name: str, dump: Dump, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with Entra tokens on a server that takes passwords too: here the token is one that the server knows."""
+    server = settings_of(postgres_server)
+    monkeypatch.setattr(shared_connection, "token", lambda _: postgres_server.password)
+    monkeypatch.setattr(shared_connection, "tls", lambda _: {"sslmode": "disable"})
+    by_token = server.model_copy(update={"password": None, "sslmode": "require"})
+    prepare(by_token, name, dump, "tests")
+
+    def who(_: int) -> object:
+        with runrole.session(by_token, name, "tests") as session:
+            return session.execute(WHO).fetchone()
+
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(who, range(12))) == {(f"{name}_owner", f"{name}_owner")}
+    drop(by_token, name, "tests")
 
 
 def test_a_login_that_is_no_superuser_restores_reads_and_drops_what_belongs_to_the_run(

@@ -48,6 +48,8 @@ def test_a_session_that_others_keep_from_logging_in_is_not_waited_for_for_ever(
 ) -> None:
     temporary.prepare(server, name, DUMP, "tests")
     monkeypatch.setattr(runrole, "LOCK_WAIT", "50ms")
+    with psycopg.connect(postgres_server.dsn(), autocommit=True) as administrator:
+        administrator.execute(f"ALTER ROLE {runrole.role_name(name)} PASSWORD 'another'")
     with psycopg.connect(postgres_server.dsn(name), autocommit=True) as other:
         other.execute(NAMED, (runrole.LOCK, name))
         with pytest.raises(TransientError) as caught:
