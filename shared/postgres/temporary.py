@@ -5,6 +5,7 @@ statements of keys, indexes and checks, which only `shared.postgres.postdata` ex
 executed) and `prepared` (one row, once everything is there).
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,11 @@ from shared.snapshot.restoring import PRE_DATA, post_data_of, tables_of
 
 LOCK = 0x6D786665  # "mxfe": our class of advisory locks
 LOCK_WAIT = "150s"
+READ_FROM = PRE_DATA - {"DEFAULT"}
+"""What is made in a database that is only read from: no row is ever added that a default would fill."""
+AT_ONCE = 200
+"""Entries made in one transaction there. A table holds some three locks until its COMMIT, and a small server has few
+thousand (max_locks_per_transaction × max_connections). Who dies in between leaves a database that is not `prepared`."""
 
 OUR_TABLES = """
     CREATE SCHEMA mxferry;
@@ -59,24 +65,30 @@ def prepare(server: Postgres, database: str, dump: Dump, owner: str) -> None:
         if role:
             runrole.let_in(maintenance, server, database)
         with runrole.session(server, database, "mxferry restore") as connection:
-            make_tables(connection, dump)
+            make_tables(connection, dump, READ_FROM, at_once=AT_ONCE)
             connection.commit()
 
 
-def make_tables(connection: psycopg.Connection[Any], dump: Dump) -> None:
-    """Make our schema and the dump's tables and sequences, empty, in the connection's transaction; the caller commits.
+def make_tables(
+    connection: psycopg.Connection[Any], dump: Dump, kinds: Collection[str] = PRE_DATA, *, at_once: int | None = None
+) -> None:
+    """Make our schema and the dump's entries of these kinds (tables, sequences …), empty; the caller commits.
 
-    Raises `Refusal` DUMP_FUNCTION or DUMP_ENTRY_FAILED.
+    All in the connection's transaction, or that many entries `at_once`: each table made holds some of the server's locks.
+    Raises `Refusal` DUMP_FUNCTION, DUMP_ENTRY_FAILED or SERVER_LOCKS.
     """
     connection.execute("SET search_path = ''; SET check_function_bodies = false; SET standard_conforming_strings = on")
-    refuse_volatile(connection, dump.entries)
+    wanted = [entry for entry in dump.entries if entry.desc in kinds]
+    refuse_volatile(connection, [*wanted, *(entry for entry in dump.entries if entry.desc not in PRE_DATA)])
     connection.execute(OUR_TABLES)
     tables = tables_of(dump)
-    for entry in dump.entries:
+    for number, entry in enumerate(wanted, 1):
         if entry.desc == "SCHEMA":
             connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(entry.tag)))
-        elif entry.desc in PRE_DATA:
+        else:
             _execute(connection, entry, definition(entry, tables))
+        if at_once and number % at_once == 0:
+            connection.commit()
     with connection.cursor() as cursor:
         cursor.executemany(
             "INSERT INTO mxferry.post_data VALUES (%s, %s, %s, %s, %s, %s)",
@@ -222,15 +234,24 @@ def _refuse_older(maintenance: psycopg.Connection, dump: Dump) -> None:
 def _execute(connection: psycopg.Connection, entry: Entry, statements: str) -> None:
     try:
         connection.execute(statements.encode())
+    except psycopg.errors.OutOfMemory as error:
+        raise Refusal(
+            "SERVER_LOCKS",
+            entry.label,
+            f"expected the server to have a lock for every table that is made at once, found: {_words(error)}.",
+            "Raise max_locks_per_transaction to 256 (Azure: Server parameters; the server restarts), then start again.",
+        ) from None
     except psycopg.OperationalError:
         raise  # the connection or the server, not the statement
     except psycopg.Error as error:
-        raise Refusal(
-            "DUMP_ENTRY_FAILED",
-            entry.label,
-            f"expected the temporary PostgreSQL to take it, found: {_words(error)}",
-            "Look at this object in the source database; it may need an extension that the server does not have.",
-        ) from None
+        remedy = "Look at this object in the source database; it may need an extension that the server does not have."
+        if isinstance(error, psycopg.errors.UndefinedObject) and "COLLATE" in statements:
+            remedy = (
+                "Use a PostgreSQL that has this collation (the source's operating system or ICU brings it), or give the "
+                "column the default collation in a copy of the source database and make the backup from that copy."
+            )
+        message = f"expected PostgreSQL to take it, found: {_words(error)}"
+        raise Refusal("DUMP_ENTRY_FAILED", entry.label, message, remedy) from None
 
 
 def _words(error: psycopg.Error) -> str:

@@ -105,6 +105,7 @@ def contents_of(dump: Dump) -> Contents:
     """Return the tables of the dump. Raises `Refusal` for everything a conversion cannot carry over, by name."""
     _refuse_unknown(dump.entries)
     _refuse_foreign(dump)
+    _refuse_without_table(dump)
     encoding = "UTF8"
     tables = []
     for entry in dump.entries:
@@ -194,6 +195,22 @@ def _refuse_foreign(dump: Dump) -> None:
             dumpsql.definition(entry, tables)
     for entry, table in post_data_of(dump):
         dumpsql.definition(entry, {(table.namespace, table.tag)})
+
+
+def _refuse_without_table(dump: Dump) -> None:
+    """Refuse rows of a table that the dump does not make: there would be nothing to load them into."""
+    tables = tables_of(dump)
+    rows = [one for one in dump.entries if one.desc == "TABLE DATA" and one.has_data]
+    without = [one.label for one in rows if (one.namespace, one.tag) not in tables]
+    if without:
+        raise Refusal(
+            "DUMP_TABLE_MISSING",
+            without[0],
+            f"expected the dump to make every table that it has rows of, found {len(without)} that it does not make: "
+            f"{', '.join(without[:10])}{' …' if len(without) > 10 else ''}.",
+            "Make the dump without `--data-only`; drop an extension that keeps rows of its own in a copy of the source "
+            "database and make the backup from that copy.",
+        )
 
 
 def _refuse_unknown(entries: Iterable[Entry]) -> None:

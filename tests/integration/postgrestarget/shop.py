@@ -66,6 +66,8 @@ TABLES = f"""
     CREATE TABLE "shop$log" (line text, at timestamp);
     INSERT INTO "shop$log" VALUES ('\\.', now()), ('', NULL), (NULL, NULL), ('twice', NULL), ('twice', NULL);
     CREATE TABLE "shop$nothing" (id bigint PRIMARY KEY);
+    CREATE TABLE "shop$ticket" (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, old serial, name text);
+    INSERT INTO "shop$ticket" (name) VALUES ('one'), ('two');
     CREATE SEQUENCE "shop$order_number_mxseq" START 7;
     SELECT setval('"shop$order_number_mxseq"', 4711);
     CREATE SEQUENCE "shop$unused_mxseq" START 3;

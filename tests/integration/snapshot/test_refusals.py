@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from local.postgres import PostgresServer
+from orchestrators.calling import StageRefused
 from orchestrators.files import copy_files
 from orchestrators.restore import restore_database
 from orchestrators.snapshot import take_snapshot
@@ -187,16 +188,14 @@ def test_entries_that_cannot_be_carried_over_are_refused_by_name(
 ) -> None:
     with psycopg.connect(postgres_server.dsn(database), autocommit=True) as connection:
         connection.execute("CREATE TABLE parted (id int) PARTITION BY RANGE (id)")
-        connection.execute(
-            "CREATE COLLATION german (provider = icu, locale = 'de')"
-            if False
-            else "CREATE CAST (xid AS text) WITH INOUT"
-        )
+        connection.execute("CREATE CAST (xid AS text) WITH INOUT")
+        connection.execute('CREATE COLLATION plain FROM "C"')
     stand.give(dumped(postgres_server, database))
     work = {**stand.work, "snapshot": stand.drive(take_snapshot, stand.work)}
     code, _, message = stand.refusal(restore_database, work)
     assert code == "DUMP_UNKNOWN_ENTRY"
     assert "CAST CAST (xid AS text)" in message
+    assert "COLLATION public.plain" in message
     assert "TABLE public.parted (partitioned)" in message
     assert not exists(postgres_server, stand)
 
@@ -209,6 +208,36 @@ def test_a_dump_with_insert_statements_is_refused(stand: Stand, postgres_server:
     code, about, message = stand.refusal(restore_database, work)
     assert (code, about) == ("DUMP_NOT_COPY", "TABLE DATA public.t")
     assert message.startswith("expected a COPY statement for its rows, found ''")
+
+
+def test_rows_of_a_table_that_the_dump_does_not_make_are_refused_before_data_flows(
+    stand: Stand, postgres_server: PostgresServer, database: str
+) -> None:
+    with psycopg.connect(postgres_server.dsn(database), autocommit=True) as connection:
+        connection.execute("CREATE TABLE t AS SELECT 1 AS id")
+    stand.give(dumped(postgres_server, database, "--data-only"))
+    work = {**stand.work, "snapshot": stand.drive(take_snapshot, stand.work)}
+    code, about, message = stand.refusal(restore_database, work)
+    assert (code, about) == ("DUMP_TABLE_MISSING", "TABLE DATA public.t")
+    assert "found 1 that it does not make" in message
+    assert not exists(postgres_server, stand)
+
+
+def test_a_collation_that_the_server_lacks_is_told_as_such(
+    stand: Stand, postgres_server: PostgresServer, database: str
+) -> None:
+    with psycopg.connect(postgres_server.dsn(database), autocommit=True) as connection:
+        connection.execute(
+            'CREATE COLLATION pg_catalog."elsewhere" FROM "C"; CREATE TABLE t (name text COLLATE "elsewhere")'
+        )
+    stand.give(dumped(postgres_server, database))
+    work = {**stand.work, "snapshot": stand.drive(take_snapshot, stand.work)}
+    with pytest.raises(StageRefused) as caught:
+        stand.drive(restore_database, work)
+    finding = caught.value.finding
+    assert (finding.code, finding.object) == ("DUMP_ENTRY_FAILED", "TABLE public.t")
+    assert "elsewhere" in finding.message
+    assert "a PostgreSQL that has this collation" in finding.remedy
 
 
 def test_a_blob_of_the_same_name_and_other_content_is_never_overwritten(stand: Stand, sample_dump: Path) -> None:
