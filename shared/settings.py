@@ -58,7 +58,9 @@ class Postgres(Section):
     """A PostgreSQL server."""
 
     host: str = Field(description="Host name of the server.")
-    port: int = Field(default=5432, ge=1, le=65535, description="TCP port.")
+    port: int = Field(
+        default=5432, ge=1, le=65535, description="TCP port of the server itself, not of a PgBouncer before it."
+    )
     user: str = Field(description="Login. With an Entra token: the identity's display name.")
     password: SecretStr | None = Field(default=None, description="Absent: an Entra token of the app's identity.")
     database: str = Field(

@@ -20,7 +20,7 @@ or to a table as its identity column's sequence does, is left out."""
 STATE = """
     SELECT pg_encoding_to_char(d.encoding), d.datcollate, pg_is_in_recovery(), current_user,
            has_database_privilege(current_database(), 'CREATE'), has_schema_privilege('public', 'CREATE'),
-           pg_database_size(current_database())
+           pg_database_size(current_database()), (SELECT rolsuper FROM pg_roles WHERE rolname = session_user)
     FROM pg_database d WHERE d.datname = current_database()
 """
 
@@ -57,7 +57,7 @@ class Relation:
 
 @dataclass(frozen=True)
 class State:
-    """The database as it is; `bytes` is its size on disk."""
+    """The database as it is; `bytes` is its size on disk, `superuser` says it of the login, whatever role it acts as."""
 
     encoding: str
     collation: str
@@ -66,6 +66,7 @@ class State:
     may_create_schema: bool
     may_create_in_public: bool
     bytes: int
+    superuser: bool
 
 
 @dataclass(frozen=True)

@@ -90,6 +90,12 @@ def _fit(state: State, where: str) -> list[Finding]:
 
 
 def _rights(state: State, where: str) -> list[Finding]:
+    if state.superuser:
+        message = (
+            "expected a login with the rights that are needed, found a superuser: as which the dump's SQL is executed."
+        )
+        remedy = "Use a login of its own, with the rights that docs/postgres.md names."
+        return [_warning("TARGET_SUPERUSER", where, message, remedy)]
     database = where.rpartition("/")[2]
     rights = {
         f'GRANT CREATE ON DATABASE "{database}" TO "{state.user}"': state.may_create_schema,

@@ -146,6 +146,16 @@ def test_rights_that_lack_are_named_with_the_statements_that_give_them(
     assert "SCHEMA public" in finding.remedy
 
 
+def test_a_superuser_is_warned_of(
+    stand: Stand, postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "TARGET_SUPERUSER" not in checked()
+    monkeypatch.setenv("TARGET__TEST__POSTGRES__USER", postgres_server.user)
+    monkeypatch.setenv("TARGET__TEST__POSTGRES__PASSWORD", postgres_server.password)
+    settings.cache_clear()
+    assert checked()["TARGET_SUPERUSER"].severity == "warning"
+
+
 def test_an_encoding_that_is_not_utf8_is_an_error(
     stand: Stand, postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
