@@ -222,6 +222,7 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
           '/api/ui/start.js'
           '/api/ui/style.css'
           '/api/ui/tables.js'
+          '/api/ui/ticks.js'
           '/api/ui/timeline.js'
           '/api/ui/viewer.js'
         ]
