@@ -7,7 +7,7 @@ from activities.boundary import activity
 from activities.postgresplan import target_plan, target_server
 from shared import masking, runs
 from shared.blobs import clients
-from shared.contracts import Copied, DumpRef, Findings, Run, RunWork, SnapshotWork, TableRows
+from shared.contracts import Copied, Counts, DumpRef, Findings, Run, RunWork, SnapshotWork, TableRows
 from shared.copying.batches import load_batch
 from shared.copying.stage import write_lines
 from shared.errors import Refusal
@@ -19,7 +19,7 @@ from shared.postgres.targetplan import EmptyTable, TargetTable, name_of, told
 from shared.settings import settings
 from shared.snapshot.dumpsource import open_dump, table_text
 from shared.snapshot.rowtext import rewrites_of
-from shared.snapshot.work import LoadBatch, Loaded
+from shared.snapshot.work import BatchDone, LoadBatch
 from shared.strict import Strict
 
 COPIED = "copy/tables.ndjson"
@@ -75,7 +75,7 @@ def postgres_batches(work: RunWork) -> Batches:
 
 
 @activity
-def load_postgres_tables(work: LoadBatch) -> Loaded:
+def load_postgres_tables(work: LoadBatch) -> BatchDone:
     """Load one batch of tables into the target, noted segment by segment in the ledger; call it until it is finished.
 
     What a run changes (rows left out, columns emptied or masked) is changed before it is sent: the server never sees
@@ -128,7 +128,7 @@ def make_postgres_keys(work: KeysWork) -> KeysMade:
 
 
 @activity
-def analyze_postgres_tables(work: LoadBatch) -> Loaded:
+def analyze_postgres_tables(work: LoadBatch) -> BatchDone:
     """Gather the planner's statistics of one batch of tables, which a restored database has not."""
     server = target_server(work.run)
     batch = target_plan(work.run).batches[work.batch]
@@ -136,7 +136,7 @@ def analyze_postgres_tables(work: LoadBatch) -> Loaded:
         for table in batch:
             name = sql.Identifier(table.data.schema_name, table.data.table)
             connection.execute(sql.SQL("ANALYZE {}").format(name))
-    return Loaded(batch=work.batch, tables=len(batch), rows=0, bytes=0)
+    return BatchDone(batch=work.batch, done=Counts(tables=len(batch)))
 
 
 def _may_begin(run: Run, other: str | None) -> None:

@@ -12,16 +12,15 @@ from activities.postgrestarget import COPIED
 from shared import masking
 from shared.blobs import clients, documents
 from shared.budget import Budget
-from shared.contracts import Run, SnapshotWork, TableRows, Verified
+from shared.contracts import Counts, Run, SnapshotWork, TableRows, Verified
 from shared.copying.stage import read_lines, write_lines
 from shared.errors import Finding, Refusal
 from shared.postgres.connection import connect
 from shared.postgres.targetplan import TargetPlan, TargetTable, name_of, sequences_of
-from shared.rowcontracts import JobVerified
 from shared.snapshot import places
 from shared.snapshot.dumpsource import Meter, open_dump, table_text
 from shared.snapshot.rowtext import rewrites_of
-from shared.snapshot.work import LoadBatch
+from shared.snapshot.work import BatchDone, LoadBatch
 from shared.verification import restoredchecks
 from shared.verification.copytext import Comparison
 from shared.verification.restored import counted, set_up, sides_of
@@ -32,11 +31,10 @@ VERIFIED = "verify/tables.ndjson"
 SECONDS = 180  # of one call
 
 
-class BatchVerified(JobVerified):
-    """Output of `verify_postgres_tables`: numbers of the whole batch, findings of this call."""
+class BatchVerified(BatchDone):
+    """Output of `verify_postgres_tables`; findings are in the last call's."""
 
-    batch: int
-    finished: bool = True
+    findings: list[Finding] = Field(default_factory=list)
 
 
 class BatchState(BaseModel):
@@ -49,6 +47,7 @@ class BatchState(BaseModel):
     results: list[TableVerified] = Field(default_factory=list)
     findings: list[Finding] = Field(default_factory=list)
     comparison: Comparison = Field(default_factory=Comparison)
+    done: Counts = Field(default_factory=Counts, description="What was done before this call.")
 
 
 class VerificationWork(SnapshotWork):
@@ -72,8 +71,9 @@ def verify_postgres_tables(work: LoadBatch) -> BatchVerified:
         while len(state.results) < len(batch):
             ended = verifier.go_on(batch[len(state.results)], state)
             if verifier.budget.spent and len(state.results) < len(batch):
-                documents.write(_kept(run, work.batch, work.step + 1), state)
-                return _answer(work, batch, state, finished=False, more=0 if ended else verifier.bytes)
+                answer = _answer(work, batch, state, finished=False, under_way=0 if ended else verifier.bytes)
+                documents.write(_kept(run, work.batch, work.step + 1), state.model_copy(update={"done": answer.done}))
+                return answer
     write_lines(clients.staging(), _results(run, work.batch), state.results)
     return _answer(work, batch, state, finished=True)
 
@@ -159,14 +159,19 @@ class _Verifier:
 
 
 def _answer(
-    work: LoadBatch, batch: list[TargetTable], state: BatchState, *, finished: bool, more: int = 0
+    work: LoadBatch, batch: list[TargetTable], state: BatchState, *, finished: bool, under_way: int = 0
 ) -> BatchVerified:
-    done = batch[: len(state.results)]
+    done = Counts(
+        tables=len(state.results),
+        rows=sum(one.rows_target for one in state.results) + state.comparison.compared.rows_target,
+        bytes=sum(one.data.size for one in batch[: len(state.results)]) + under_way,
+    )
     return BatchVerified(
         batch=work.batch,
         finished=finished,
-        rows=sum(one.rows_target for one in state.results) + state.comparison.compared.rows_target,
-        bytes=sum(one.data.size for one in done) + more,
+        rows=max(0, done.rows - state.done.rows),
+        bytes=done.bytes - state.done.bytes,
+        done=done,
         findings=state.findings[:20] if finished else [],
     )
 

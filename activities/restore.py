@@ -21,7 +21,7 @@ from shared.snapshot import places
 from shared.snapshot.dumpsource import open_dump
 from shared.snapshot.locating import advance
 from shared.snapshot.restoring import Contents, RestorePlan, contents_of, plan_of, skipped_of
-from shared.snapshot.work import LoadBatch, Loaded, Located, Prepared
+from shared.snapshot.work import BatchDone, LoadBatch, Located, Prepared
 from shared.strict import Strict
 
 BUDGET_SECONDS = 180  # of one `locate_tables`
@@ -87,7 +87,7 @@ def prepare_database(work: SnapshotWork) -> Prepared:
 
 
 @activity
-def load_tables(work: LoadBatch) -> Loaded:
+def load_tables(work: LoadBatch) -> BatchDone:
     """Load one batch of tables, each by ranged reads of the staged dump, inflated, into COPY; call it until it is finished."""
     plan = _plan(work.run.id)
     into = Destination(settings().postgres, database_name(work.run.id), plan.encoding)

@@ -12,9 +12,7 @@ class SoFar:
 
     def take(self, answer: Payload) -> Counts:
         """Take an answer in place of an earlier one of its batch; return what is done of all batches."""
-        self._batches[answer["batch"]] = Counts(
-            tables=answer.get("tables", 0), rows=answer["rows"], bytes=answer["bytes"]
-        )
+        self._batches[answer["batch"]] = Counts.model_validate(answer["done"])
         done = self._batches.values()
         return Counts(
             tables=sum(one.tables for one in done),

@@ -4,35 +4,41 @@ from collections.abc import Sequence
 
 from shared.budget import Budget
 from shared.contracts import DumpRef
-from shared.postgres.loading import Destination, load_table
+from shared.postgres.loading import Destination, TableLoaded, load_table
 from shared.snapshot.dumpsource import Meter, table_text
 from shared.snapshot.restoring import TableData
 from shared.snapshot.rowtext import Rewrite
-from shared.snapshot.work import Loaded
+from shared.snapshot.work import BatchDone
 
 SECONDS = 180  # of one call
 
 
 def load_batch(
     dump: DumpRef, into: Destination, batch: int, tables: Sequence[tuple[TableData, Sequence[Rewrite]]]
-) -> Loaded:
+) -> BatchDone:
     """Load the tables of a batch, each with its rewrites, until all are in or the time of one call is over.
 
     Raises what `load_table` raises.
     """
     budget = Budget(SECONDS)
-    done = Loaded(batch=batch, finished=False, tables=0, rows=0, bytes=0)
+    answer = BatchDone(batch=batch, finished=False)
     worked = False
     for table, rewrites in tables:
         if worked and budget.spent:
-            return done
+            return answer
         meter = Meter()
         loaded = load_table(into, table, table_text(dump, table, meter), rewrites, budget)
-        done.tables += loaded.finished
-        done.rows += loaded.rows
-        done.bytes += table.size if loaded.finished else min(meter.bytes, table.size)
+        _add(answer, loaded, table.size if loaded.finished else min(meter.bytes, table.size))
         if not loaded.finished:
-            return done
+            return answer
         worked = worked or meter.bytes > 0
-    done.finished = True
-    return done
+    answer.finished = True
+    return answer
+
+
+def _add(answer: BatchDone, loaded: TableLoaded, size: int) -> None:
+    answer.rows += loaded.new_rows
+    answer.bytes += size * loaded.new_bytes // max(loaded.text_bytes, 1)
+    answer.done.tables += loaded.finished
+    answer.done.rows += loaded.rows
+    answer.done.bytes += size

@@ -5,7 +5,7 @@ up to the note and goes on from there. Only the first empties the table; who is 
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
@@ -48,12 +48,17 @@ class Destination:
 
 @dataclass(frozen=True)
 class TableLoaded:
-    """How far a table is in: rows as the server counted them, rows and bytes of text that were read from the dump."""
+    """How far a table is in: rows as the server counted them, rows and bytes of text that were read from the dump.
+
+    `new_rows` and `new_bytes` (of text) are what the last call brought of it.
+    """
 
     rows: int = 0
     rows_read: int = 0
     text_bytes: int = 0
     finished: bool = False
+    new_rows: int = field(default=0, compare=False)
+    new_bytes: int = field(default=0, compare=False)
 
 
 def load_table(
@@ -130,7 +135,8 @@ def _segment(
         part = rewritten(text.part(lambda size: size >= A_COPY or spent()), rewrites)
         rows += _copy(connection, table, part, before=rows, emptied=before is None)
         if text.ended or spent():
-            return TableLoaded(rows, start.rows_read + text.rows, text.at, text.ended)
+            new = (rows - start.rows, text.at - start.text_bytes)
+            return TableLoaded(rows, start.rows_read + text.rows, text.at, text.ended, *new)
 
 
 def _note(connection: psycopg.Connection[Any], table: TableData, now: TableLoaded) -> None:

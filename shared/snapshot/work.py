@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from shared.contracts import RestoreRef, RunWork, SnapshotWork
+from shared.contracts import Counts, RestoreRef, RunWork, SnapshotWork
 from shared.errors import Finding
 from shared.sources.origin import OriginFacts
 from shared.strict import Strict
@@ -82,11 +82,16 @@ class LoadBatch(SnapshotWork):
     step: int = Field(default=0, description="Calls before this one, each of which left some of the batch to do.")
 
 
-class Loaded(Strict):
-    """Output of an activity that works on a batch of tables: what is done of the batch, all calls together."""
+class BatchDone(Strict):
+    """Output of an activity that works on a batch of tables: rows and bytes of this call, and of all calls together.
+
+    Bytes are those of the tables' data in the dump, compressed as they are.
+    """
 
     batch: int
     finished: bool = True
-    tables: int
-    rows: int
-    bytes: int = Field(description="Bytes of the tables' data in the dump, compressed as they are.")
+    rows: int = 0
+    bytes: int = 0
+    done: Counts = Field(
+        default_factory=Counts, description="What is done of the batch, by this call and those before."
+    )

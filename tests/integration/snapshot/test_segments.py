@@ -13,8 +13,9 @@ from local.postgres import PostgresServer
 from orchestrators import calling
 from orchestrators.restore import restore_database
 from orchestrators.snapshot import take_snapshot
-from shared import budget
+from shared import budget, runs
 from shared.budget import Budget
+from shared.contracts import Said
 from shared.copying import batches
 from shared.errors import MxferryError, Refusal, TransientError
 from shared.postgres import loading, temporary
@@ -255,6 +256,41 @@ def test_a_dump_restored_in_the_smallest_segments_is_the_same_database(
     assert done == sorted(done)
     assert len(done) > 3
     assert done[-1] == stand.statuses[-1]["total"]["bytes"]
+
+
+def test_an_abort_is_seen_between_two_segments_of_a_table(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batches, "SECONDS", 0)
+    monkeypatch.setattr(dumpdata, "TEXT_PIECE", 20_000)
+    stand.give((FOLDER / "16-gzip.dump").read_bytes())
+    work = {**stand.work, "snapshot": stand.drive(take_snapshot, stand.work)}
+    load = driving.ACTIVITIES["load_tables"]
+
+    def aborted_meanwhile(context: object, payload: Any) -> Any:
+        answer = load(context, payload)
+        runs.ask_to_abort(stand.run.id, Said(by="ann"))
+        return answer
+
+    monkeypatch.setitem(driving.ACTIVITIES, "load_tables", aborted_meanwhile)
+    code, _, _ = stand.refusal(restore_database, work)
+    assert code == "ABORTED"
+
+
+def test_what_each_call_brought_adds_up_to_what_is_done(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batches, "SECONDS", 0)
+    monkeypatch.setattr(dumpdata, "TEXT_PIECE", 20_000)
+    stand.give((FOLDER / "16-gzip.dump").read_bytes())
+    work = {**stand.work, "snapshot": stand.drive(take_snapshot, stand.work)}
+    load, answers = driving.ACTIVITIES["load_tables"], []
+
+    def kept(context: object, payload: Any) -> Any:
+        answers.append(load(context, payload))
+        return answers[-1]
+
+    monkeypatch.setitem(driving.ACTIVITIES, "load_tables", kept)
+    restored = stand.drive(restore_database, work)
+    assert len(answers) > 3
+    assert sum(one["rows"] for one in answers) == answers[-1]["done"]["rows"] == restored["rows"]
+    assert all(one["bytes"] > 0 for one in answers if one["rows"])
 
 
 def test_a_batch_that_never_ends_is_given_up_with_a_finding(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
