@@ -29,13 +29,13 @@ from shared.mendix.adoption import (
 )
 from shared.mendix.catalogue import read_database
 from shared.mendix.existing import Existing
+from shared.mendix.existingtarget import read_existing
 from shared.mendix.metadata import Metadata, physical, read_metadata
 from shared.mendix.planning import counted
 from shared.mendix.remedies import decide
 from shared.mendix.sequences import read_auto_numbers
 from shared.sqlserver import catalogue
 from shared.sqlserver.connection import session, table_name
-from shared.sqlserver.existing import read_existing
 
 ADMINISTRATOR_NAME = "MxAdminUserName"
 

@@ -17,11 +17,10 @@ from shared.blobs import clients
 from shared.contracts import Findings, RestoredWork, Run, RunWork
 from shared.copying import settling
 from shared.copying.stage import database_plan
-from shared.databaseplan import DatabasePlan
+from shared.databaseplan import PREFIX, DatabasePlan
 from shared.errors import Finding, MxferryError, Refusal
 from shared.handedout import recorded
 from shared.mendix.handover import NAMES, Source
-from shared.mendix.metadata import PREFIX
 from shared.postgres.connection import database_name
 from shared.postgres.readers import drop_reader, make_reader, readers, try_passwords
 from shared.request import MigrationRequest

@@ -14,6 +14,7 @@ from shared.copying.stage import database_plan
 from shared.databaseplan import DatabasePlan, blob_name
 from shared.errors import Refusal
 from shared.inspection.settle import CODES
+from shared.mendix.existingtarget import read_existing
 from shared.mendix.planning import plan_database as make_plan
 from shared.mendix.remedies import parted, unused
 from shared.postgres.connection import connect as connect_postgres
@@ -22,7 +23,7 @@ from shared.settings import SqlServer, TargetProfile, settings
 from shared.sqlserver.completion import options_script
 from shared.sqlserver.creation import create
 from shared.sqlserver.ddl import script
-from shared.sqlserver.existing import empty, emptying, read_existing
+from shared.sqlserver.existing import empty, emptying
 
 
 @activity

@@ -28,7 +28,7 @@ from local.api import Api, ApiError
 from local.plaintext import plain, plain_values
 from local.progressview import view
 from shared.contracts import Gate
-from shared.reporting.wording import gate_words, moment
+from shared.wording import gate_words, moment
 
 GOOD = {"verified", "planned"}
 EXIT_OK, EXIT_NOT_VERIFIED, EXIT_REFUSED, EXIT_UNREACHABLE, EXIT_FILE = 0, 1, 3, 4, 5

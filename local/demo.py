@@ -22,7 +22,7 @@ from local.progressview import view
 from local.stack import BACKUPS, Stack, Target, chosen
 from local.summaryview import print_summary
 from shared.reporting.model import Report
-from shared.reporting.wording import count, duration, size
+from shared.wording import count, duration, size
 
 NAME = "demo"
 POLL_SECONDS = 0.4

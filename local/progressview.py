@@ -13,7 +13,7 @@ from rich.text import Text
 from api.migrations import MigrationView
 from shared.contracts import Counts
 from shared.progress import StageView, percent
-from shared.reporting.wording import count, duration, size, stage_words
+from shared.wording import count, duration, size, stage_words
 
 MARKS = {"running": "…", "waiting": "?", "done": "✓", "failed": "✗", "skipped": "–"}
 STYLES = {"running": "cyan", "waiting": "yellow", "done": "green", "failed": "bold red", "skipped": "dim"}

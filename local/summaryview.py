@@ -8,7 +8,7 @@ from local.progressview import amounts
 from shared.contracts import Counts
 from shared.errors import Finding
 from shared.reporting.model import Report, StageReport
-from shared.reporting.wording import VERDICT_WORDS, count, duration, size, stage_words
+from shared.wording import VERDICT_WORDS, count, duration, size, stage_words
 
 MOST_FINDINGS = 40
 SEVERITY = {"error": "bold red", "warning": "yellow", "info": "dim"}

@@ -9,6 +9,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+PREFIX = "mendixsystem$"
+"""How the names of the runtime's own metadata tables begin."""
+
 
 class Frozen(BaseModel):
     """Base of the plan's parts: immutable, unknown fields refused."""

@@ -11,8 +11,8 @@ from pydantic import BaseModel, Field
 
 from shared import sizing
 from shared.progress import StageView
-from shared.reporting.wording import size
 from shared.request import Window
+from shared.wording import size
 
 FIRST = ("environment", "preflight")
 BEFORE = (*FIRST, "snapshot", "restore", "plan", "inspect", "prepare", "scale")

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from shared.rehearsals import NotStarted, Rehearsal, comparable, everywhere, history, recorded
 from shared.reporting.model import Report
-from shared.reporting.wording import duration, moment, plural, stage_words
+from shared.wording import duration, moment, plural, stage_words
 
 SLOWER = 1.3
 LEAST_SECONDS = 5.0

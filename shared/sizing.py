@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from shared.reporting.wording import size
+from shared.wording import size
 
 MB = 1_000_000
 

@@ -13,7 +13,7 @@ from shared.contracts import Run, Verdict
 from shared.eventkinds import EventKind
 from shared.forecast import Forecast
 from shared.progress import StageView, View
-from shared.reporting.wording import duration, gate_words, moment, stage_words
+from shared.wording import duration, gate_words, moment, stage_words
 
 
 class Occurrence(BaseModel):

@@ -4,8 +4,8 @@ from typing import Literal
 
 from pydantic import BaseModel
 
+from shared import wording
 from shared.contracts import Run
-from shared.reporting import wording
 from shared.request import Window
 
 Audience = Literal["users", "team", "management"]

@@ -14,9 +14,8 @@ import psycopg
 from psycopg import sql
 
 from shared.copying.reading import identifier, table_sql, value_sql
-from shared.databaseplan import DatabasePlan, PlannedColumn, PlannedTable
+from shared.databaseplan import PREFIX, DatabasePlan, PlannedColumn, PlannedTable
 from shared.errors import TransientError
-from shared.mendix.metadata import PREFIX
 from shared.postgres.connection import connect
 from shared.settings import Postgres
 from shared.sqlserver.columntype import parse

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from shared.contracts import Check
-from shared.databaseplan import DatabasePlan, PlannedTable
+from shared.databaseplan import PREFIX, DatabasePlan, PlannedTable
 from shared.errors import Finding
 from shared.mendix.existing import Existing, fit
-from shared.mendix.metadata import PREFIX, Metadata, physical
+from shared.mendix.metadata import Metadata, physical
 from shared.mendix.sequences import AutoNumber
 from shared.mendix.volatile import volatile_tables
 from shared.sqlserver.connection import quote

@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from shared.databaseplan import PREFIX
 from shared.errors import Finding, Refusal
 from shared.mendix import masks, volatile
-from shared.mendix.metadata import PREFIX, Metadata, metadata_from
+from shared.mendix.metadata import Metadata, metadata_from
 from shared.request import Mask, Options
 from shared.snapshot.restoring import TableData
 from shared.snapshot.rowtext import NULL, MaskedColumn, RowChanges, rows_of, unescaped

@@ -8,10 +8,10 @@ tell what an object id belongs to, the AutoNumbers in `sequence`, and the `prope
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from shared.databaseplan import DatabasePlan, PlannedColumn, PlannedIndex, PlannedTable
+from shared.databaseplan import PREFIX, DatabasePlan, PlannedColumn, PlannedIndex, PlannedTable
 from shared.errors import Finding, Severity
 from shared.mendix import sequences
-from shared.mendix.metadata import PREFIX, Association, Attribute, Metadata
+from shared.mendix.metadata import Association, Attribute, Metadata
 from shared.sqlserver.schema import TargetColumn, TargetTable
 from shared.sqlserver.types import string_length
 

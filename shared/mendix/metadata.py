@@ -14,9 +14,9 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
+from shared.databaseplan import PREFIX
 from shared.errors import Refusal
 
-PREFIX = "mendixsystem$"
 IDENTIFIER_BYTES = 63
 """PostgreSQL cuts longer identifiers (NAMEDATALEN - 1); `mendixsystem$*` keeps the whole name."""
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from shared.contracts import Run, StageState
 from shared.reporting.model import StageReport
-from shared.reporting.wording import clock
 from shared.request import MendixCloudSource
+from shared.wording import clock
 
 
 def sentences(run: Run, stages: Sequence[StageState], answers: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -10,9 +10,9 @@ from shared.contracts import Check, Gate, Reconciliation, RestoreRef, Run, Snaps
 from shared.errors import Finding
 from shared.reporting.applications import sentences
 from shared.reporting.model import CLOSING, OUTSIDE, FilesReport, RejectsReport, Report, StockReport, stage_report
-from shared.reporting.wording import bytes_of, plural, source_words
 from shared.request import MigrationRequest, origin_of
 from shared.version import VERSION
+from shared.wording import bytes_of, plural, source_words
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from shared import wording
 from shared.contracts import TableRows
 from shared.errors import Finding
-from shared.reporting import wording
 from shared.reporting.applications import was_started
 from shared.reporting.gantt import timeline
 from shared.reporting.model import Report

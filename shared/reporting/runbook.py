@@ -9,12 +9,12 @@ from datetime import datetime, timedelta
 
 from pydantic import BaseModel, Field
 
+from shared import wording
 from shared.communication.texts import Message, messages
 from shared.contracts import Run
 from shared.errors import Finding
 from shared.forecast import AFTER, BEFORE, DATABASE, FILES, PEOPLE
 from shared.progress import View
-from shared.reporting import wording
 from shared.reporting.html import environment
 from shared.reporting.steps import AFTERWARDS, BEFOREHAND, IN_THE_WINDOW, Phase, StepText, roll_back
 from shared.ticks import Tick

@@ -13,7 +13,7 @@ from shared.snapshot.dump import read_dump
 from shared.snapshot.index import seal
 from shared.snapshot.inflating import Checkpoint, tar_place
 from shared.snapshot.layout import Layout
-from shared.sources.origin import OriginFacts, is_strong
+from shared.snapshot.origin import OriginFacts, is_strong
 
 MAX_METADATA = 1 << 20
 CHECKS: dict[Layout, str] = {

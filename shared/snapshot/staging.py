@@ -17,7 +17,7 @@ from azure.storage.blob import BlobClient
 
 from shared.blobs.blocks import MAX_BLOCKS, BlockWriter, block_id, commit, put_block, refuses_copy, staged_blocks
 from shared.errors import Refusal, TransientError
-from shared.sources.origin import Origin, OriginFacts, changed, is_strong
+from shared.snapshot.origin import Origin, OriginFacts, changed, is_strong
 
 BLOCK = 16 * 1024 * 1024  # bytes; 50,000 of them are 781 GiB
 AT_ONCE = 4  # server-side copies under way in one activity

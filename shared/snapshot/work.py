@@ -4,7 +4,7 @@ from pydantic import Field
 
 from shared.contracts import Counts, RestoreRef, RunWork, SnapshotWork
 from shared.errors import Finding
-from shared.sources.origin import OriginFacts
+from shared.snapshot.origin import OriginFacts
 from shared.strict import Strict
 
 

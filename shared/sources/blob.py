@@ -9,7 +9,7 @@ from shared.blobs.ranges import read_ahead, read_range
 from shared.errors import Refusal, TransientError
 from shared.settings import BlobAccount
 from shared.snapshot.layout import SNIFF, sniff
-from shared.sources.origin import OriginFacts
+from shared.snapshot.origin import OriginFacts
 
 
 class BlobOrigin:

@@ -2,10 +2,10 @@
 
 from shared.errors import Finding, MxferryError
 from shared.request import BlobSource, MendixCloudSource, Source
+from shared.snapshot.origin import Origin
 from shared.sources.blob import BlobOrigin
 from shared.sources.environment import check_environment
 from shared.sources.opening import account_of
-from shared.sources.origin import Origin
 from shared.sources.url import UrlOrigin, source_url
 
 

@@ -4,8 +4,8 @@ from shared.contracts import Run
 from shared.errors import Refusal
 from shared.request import BlobSource
 from shared.settings import BlobAccount, settings
+from shared.snapshot.origin import Origin
 from shared.sources.blob import BlobOrigin
-from shared.sources.origin import Origin
 from shared.sources.url import UrlOrigin, source_url
 
 

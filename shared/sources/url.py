@@ -18,8 +18,8 @@ from azure.core.exceptions import ResourceNotFoundError
 from shared.errors import Refusal, TransientError
 from shared.settings import settings
 from shared.snapshot.layout import SNIFF, sniff
+from shared.snapshot.origin import OriginFacts, changed, is_strong
 from shared.snapshot.places import SOURCE_URL, staged
-from shared.sources.origin import OriginFacts, changed, is_strong
 
 CONTENT_RANGE = re.compile(r"bytes (?:([0-9]+)-[0-9]+|\*)/([0-9]+)\Z")
 TIMEOUT = httpx.Timeout(30, read=120)

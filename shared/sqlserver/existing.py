@@ -1,13 +1,9 @@
 """Reads a target whose schema the runtime has made, and empties the tables that a migration fills."""
 
-from typing import Any
-
 import pyodbc
 
-from shared.databaseplan import DatabasePlan, PlannedTable
+from shared.databaseplan import PREFIX, DatabasePlan, PlannedTable
 from shared.errors import Finding, Refusal
-from shared.mendix.existing import Existing
-from shared.mendix.metadata import PREFIX, metadata_from
 from shared.settings import SqlServer
 from shared.sqlserver import catalogue, marker
 from shared.sqlserver.connection import session, table_name
@@ -15,27 +11,12 @@ from shared.sqlserver.creation import LOCK_SECONDS
 from shared.sqlserver.errors import number_of, text_of
 from shared.sqlserver.ledger_table import CREATE_LEDGER, LEDGER_TABLE
 from shared.sqlserver.locks import SCHEMA_LOCK, locked_transaction
-from shared.sqlserver.schema import read_schema
 
 SEEDED = (PREFIX, "system$", "administration$")
 """Beginnings of tables that a runtime fills by itself at its first start."""
 
 EMPTYING_SECONDS = 25 * 60
 VIOLATES_FOREIGN_KEY = 547
-
-
-def read_existing(target: SqlServer) -> Existing:
-    """Read the target's schema and metadata; Refusal TARGET_HAS_NO_SCHEMA when no runtime has made one."""
-    with session(target) as connection:
-        schema = read_schema(connection)
-        if f"{PREFIX}entity" not in schema:
-            raise Refusal(
-                "TARGET_HAS_NO_SCHEMA",
-                f"{target.server}/{target.database}",
-                "expected the schema that a Mendix runtime makes at its first start, found no mendixsystem$entity.",
-                'Start the app once on this database and stop it, or use `"target_mode": "create"`.',
-            )
-        return Existing(metadata_from(lambda name: _rows(connection, schema, PREFIX + name)), schema)
 
 
 def app_rows(rows: dict[str, int]) -> dict[str, int]:
@@ -90,14 +71,6 @@ def check_again(connection: pyodbc.Connection, table: PlannedTable) -> list[Find
             )
         ]  # fmt: skip
     return []
-
-
-def _rows(connection: pyodbc.Connection, schema: dict[str, Any], table: str) -> list[dict[str, Any]]:
-    if table not in schema:
-        return []
-    cursor = connection.execute(f"SELECT * FROM {table_name(table)}")  # noqa: S608
-    names = [column[0] for column in cursor.description]
-    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
 def _refuse_unless(rows: dict[str, int], *, drop: bool) -> None:

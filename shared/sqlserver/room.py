@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from shared.databaseplan import PREFIX
 from shared.errors import Finding
-from shared.mendix.metadata import PREFIX
 from shared.settings import SqlServer
 from shared.sqlserver import catalogue, marker
 from shared.sqlserver.completion import set_options

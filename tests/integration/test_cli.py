@@ -11,8 +11,8 @@ import pytest
 from shared import runs
 from shared.contracts import Gate, Progress, Run, StageState
 from shared.errors import Finding
-from shared.reporting.wording import moment
 from shared.request import MigrationRequest
+from shared.wording import moment
 from tests.fixtures import reports
 from tests.fixtures.apiserver import ApiServer
 

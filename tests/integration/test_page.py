@@ -11,7 +11,7 @@ from selenium.webdriver.common.keys import Keys
 from api import ui
 from shared import rehearsals, remains, runs
 from shared.remains import Remains
-from shared.reporting.wording import GATE_WORDS, STAGE_WORDS
+from shared.wording import GATE_WORDS, STAGE_WORDS
 from tests.fixtures import reports
 from tests.fixtures.apiserver import ApiServer
 from tests.fixtures.browser import Browser

@@ -7,35 +7,18 @@ from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[2]
 CODE = ("function_app", "api", "orchestrators", "activities", "shared", "local", "bench", "tests")
 
 # shared/ from the bottom up: a module or a folder imports those of its own floor and of lower ones.
 FLOORS = {
     "ground": """
-        errors strict eventkinds settingnames redaction version budget databaseplan channel request sessions targetmodes
+        errors strict eventkinds settingnames redaction version budget databaseplan channel request sessions targetmodes wording
         settings credentials contracts rowcontracts filecontracts progress events masking
     """,
     "rooms": "blobs azure installation runs postgres sqlserver mendix snapshot sources",
     "stages": "copying verification inspection smoke setup ticks handedout remains leftovers",
     "the run as a whole": "apps communication reporting forecast sizing means rehearsals readiness",
-}
-
-# Imports that close a circle between rooms of one floor today. None may come: untie one, and take its line out.
-KNOTS = {
-    # The existing target's tables and the Mendix metadata in them are read by SQL Server's room, whose types Mendix' room uses.
-    ("shared.sqlserver.existing", "shared.mendix.existing"),
-    ("shared.sqlserver.existing", "shared.mendix.metadata"),
-    ("shared.sqlserver.room", "shared.mendix.metadata"),
-    # Staging asks the source of a snapshot, and a source is named by the places in the staging container.
-    ("shared.snapshot.sealing", "shared.sources.origin"),
-    ("shared.snapshot.staging", "shared.sources.origin"),
-    ("shared.snapshot.work", "shared.sources.origin"),
-    # The runbook quotes messages and the forecast, which word their numbers as reports do.
-    ("shared.reporting.runbook", "shared.communication.texts"),
-    ("shared.reporting.runbook", "shared.forecast"),
 }
 
 # What an orchestrator may take of Python itself: nothing that reads a clock, a file, a socket, chance or the environment.
@@ -123,13 +106,6 @@ def circle(graph: Graph) -> list[str]:
     return []
 
 
-def circle_of_rooms(without: set[tuple[str, str]]) -> list[str]:
-    graph: dict[str, set[str]] = {}
-    for name, other in set(of_shared()) - without:
-        graph.setdefault(room(name), set()).add(room(other))
-    return circle(graph)
-
-
 def test_the_table_of_contributing_names_every_room_with_code_and_only_known_ones() -> None:
     assert set(CODE) <= set(arrows())
     assert {top(name) for cell in arrows().values() for name in cell} <= {*arrows(), "durabletask"}
@@ -188,14 +164,11 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
     assert circle(modules()) == []
 
 
-def test_no_rooms_of_shared_import_each_other_in_a_circle_but_in_known_knots() -> None:
-    assert circle_of_rooms(KNOTS) == []
-
-
-@pytest.mark.parametrize("knot", sorted(KNOTS), ids=" → ".join)
-def test_a_known_knot_is_taken_off_the_list_once_it_is_untied(knot: tuple[str, str]) -> None:
-    assert knot in set(of_shared()), "the import is gone: take the line out of KNOTS"
-    assert circle_of_rooms(KNOTS - {knot}) != [], "the import closes no circle any more: take the line out of KNOTS"
+def test_no_rooms_of_shared_import_each_other_in_a_circle() -> None:
+    graph: dict[str, set[str]] = {}
+    for name, other in of_shared():
+        graph.setdefault(room(name), set()).add(room(other))
+    assert circle(graph) == []
 
 
 def test_a_late_import_counts_and_one_for_type_checking_does_not() -> None:

@@ -6,9 +6,9 @@ from html.parser import HTMLParser
 
 import pytest
 
+from shared import wording
 from shared.contracts import Check, Gate, StageState, TableRows
 from shared.errors import Finding
-from shared.reporting import wording
 from shared.reporting.html import page
 from shared.reporting.model import RejectedRow, Report, stage_report
 from shared.request import Window

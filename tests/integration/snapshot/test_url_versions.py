@@ -18,9 +18,9 @@ from shared.errors import Refusal, TransientError
 from shared.runs import Decision
 from shared.snapshot import staging
 from shared.snapshot.inflating import Checkpoint
+from shared.snapshot.origin import OriginFacts
 from shared.snapshot.sealing import _check
 from shared.sources import url as url_source
-from shared.sources.origin import OriginFacts
 from shared.sources.url import UrlOrigin, stow_source_url
 from tests.integration.snapshot.archive_server import ArchiveServer, serving
 from tests.integration.snapshot.archives import backup, uuid_of
