@@ -263,6 +263,7 @@ SITES, CONTAINER_APPS = "microsoft.web/sites", "microsoft.app/containerapps"
 MANAGED = {
     "postgres_state": {f"{FLEXIBLE}/read"},
     "postgres_tier": {f"{FLEXIBLE}/read"},
+    "postgres_storage": {f"{FLEXIBLE}/read"},
     "start_postgres": {f"{FLEXIBLE}/start/action"},
     "stop_postgres": {f"{FLEXIBLE}/stop/action"},
     "database_size": {f"{DATABASES}/read"},
