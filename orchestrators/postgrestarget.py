@@ -46,7 +46,7 @@ def verify_postgres(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
     """Compare every table with the dump. Input: `SnapshotWork`; output: `Verified`."""
     tell = _Teller(ctx, "verify")
     work = yield from call(ctx, "postgres_batches", {"run": payload["run"]})
-    tell.total(bytes=work["bytes"])
+    tell.total(tables=work["tables"], bytes=work["bytes"])
     findings: list[Finding] = []
 
     def take(answer: Payload) -> None:
