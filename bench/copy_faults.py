@@ -4,11 +4,13 @@ import random
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
+import psycopg
 import pyodbc
 from azure.storage.blob import ContainerClient
 
-from bench.copy_stand import NARROW, CopyStand, copy_stand
+from bench.copy_stand import COLUMNS, WIDE, CopyStand, copy_stand
 from bench.harness import Measured, bench
 from local.sqlserver.control import Control
 from shared.copying.job import Ends, Policy, run_job
@@ -20,11 +22,11 @@ from shared.sqlserver.connection import connection_string
 
 # The sizes of the goal, whatever BENCH_SCALE says: fewer rounds would leave faults out.
 CHUNKS, DUPLICATES, WORKERS, SEEDS = 150, 40, 4, 5
-ROWS_A_CHUNK = 300
+ROWS_A_CHUNK = 800  # more than the stand-in decodes in one step: a fault after some rows finds them in its transaction
 TRIES = 200
 STALL_SECONDS = 4.0
 FAULTS = (
-    {"kind": "reset_bulk", "rows": 50},
+    {"kind": "reset_bulk", "rows": 1},
     {"kind": "reset_before_commit"},
     {"kind": "reset_after_commit"},
     {"kind": "error_bulk", "number": 40501},
@@ -32,24 +34,28 @@ FAULTS = (
     {"kind": "error_commit", "number": 40197},
     {"kind": "error", "number": 40613, "text": "INSERT INTO [dbo].[__mxferry_ledger]"},
     {"kind": "refuse_login", "number": 40613},
-    {"kind": "stall_bulk", "rows": 10, "seconds": 3 * STALL_SECONDS, "probability": 0.02},
+    {"kind": "stall_bulk", "rows": 1, "seconds": 3 * STALL_SECONDS, "probability": 0.02},
 )
 # The source ends its own session in the middle of the rows, in one of twenty chunks.
-DYING = f"(b + CASE WHEN random() < {0.05 / ROWS_A_CHUNK} THEN pg_terminate_backend(pg_backend_pid())::int ELSE 0 END)"
-EXPECTED = {(number, number * 7) for number in range(1, CHUNKS * ROWS_A_CHUNK + 1)}
+DYING = (
+    f"(qty + CASE WHEN random() < {0.05 / ROWS_A_CHUNK} THEN pg_terminate_backend(pg_backend_pid())::int ELSE 0 END)"
+)
+AS_KEPT = "date_trunc('milliseconds', changeddate + interval '500 microseconds')"
+Row = tuple[Any, ...]
 
 
 @bench("copy_faults", unit="rows twice, missing or changed", goal="= 0")
 def rows_twice_or_missing() -> Measured:
     """150 chunks and 40 duplicate deliveries, in random order, on 4 threads, for each of 5 seeds, as jobs of the app."""
     wrong, codes = 0, Counter[str]()
-    with copy_stand(narrow=len(EXPECTED), discard=False) as stand, Control(stand.control_port) as control:
+    with copy_stand(CHUNKS * ROWS_A_CHUNK, discard=False) as stand, Control(stand.control_port) as control:
+        expected = _expected(stand)
         for seed in range(1, SEEDS + 1):
             for fault in FAULTS:
                 control.fault(**{"probability": 0.05, **fault}, times=None, seed=seed)
             codes += _round(stand, seed)
             control.clear()
-            wrong += _wrong(stand)
+            wrong += _wrong(stand, expected)
         fired = Counter(control.statistics()["faults_fired"])
     _all_happened(fired, codes)
     faults = ", ".join(f"{kind} {count}" for kind, count in sorted(fired.items()))
@@ -72,16 +78,14 @@ def _round(stand: CopyStand, seed: int) -> Counter[str]:
     """Load the table once, under faults; return for which reasons deliveries had to be repeated."""
     chance = random.Random(seed)
     run = f"seed-{seed}"
-    columns = [
-        column.model_copy(update={"expression": DYING}) if column.name == "b" else column for column in NARROW.columns
-    ]
-    plan = DatabasePlan(run=run, tables=[NARROW.model_copy(update={"columns": columns})])
+    columns = [one.model_copy(update={"expression": DYING}) if one.name == "qty" else one for one in WIDE.columns]
+    plan = DatabasePlan(run=run, tables=[WIDE.model_copy(update={"columns": columns})])
     with pyodbc.connect(connection_string(stand.target), autocommit=True) as connection:
         marker.set_created(connection, run)
-    pages = stand.pages["narrow"]
+    pages = stand.pages["wide"]
     bounds = [pages * part // CHUNKS for part in range(CHUNKS)] + [None]
     chunks = [
-        Chunk(table="narrow", number=number, by="ctid", first=bounds[number], last=bounds[number + 1])
+        Chunk(table="wide", number=number, by="ctid", first=bounds[number], last=bounds[number + 1])
         for number in range(CHUNKS)
     ]
     deliveries = [*chunks, *chance.choices(chunks, k=DUPLICATES)]
@@ -112,9 +116,18 @@ def _deliver(stand: CopyStand, plan: DatabasePlan, chunk: Chunk) -> Counter[str]
     raise RuntimeError(f"{chunk.about} was not loaded after {TRIES} deliveries: {codes}")
 
 
-def _wrong(stand: CopyStand) -> int:
+def _expected(stand: CopyStand) -> Counter[Row]:
+    """Return every row of the source as the target keeps it."""
+    names = ", ".join(AS_KEPT if name == "changeddate" else name for name in COLUMNS)
+    with psycopg.connect(stand.uri) as connection:
+        return Counter(connection.execute(f"SELECT {names} FROM wide".encode()).fetchall())
+
+
+def _wrong(stand: CopyStand, expected: Counter[Row]) -> int:
     """Count rows that are there more or less than once, or not as they were, and empty the table for the next round."""
+    names = ", ".join(f"[{name}]" for name in COLUMNS)
     with pyodbc.connect(connection_string(stand.target), autocommit=True) as connection:
-        found = Counter(tuple(row) for row in connection.execute("SELECT [a], [b] FROM [dbo].[narrow]").fetchall())
-        connection.execute("TRUNCATE TABLE [dbo].[narrow]")
-    return sum(abs(found[row] - (row in EXPECTED)) for row in found.keys() | EXPECTED)
+        rows = connection.execute(f"SELECT {names} FROM [dbo].[wide]").fetchall()
+        connection.execute("TRUNCATE TABLE [dbo].[wide]")
+    found = Counter(tuple(row) for row in rows)
+    return sum(abs(found[row] - expected[row]) for row in found.keys() | expected.keys())
