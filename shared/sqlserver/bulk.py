@@ -45,9 +45,13 @@ class BulkSession:
     ) -> None:
         context = core_context(profile, credential)  # may fetch a token, which is none of the opening's business
         # The connection must be kept as long as its cursor is used: dropping it shuts its runtime down.
-        self._connection = opening(lambda: mssql_py_core.PyCoreConnection(context))
-        self._cursor = self._connection.cursor()
-        self.execute(f"SET XACT_ABORT ON; SET LOCK_TIMEOUT {LOCK_WAIT_MS}")
+        self._connection: Any = opening(lambda: mssql_py_core.PyCoreConnection(context))
+        try:
+            self._cursor = self._connection.cursor()
+            self.execute(f"SET XACT_ABORT ON; SET LOCK_TIMEOUT {LOCK_WAIT_MS}")
+        except BaseException:
+            self.close()
+            raise
 
     def execute(self, statement: str) -> None:
         """Run a T-SQL batch; the core gives it 30 seconds."""
@@ -81,9 +85,14 @@ class BulkSession:
         self.execute("IF @@TRANCOUNT > 0 ROLLBACK TRANSACTION")
 
     def close(self) -> None:
-        """Close the connection; the server rolls back what was not committed. Safe to call twice."""
+        """Close the connection; the server rolls back what was not committed. Safe to call twice.
+
+        The core's objects go here and now. Left to the garbage collector, they might go in the middle of another load, on
+        a thread of the core's own that calls the load's source, where their runtime panics.
+        """
         with contextlib.suppress(Exception):
             self._connection.close()
+        self._connection = self._cursor = None
 
 
 def core_context(profile: SqlServer, credential: Identity | None = None) -> dict[str, Any]:

@@ -4,6 +4,7 @@ When mssql-python or mssql-python-rs is upgraded, this file says what changed.
 """
 
 import contextlib
+import gc
 import hashlib
 import os
 import socket
@@ -117,6 +118,29 @@ def test_a_source_that_fails_raises_and_the_rollback_leaves_nothing(session, dat
     session.rollback()
     assert stored(database) == []
     assert load(session, reader(ROW)) == 1, "the session can be used again"
+
+
+def test_a_closed_session_leaves_nothing_for_the_garbage_collector_to_take_apart_within_another_ones_load(
+    session, sql_server, sql_database, monkeypatch
+):
+    """The core's runtime cannot be dropped in a thread of such a runtime, where a load's source is called."""
+    seen = []
+    monkeypatch.setattr(sys, "unraisablehook", seen.append)
+    cycle = [BulkSession(profile_of(sql_server, sql_database))]  # as an exception's traceback holds it
+    cycle.append(cycle)
+    cycle[0].close()
+    gc.disable()
+    try:
+        del cycle
+
+        def source():
+            gc.collect()
+            yield from reader(ROW)
+
+        assert load(session, pa.RecordBatchReader.from_batches(SCHEMA, source())) == 1
+    finally:
+        gc.enable()
+    assert seen == []
 
 
 def test_the_servers_error_number_is_in_the_text(session, database):
