@@ -19,9 +19,9 @@ from shared.copying.watchdog import Heartbeat
 from shared.errors import TransientError
 
 MIB = 1024 * 1024
-BATCH_BYTES = 8 * MIB
+BATCH_BYTES = 4 * MIB
 """Batches are about this large; a row larger than it is a batch of its own."""
-WIDE_ROW_BYTES = BATCH_BYTES // 2
+WIDE_ROW_BYTES = BATCH_BYTES
 """A row from this size on is wide."""
 WIDE_BATCH_BYTES = MIB
 """Of the rows between wide ones: a batch ends with the row that goes beyond this."""
