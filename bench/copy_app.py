@@ -1,7 +1,8 @@
-"""The app's copy stage in a process of its own: `python -m bench.copy_app WIDE NARROW`, so many loads of each at a time.
+"""The app's row stages in a process of its own: `python -m bench.copy_app WIDE NARROW VERIFY`, so many of each at a time.
 
-It loads `function_app` as the host does, and calls the activities that the orchestration calls. Settings and the run come
-from the environment. Prints JSON: rows, chunks, idle_mib (the app, loaded), peak_mib.
+It loads `function_app` as the host does, and calls the activities that the orchestrations call; 0 leaves verification
+out. Settings and the run come from the environment. Prints JSON: rows, chunks, idle_mib (the app, loaded), peak_mib of
+the copy, verify_mib and the checks that failed.
 """
 
 import json
@@ -11,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import function_app
-from activities import copy
+from activities import copy, verify
 from bench.memory import peak_mib, reset_peak
 from bench.stand import done
 from shared.blobs import clients
@@ -39,7 +40,24 @@ def main() -> None:
     plan = done(copy.plan_copy(None, work))
     load(work, plan, {"wide": int(sys.argv[1]), "narrow": int(sys.argv[2])})
     copied = done(copy.finish_copy(None, {**work, "chunks": plan["chunks"]}))
-    print(json.dumps({"rows": copied["rows"], "chunks": copied["chunks"], "idle_mib": idle, "peak_mib": peak_mib()}))
+    found = {"rows": copied["rows"], "chunks": copied["chunks"], "idle_mib": idle, "peak_mib": peak_mib()}
+    if at_once := int(sys.argv[3]):
+        reset_peak()
+        failed = verified(work, at_once)
+        found |= {"verify_mib": peak_mib(), "failed": failed}
+    print(json.dumps(found))
+
+
+def verified(work: dict[str, Any], at_once: int) -> list[str]:
+    """Verify everything, so many jobs at a time; return the checks that did not pass."""
+    plan = done(verify.plan_verification(None, work))
+    calls = [
+        {**work, "blob": group["blob"], "job": number} for group in plan["groups"] for number in range(group["jobs"])
+    ]
+    with ThreadPoolExecutor(at_once) as pool:
+        list(pool.map(lambda call: done(verify.verify_slices(None, call)), calls))
+    summed = done(verify.finish_verification(None, {**work, "jobs": len(calls), "findings": []}))
+    return [check["name"] for check in summed["checks"] if check["outcome"] != "passed"]
 
 
 def load(work: dict[str, Any], plan: dict[str, Any], at_once: dict[str, int]) -> None:

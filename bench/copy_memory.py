@@ -1,4 +1,4 @@
-"""How much memory the copy holds with large values, measured in the process that the app is: `function_app` and all of it."""
+"""How much memory copy and verification hold with large values, measured in the process that the app is: all of it."""
 
 import json
 import os
@@ -16,8 +16,11 @@ from azure.storage.blob import BlobServiceClient
 from bench.copy_stand import NARROW, PASSWORD, WIDE, CopyStand, copy_stand
 from bench.harness import Measured, bench
 from local.azurite import Azurite
-from shared.databaseplan import DatabasePlan, PlannedTable, blob_name
+from shared.databaseplan import DatabasePlan, IndexColumn, PlannedIndex, blob_name
 
+KEYED = WIDE.model_copy(
+    update={"primary_key": PlannedIndex(name="pk_wide", columns=[IndexColumn(name="id")], unique=True)}
+)
 LARGE = 20_000_000  # bytes of a large value
 LARGE_ROWS, SMALL_ROWS = 16, 2_000_000
 MOST_MIB = 381  # 400 MB
@@ -41,19 +44,34 @@ def memory_with_large_values_and_many_loads() -> Measured:
     return Measured(max(peaks.values()), "", ", ".join(f"{name} {peak:.0f}" for name, peak in peaks.items()))
 
 
+@bench("copy_verify_memory", unit="MiB peak RSS", goal=f"<= {MOST_MIB}")
+def memory_of_verification() -> Measured:
+    """Every level of verification on rows of two values of 20 MB, four slices at the same time."""
+    with app_and_ends(4, discard=False) as one:
+        found = copied(one, wide=1, verify=4)
+    if found["failed"]:
+        raise RuntimeError(f"expected equal rows, found that these checks did not pass: {found['failed']}")
+    return Measured(found["verify_mib"], "", f"{found['rows']} rows of 2 x 20 MB, 4 slices at a time, every level")
+
+
 @contextmanager
-def app_and_ends(wide: int, narrow: int = 0) -> Iterator[tuple[CopyStand, dict[str, str]]]:
+def app_and_ends(wide: int, narrow: int = 0, *, discard: bool = True) -> Iterator[tuple[CopyStand, dict[str, str]]]:
     """Start both ends and a storage account with the plan of a run; give them and the app's settings."""
-    with copy_stand(wide, narrow, large=LARGE) as stand, Azurite(stand.folder / "azurite") as azurite:
+    with copy_stand(wide, narrow, large=LARGE, discard=discard) as stand, Azurite(stand.folder / "azurite") as azurite:
         now = datetime.now(UTC)
         run = f"{now:%Y%m%dt%H%M%S}-{secrets.token_hex(3)}"
-        tables = [_counted(WIDE, wide), _counted(NARROW, narrow)]
+        tables = [KEYED.model_copy(update={"rows": wide}), NARROW.model_copy(update={"rows": narrow})]
         with BlobServiceClient.from_connection_string(azurite.connection_string) as service:
             for container in ("mxferry-staging", "mxferry-reports"):
                 service.create_container(container)
             plan = DatabasePlan(run=run, tables=tables).model_dump_json().encode()
             service.get_blob_client("mxferry-staging", blob_name(run)).upload_blob(plan)
-        request = {"source": {"kind": "blob", "container": "backups", "blob": "b"}, "target": "bench"}
+        options = {"verify": ["counts", "aggregates", "hash", "sample"]}
+        request = {
+            "source": {"kind": "blob", "container": "backups", "blob": "b"},
+            "target": "bench",
+            "options": options,
+        }
         yield (
             stand,
             _settings(stand, azurite)
@@ -61,16 +79,12 @@ def app_and_ends(wide: int, narrow: int = 0) -> Iterator[tuple[CopyStand, dict[s
         )
 
 
-def copied(one: tuple[CopyStand, dict[str, str]], wide: int, narrow: int = 0) -> dict[str, Any]:
-    """Copy both tables by the app's activities, each by so many at a time; return rows and peak memory."""
-    command = [sys.executable, "-m", "bench.copy_app", str(wide), str(narrow)]
+def copied(one: tuple[CopyStand, dict[str, str]], wide: int, narrow: int = 0, verify: int = 0) -> dict[str, Any]:
+    """Copy both tables, and verify them, by the app's activities, so many at a time; return rows and peak memory."""
+    command = [sys.executable, "-m", "bench.copy_app", str(wide), str(narrow), str(verify)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env={**os.environ, **one[1]})
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
-
-
-def _counted(table: PlannedTable, rows: int) -> PlannedTable:
-    return table.model_copy(update={"rows": rows})
 
 
 def _settings(stand: CopyStand, azurite: Azurite) -> dict[str, str]:
