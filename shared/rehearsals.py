@@ -238,16 +238,18 @@ def comparable(found: Sequence[Rehearsal], origin: str, mode: str) -> list[Rehea
 
 
 def last_verified(run: Run) -> Rehearsal | None:
-    """Return the newest verified rehearsal, on to whichever target, that says how long the run's stages will take."""
+    """Return the newest verified rehearsal before a run, on to whichever target, that says how long its stages will take."""
     request = run.request
     mode = request.options.target_mode or "create"
-    return _last_verified(origin_of(request.source), mode, int(time.monotonic() // FRESH_SECONDS))
+    names = tuple(sorted(runs.names("rehearsals/")))
+    verified = _verified(origin_of(request.source), mode, names, int(time.monotonic() // FRESH_SECONDS))
+    return next((one for one in verified if one.id < run.id), None)
 
 
 @functools.lru_cache(maxsize=16)
-def _last_verified(origin: str, mode: str, _minute: int) -> Rehearsal | None:
-    verified = (one for one in comparable(everywhere(), origin, mode) if one.verdict == "verified")
-    return next(verified, None)
+def _verified(origin: str, mode: str, _names: tuple[str, ...], _minute: int) -> list[Rehearsal]:
+    """Return the verified rehearsals of an origin and a mode, newest first; read once while no other one is kept."""
+    return [one for one in comparable(everywhere(), origin, mode) if one.verdict == "verified"]
 
 
 def measured(run: Run) -> Measured | None:

@@ -227,7 +227,7 @@ def test_a_forecast_goes_by_a_rehearsal_of_the_same_app_in_the_same_way(
     api_settings: None, kept: list[str], source: dict[str, object], mode: str | None, expected: int | None
 ) -> None:
     """`kept`: origin and mode, the newest first; where only one app was ever rehearsed, its rehearsals are taken."""
-    rehearsals._last_verified.cache_clear()
+    rehearsals._verified.cache_clear()  # each case has a container of its own, and maybe the same names in it
     made = [
         rehearsal(days + 1, origin=one.partition(" ")[0], target_mode=one.partition(" ")[2])
         for days, one in enumerate(kept)

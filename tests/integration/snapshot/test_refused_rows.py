@@ -6,7 +6,7 @@ import pytest
 from local.postgres import PostgresServer
 from shared.errors import Refusal
 from shared.postgres import postdata
-from shared.postgres.loading import load_table
+from shared.postgres.loading import Destination, load_table
 from shared.postgres.temporary import OUR_TABLES
 from shared.snapshot.restoring import TableData
 from tests.fixtures.postgres import settings_of
@@ -31,7 +31,7 @@ def test_a_refused_row_is_named_by_its_place_and_never_by_its_values(
         connection.execute(OUR_TABLES.encode())
         connection.execute("CREATE TABLE public.t (id int CHECK (id > 0), email varchar(20) NOT NULL)")
     with pytest.raises(Refusal) as caught:
-        load_table(settings_of(postgres_server, database), database, TABLE, "UTF8", [rows])
+        load_table(Destination(settings_of(postgres_server, database), database, "UTF8"), TABLE, [rows])
     assert (caught.value.code, caught.value.about) == ("DUMP_ROW_REFUSED", "public.t")
     assert caught.value.message == f"expected PostgreSQL to take every row, found: {found}."
 

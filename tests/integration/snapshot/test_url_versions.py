@@ -14,8 +14,8 @@ from azure.storage.blob import BlobClient
 
 from activities import snapshot
 from shared import runs
+from shared.contracts import Said
 from shared.errors import Refusal, TransientError
-from shared.runs import Decision
 from shared.snapshot import staging
 from shared.snapshot.inflating import Checkpoint
 from shared.snapshot.origin import OriginFacts
@@ -242,7 +242,7 @@ def test_a_stream_stops_when_the_run_is_aborted(
     def aborted_meanwhile(writer: Any, number: int, data: bytes) -> None:
         put(writer, number, data)
         if number == 0:
-            runs.ask_to_abort(by_url.run.id, Decision(by="somebody"))
+            runs.ask_to_abort(by_url.run.id, Said(by="somebody"))
 
     monkeypatch.setattr(staging.BlockWriter, "put", aborted_meanwhile)
     assert staged(by_url, facts)["refused"]["code"] == "ABORTED"
