@@ -108,7 +108,8 @@ def test_hostile_names_stay_text_in_both_forms() -> None:
 
 def test_during_the_run_the_runbook_shows_what_is_done(api: ApiServer) -> None:
     runs.save(Run(id=ID, request=request(), created_at=START))
-    rehearsals.remember(reports.verified().model_copy(update={"purpose": "rehearsal", "target": "rehearsal"}))
+    before = {"purpose": "rehearsal", "target": "rehearsal", "id": "20261115t203000-3f9a1c"}
+    rehearsals.remember(reports.verified().model_copy(update=before))
     written = reports.START + timedelta(seconds=95)
     progress = Progress(stages=reports.stages("copy", "running"), target_written_at=written)
     api.engine.set(ID, "RUNNING", custom=progress.model_dump(mode="json"))
