@@ -93,9 +93,7 @@ def _took(writer: Path) -> Took:
             theirs.append(_pg_restore(one, f"theirs_{turn}"))
             ours.append(_ours(one))
     mine = min(ours, key=sum)
-    about = (
-        f"{TABLES} × {rows:,} rows, {len(dump) / 1e6:.0f} MB, {version.split(' (')[0].strip()}, better of two runs each"
-    )
+    about = f"{TABLES} × {rows:,} rows, {len(dump) / 1e6:.0f} MB, {version.strip()}, better of two runs each"
     return Took(min(theirs), *mine, about)
 
 
