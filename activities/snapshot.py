@@ -5,6 +5,7 @@ import time
 from activities.boundary import activity
 from shared import runs
 from shared.contracts import RunWork, SnapshotRef
+from shared.copying.memory import give_large_blocks_back
 from shared.errors import Refusal
 from shared.snapshot import places
 from shared.snapshot.inflating import InflatePass
@@ -35,6 +36,7 @@ def describe_source(work: RunWork) -> Described:
 @activity
 def stage_range(work: StageRange) -> StagedRange:
     """Bring some blocks of the archive into staging, by the storage service where it can."""
+    give_large_blocks_back()
     archive = places.staged(work.run.id, places.ARCHIVE)
     staged = stage_blocks(open_origin(work.run), work.facts, archive, work.first, work.stop)
     size = min(work.stop * BLOCK, work.facts.size or 0) - work.first * BLOCK
@@ -60,6 +62,7 @@ def commit_staged(work: ArchiveWork) -> StagedRange:
 @activity
 def inflate_archive(work: ArchiveWork) -> Inflated:
     """Inflate and index the archive for some minutes; call it again until it has finished."""
+    give_large_blocks_back()
     started = time.monotonic()
     passing = InflatePass(work.run.id, work.facts.layout, work.size, work.facts.md5)
     state = passing.advance(lambda: time.monotonic() - started > BUDGET_SECONDS)
