@@ -56,7 +56,7 @@ def rows_twice_or_missing() -> Measured:
             codes += _round(stand, seed)
             control.clear()
             wrong += _wrong(stand, expected)
-        fired = Counter(control.statistics()["faults_fired"])
+        fired = Counter(control.fired())
     _all_happened(fired, codes)
     faults = ", ".join(f"{kind} {count}" for kind, count in sorted(fired.items()))
     again = ", ".join(f"{code} {count}" for code, count in sorted(codes.items()))

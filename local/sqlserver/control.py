@@ -16,6 +16,7 @@ class Control:
     def __init__(self, port: int) -> None:
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=10)
         self._lines = self._socket.makefile("rw", encoding="utf-8", newline="\n")
+        self._fired_before: dict[str, int] = self.statistics()["faults_fired"]
 
     def ask(self, **request: Any) -> dict[str, Any]:
         """Sends one request and gives its answer.
@@ -41,6 +42,12 @@ class Control:
     def statistics(self) -> dict[str, Any]:
         """Logins, live sessions, bulk rows, faults fired by kind, SHA-256 of the access tokens seen."""
         return self.ask(do="statistics")
+
+    def fired(self) -> dict[str, int]:
+        """How often each kind of fault has fired since this channel was opened; the server may be older than that."""
+        now: dict[str, int] = self.statistics()["faults_fired"]
+        since = {kind: count - self._fired_before.get(kind, 0) for kind, count in now.items()}
+        return {kind: count for kind, count in since.items() if count}
 
     def close(self) -> None:
         """Closes the channel; faults stay."""
