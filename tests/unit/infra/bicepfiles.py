@@ -12,7 +12,7 @@ from pathlib import Path
 import tree_sitter
 import tree_sitter_bicep
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 INFRA = ROOT / "infra"
 PARSER = tree_sitter.Parser(tree_sitter.Language(tree_sitter_bicep.language()))
 

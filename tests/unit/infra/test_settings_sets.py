@@ -8,7 +8,7 @@ import pytest
 from local.settings_page import PAGE, all_settings, page
 from shared.settingnames import HOST_SETTINGS
 from shared.settings import Settings, settings
-from tests.unit.bicepfiles import INFRA, ROOT, Node, read, text, walk
+from tests.unit.infra.bicepfiles import INFRA, ROOT, Node, read, text, walk
 
 CODE = {one.name for one in all_settings()}
 AZURE = {one.name for one in all_settings() if one.where == "Azure"}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.bicepfiles import (
+from tests.unit.infra.bicepfiles import (
     INFRA,
     BicepFile,
     Declared,

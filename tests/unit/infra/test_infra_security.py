@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.unit.bicepfiles import INFRA, ROOT, BicepFile, Declared, Node, all_files, literal, read, text, walk
+from tests.unit.infra.bicepfiles import INFRA, ROOT, BicepFile, Declared, Node, all_files, literal, read, text, walk
 
 FILES = all_files()
 # https://learn.microsoft.com/azure/role-based-access-control/built-in-roles

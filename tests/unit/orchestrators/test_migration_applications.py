@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from orchestrators import applications
-from tests.unit.migrationhub import (
+from tests.unit.orchestrators.migrationhub import (
     LATE,
     RUN_ID,
     app_of,

@@ -12,7 +12,7 @@ from orchestrators import registry as orchestrations
 from shared import events
 from shared.contracts import Run, RunWork
 from shared.request import MigrationRequest
-from tests.unit.bicepfiles import INFRA
+from tests.unit.infra.bicepfiles import INFRA
 
 QUERIES = {path.name: path.read_text() for path in (INFRA / "queries").glob("*.kql")}
 WORKBOOK = [

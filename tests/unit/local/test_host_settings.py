@@ -11,7 +11,7 @@ import pytest
 from local.host.keys import Keys
 from local.host.settings import HostError, load_app_settings, load_host_settings, time_span
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def host_json(folder: Path, **sections: object) -> Path:

@@ -3,7 +3,16 @@
 import threading
 from datetime import UTC, datetime, timedelta
 
-from tests.unit.migrationhub import LATE, RUN_ID, ended, finding, in_the_cloud, started, wait_until_waiting, window
+from tests.unit.orchestrators.migrationhub import (
+    LATE,
+    RUN_ID,
+    ended,
+    finding,
+    in_the_cloud,
+    started,
+    wait_until_waiting,
+    window,
+)
 
 
 def test_the_target_is_written_only_after_the_approval(hub, doubles):

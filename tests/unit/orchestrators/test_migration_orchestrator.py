@@ -7,7 +7,7 @@ import pytest
 from durabletask import task
 
 from orchestrators import calling, sides
-from tests.unit.migrationhub import LATE, SNAPSHOT, ended, finding, in_the_cloud, started, window
+from tests.unit.orchestrators.migrationhub import LATE, SNAPSHOT, ended, finding, in_the_cloud, started, window
 
 
 def test_a_run_without_trouble_ends_verified_with_every_stage_done(hub, doubles):

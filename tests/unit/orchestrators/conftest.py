@@ -1,5 +1,5 @@
 """Fixtures of the unit tests."""
 
-from tests.unit.migrationhub import doubles, hub
+from tests.unit.orchestrators.migrationhub import doubles, hub
 
 __all__ = ["doubles", "hub"]

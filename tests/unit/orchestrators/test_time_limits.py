@@ -12,7 +12,7 @@ from shared.postgres.connection import A_STATEMENT
 from shared.postgres.postdata import AN_INDEX
 from shared.sqlserver.completion import BUILD_SECONDS
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 WAIT = re.compile(r"[A-Z_]*_(SECONDS|WAIT)|((QUERY|LOGIN)_)?TIMEOUT|A_STATEMENT")
 
 

@@ -6,7 +6,7 @@ import pytest
 from durabletask import task
 
 from tests.fixtures.engine import EngineBench
-from tests.integration.test_engine_faults import completed
+from tests.integration.local.test_engine_faults import completed
 
 
 @pytest.mark.slow

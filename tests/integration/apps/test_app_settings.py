@@ -21,7 +21,7 @@ from shared.contracts import Run
 from shared.request import MigrationRequest
 from shared.settings import Application, TargetProfile
 from tests.fixtures.httpdouble import serving
-from tests.integration.test_applications import TokenDouble
+from tests.integration.apps.test_applications import TokenDouble
 
 SETTINGS = {
     "SourceDatabaseType": "POSTGRESQL",
