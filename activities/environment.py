@@ -12,7 +12,7 @@ from typing import Literal
 from pydantic import Field
 
 from activities.boundary import activity, closing_activity
-from shared import events, leftovers
+from shared import events, leftovers, runs
 from shared.azure.arm import ResourceManager
 from shared.azure.marks import ServerMarks, SizeMark
 from shared.blobs import clients
@@ -100,7 +100,14 @@ def stop_postgres(work: RunWork) -> Power:
 
 @closing_activity
 def scale_sql(work: ScaleWork) -> Scaled:
-    """Bring the target database to its size for the load, or back to the size it had before any run scaled it up."""
+    """Bring the target database to its size for the load, or back to the size it had before any run scaled it up.
+
+    Back works after an abort too. Up does not, nor where the delivery comes after the clean-up has begun: nobody would
+    bring it back then.
+    """
+    if work.to == "load":
+        runs.stop_if_closed(work.run.id)
+        runs.stop_if_aborted(work.run.id)
     sql = settings().target_profile(work.run.request.target).sql
     if sql is None or sql.resource_id is None or sql.scale_up_to is None:
         return Scaled(managed=False, reached=True)

@@ -19,10 +19,10 @@ from durabletask.worker import TaskHubGrpcWorker
 from activities import environment as activities
 from local.postgres import PostgresServer
 from orchestrators import environment as orchestrators
-from shared import credentials, settings
+from shared import credentials, runs, settings
 from shared.azure.arm import ResourceManager, sku_name
 from shared.blobs import clients
-from shared.contracts import Run
+from shared.contracts import Run, Said
 from shared.errors import Refusal, TransientError
 from shared.postgres import ownership
 from shared.request import MigrationRequest
@@ -230,6 +230,20 @@ def test_a_busy_database_is_asked_again_later(arm: ArmDouble) -> None:
     answers = until_reached(scale, "load")
     assert answers[0]["reached"] is False
     assert arm.sku == "GP_Gen5_8"
+
+
+def test_a_run_that_was_aborted_is_not_scaled_up_any_more_and_is_scaled_back(arm: ArmDouble) -> None:
+    scale("load")
+    runs.ask_to_abort(RUNS[0], Said(by="kim"))
+    assert scale("load")["refused"]["code"] == "ABORTED"
+    assert until_reached(scale, "before")[-1]["sku"] == "GP_Gen5_2"
+    assert arm.calls == ["sql/GP_Gen5_8", "sql/GP_Gen5_2"]
+
+
+def test_a_delivery_that_comes_after_the_clean_up_scales_nothing_up(arm: ArmDouble) -> None:
+    runs.close(RUNS[0])
+    assert scale("load")["refused"]["code"] == "RUN_OVER"
+    assert (arm.calls, arm.sku) == ([], "GP_Gen5_2")
 
 
 def test_a_missing_role_is_a_refusal_that_names_the_remedy(arm: ArmDouble) -> None:
