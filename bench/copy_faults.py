@@ -25,7 +25,7 @@ CHUNKS, DUPLICATES, WORKERS, SEEDS = 150, 40, 4, 5
 ROWS_A_CHUNK = 800  # more than the stand-in decodes in one step: a fault after some rows finds them in its transaction
 TRIES = 200
 STALL_SECONDS = 4.0
-FAULTS = (
+FAULTS: tuple[dict[str, Any], ...] = (
     {"kind": "reset_bulk", "rows": 1},
     {"kind": "reset_before_commit"},
     {"kind": "reset_after_commit"},

@@ -159,12 +159,16 @@ def _members_of(tar: bytes) -> int:
     return found
 
 
+def _classify(member: Member) -> None:
+    role(member)
+
+
 def _read_gzip(data: bytes) -> None:
     """From its start, and taken up at the last border of two deflate blocks; both must give the same."""
     sniff(data[:SNIFF])
     inflation = Inflation(PIECE)
     inflation.marking = True
-    indexer = TarIndexer(role)
+    indexer = TarIndexer(_classify)
     whole = b""
     for block in inflation.blocks(iter([data])):
         indexer.feed(block)

@@ -189,7 +189,7 @@ def _archive(out: Path, dump: Path, files: Files, summary: Summary) -> None:
     with (
         out.open("wb") as raw,
         # No time and no name in the header: the same content gives the same bytes.
-        igzip.IGzipFile(filename="", fileobj=raw, mode="wb", compresslevel=1, mtime=0) as packed,  # type: ignore[no-untyped-call]
+        igzip.IGzipFile(filename="", fileobj=raw, mode="wb", compresslevel=1, mtime=0) as packed,
         tarfile.open(fileobj=cast(IO[bytes], packed), mode="w|", format=tarfile.GNU_FORMAT) as archive,
     ):
         _add(archive, ".metadata", len(described), iter([described]))

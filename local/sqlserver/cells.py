@@ -22,7 +22,8 @@ def _plp(data: bytes) -> bytes:
 def _ticks(clock: bytes, scale: int) -> int:
     """Units of 10**-scale seconds in `hh:mm:ss[.ffffff]`."""
     seconds = int(clock[0:2]) * 3600 + int(clock[3:5]) * 60 + int(clock[6:8])
-    return seconds * 10**scale + int((clock[9:] + b"0000000")[:scale] or b"0")
+    a_second: int = 10**scale
+    return seconds * a_second + int((clock[9:] + b"0000000")[:scale] or b"0")
 
 
 def _ordinal(day: bytes) -> int:

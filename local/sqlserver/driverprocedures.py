@@ -107,8 +107,8 @@ def _describe_parameters(session: Session, values: list[bytes | None]) -> int:
         system = _system_type(session, kind.name)
         tds = type_info(kind)
         length = kind.bytes_stored()
-        rows.append([len(rows) + 1, f"@{name}", system, kind.declared(), length, kind.precision, kind.scale]
-                    + [None] * 9 + [0, 0, 0, 1, 0, None, tds[0], 65535 if length == -1 else length])  # fmt: skip
+        rows.append([len(rows) + 1, f"@{name}", system, kind.declared(), length, kind.precision, kind.scale,
+                     *[None] * 9, 0, 0, 0, 1, 0, None, tds[0], 65535 if length == -1 else length])  # fmt: skip
     _send(session, _DESCRIBED, rows)
     return 0
 

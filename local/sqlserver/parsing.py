@@ -1,14 +1,16 @@
 """T-SQL text → trees: sqlglot's T-SQL parser for queries, kept from rewriting functions; batches cut into statements."""
 
 import re
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import sqlglot
 from sqlglot import exp
 from sqlglot.dialects.tsql import TSQL
-from sqlglot.tokens import Token, TokenType
+from sqlglot.parsers.tsql import TSQLParser
+from sqlglot.tokenizer_core import Token, TokenType
 
 from local.sqlserver.errors import NotUnderstoodError, SqlError, syntax_error
 
@@ -16,14 +18,14 @@ from local.sqlserver.errors import NotUnderstoodError, SqlError, syntax_error
 class PlainTsql(TSQL):
     """T-SQL whose function calls stay calls: sqlglot would turn LEN, HASHBYTES, DATEDIFF into something similar."""
 
-    class Parser(TSQL.Parser):
+    class Parser(TSQLParser):
         """The parser without its table of functions."""
 
-        FUNCTIONS: ClassVar = {}
-        NO_PAREN_FUNCTIONS: ClassVar = {}
-        FUNCTION_PARSERS: ClassVar = {
+        FUNCTIONS: ClassVar[dict[str, Callable[..., Any]]] = {}
+        NO_PAREN_FUNCTIONS: ClassVar[dict[TokenType, type[exp.Expression]]] = {}
+        FUNCTION_PARSERS: ClassVar[dict[str, Callable[..., Any]]] = {
             name: parser
-            for name, parser in TSQL.Parser.FUNCTION_PARSERS.items()
+            for name, parser in TSQLParser.FUNCTION_PARSERS.items()
             if name in ("CAST", "TRY_CAST", "CONVERT", "TRY_CONVERT")
         }
 
@@ -101,7 +103,7 @@ def parse_query(text: str) -> exp.Expression:
         raise SqlError(
             102, f"Incorrect syntax near '{near}' (or not understood by the stand-in) in: {text}", 15
         ) from error
-    if len(trees) != 1 or trees[0] is None:
+    if len(trees) != 1 or not isinstance(trees[0], exp.Expression):
         raise NotUnderstoodError(text)
     return trees[0]
 
@@ -293,7 +295,7 @@ class _Batch:
             self.position += 1
         return Simple(self.slice(start, self.position), verb)
 
-    def _ends(self, word: str, cases: int, within: set[str] | frozenset[str]) -> bool:
+    def _ends(self, word: str, cases: int, within: Collection[str]) -> bool:
         if cases:
             return False
         if word in (";", "END", "ELSE"):

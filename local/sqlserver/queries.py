@@ -87,7 +87,7 @@ class Queries:
                 for n, (column, kind) in enumerate(zip(side.columns, kinds, strict=True), 1)
             ]
             texts.append(f"SELECT {', '.join(items)} FROM ({side.sql}) AS u")
-        word = {exp.Union: "UNION", exp.Intersect: "INTERSECT", exp.Except: "EXCEPT"}[type(node)]
+        word = _SET_OPERATIONS[type(node)]
         if not node.args.get("distinct"):
             word += " ALL"
         columns = [Output(column.name, kind) for column, kind in zip(sides[0].columns, kinds, strict=True)]
@@ -95,6 +95,11 @@ class Queries:
         if node.args.get("order"):
             sql += " ORDER BY " + ", ".join(_ordinal_order(item, columns) for item in node.args["order"].expressions)
         return Query(sql, columns)
+
+
+_SET_OPERATIONS: dict[type[exp.Expression], str] = {
+    exp.Union: "UNION", exp.Intersect: "INTERSECT", exp.Except: "EXCEPT"
+}  # fmt: skip
 
 
 def _ordinal_order(item: exp.Expression, columns: list[Output]) -> str:

@@ -1,6 +1,7 @@
 """PostgreSQL's errors as SQL Server tells them."""
 
 import re
+from collections.abc import Callable
 
 from psycopg import pq
 
@@ -72,7 +73,7 @@ def _encoding(message: str) -> SqlError:
     return nul_refused() if "0x00" in message else SqlError(50001, f"the stand-in's store answered: {message}")
 
 
-_PLAIN = {
+_PLAIN: dict[str, Callable[[str], SqlError]] = {
     "22P02": _conversion,
     "22007": lambda _: SqlError(241, "Conversion failed when converting date and/or time from character string."),
     "22008": lambda message: (

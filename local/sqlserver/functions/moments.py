@@ -101,5 +101,12 @@ def _datepart(e: Expressions, arguments: Arguments) -> Sql:
     return Sql(f"(floor(extract({name} FROM {value.text})))::int4", INT)
 
 
+def _datepart_of(part: str) -> Function:
+    def datepart(e: Expressions, arguments: Arguments) -> Sql:
+        return _datepart(e, [exp.Var(this=part), *arguments])
+
+    return datepart
+
+
 for _name in ("YEAR", "MONTH", "DAY"):
-    FUNCTIONS[_name] = lambda e, arguments, part=_name: _datepart(e, [exp.Var(this=part), *arguments])
+    FUNCTIONS[_name] = _datepart_of(_name)

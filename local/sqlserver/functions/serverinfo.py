@@ -183,5 +183,12 @@ def _xact_state(e: Expressions, arguments: Arguments) -> Sql:
     return replace(e.context.globals["XACT_STATE"](), kind=SqlType("smallint"))
 
 
+def _of_the_context(name: str) -> Function:
+    def value(e: Expressions, arguments: Arguments) -> Sql:
+        return e.context.globals[name]()
+
+    return value
+
+
 for _name in ("ERROR_NUMBER", "ERROR_MESSAGE", "ERROR_SEVERITY", "ERROR_STATE", "SCOPE_IDENTITY"):
-    FUNCTIONS[_name] = lambda e, arguments, name=_name: e.context.globals[name]()
+    FUNCTIONS[_name] = _of_the_context(_name)
