@@ -11,7 +11,8 @@ from orchestrators.calling import Payload, StageRefused, Steps, answering, call
 from shared.errors import Finding
 
 LOOK_EVERY = timedelta(seconds=20)
-PATIENCE = 90  # looks: half an hour; Azure starts a server or changes a size within minutes
+PATIENCE = timedelta(minutes=30)
+"""Azure starts a server or changes a size within minutes."""
 
 
 @answering
@@ -22,8 +23,9 @@ def open_environment(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
 
 @answering
 def scale_for_load(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
-    """Bring the target database to its size for the load, and wait. Input: `RunWork`; output: `Scaled`."""
-    return (yield from _until_reached(ctx, "scale_sql", payload | {"to": "load"}))
+    """Bring the target database to its size for the load, and wait. Input: `RunWork`; output: `Scaled` and findings."""
+    scaled = yield from _until_reached(ctx, "scale_sql", payload | {"to": "load"})
+    return scaled | {"findings": [] if scaled["reached"] else [_still_small(scaled)]}
 
 
 @answering
@@ -48,8 +50,17 @@ def _scaled_back(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
     except task.TaskFailedError as failed:
         return {}, [_still_large("its size could not be asked for", str(failed.details.message))]
     if not scaled["reached"]:
-        return scaled, [_still_large(f"expected {scaled['wanted']} again", f"{scaled['sku']} after half an hour")]
+        return scaled, [_still_large(f"expected {scaled['wanted']} again", f"{scaled['sku']} after {PATIENCE}")]
     return scaled, []
+
+
+def _still_small(scaled: Payload) -> Payload:
+    return Finding(
+        code="NOT_SCALED_UP", severity="warning", object="target database",
+        message=f"expected {scaled['wanted']} for the load, found {scaled['sku']} after {PATIENCE}.",
+        remedy="The load runs at the size that is there, and takes longer. Look in the Azure portal why the size does not "
+        "change: quota, region or a change that is stuck.",
+    ).model_dump(mode="json")  # fmt: skip
 
 
 def _still_large(expected: str, found: str) -> Payload:
@@ -60,11 +71,10 @@ def _still_large(expected: str, found: str) -> Payload:
 
 
 def _until_reached(ctx: task.OrchestrationContext, activity: str, payload: Payload) -> Steps:
-    """Call the activity until it says `reached`; after half an hour return what it said last, for the caller to judge."""
+    """Call the activity until it says `reached`; after `PATIENCE` return what it said last, for the caller to judge."""
+    until = ctx.current_utc_datetime + PATIENCE
     answer = yield from call(ctx, activity, payload)
-    for _ in range(PATIENCE):
-        if answer["reached"]:
-            break
+    while not answer["reached"] and ctx.current_utc_datetime < until:
         yield ctx.create_timer(ctx.current_utc_datetime + LOOK_EVERY)
         answer = yield from call(ctx, activity, payload)
     return answer

@@ -127,7 +127,10 @@ def _checked(book: Book, outcome: Outcome, name: str, steps: Steps) -> Steps:
 
 def _move(book: Book, run: Run, outcome: Outcome) -> Steps:
     """Past the point of no return: database and files."""
-    yield from child_stage(book, "scale", "scale_for_load", {"run": run.model_dump(mode="json")})
+    scaled = yield from child_stage(book, "scale", "scale_for_load", {"run": run.model_dump(mode="json")})
+    outcome.answered("scale", scaled)
+    if scaled.get("findings"):  # who watches the window reads it while the load runs
+        yield from recorded(book, outcome)
     book.progress.target_written_at = book.now()
     outcome.target_written = True
     failures = yield from side_by_side(book, run, outcome)

@@ -327,7 +327,8 @@ def orchestrated(engine: TaskHubGrpcClient, name: str, number: int = 0) -> Any:
 
 def test_the_environment_is_opened_scaled_and_closed_again(arm: ArmDouble, engine: TaskHubGrpcClient) -> None:
     assert orchestrated(engine, "open_environment")["state"] == "Ready"
-    assert orchestrated(engine, "scale_for_load")["sku"] == "GP_Gen5_8"
+    scaled = orchestrated(engine, "scale_for_load")
+    assert (scaled["sku"], scaled["findings"]) == ("GP_Gen5_8", [])
     closed = orchestrated(engine, "close_environment")
     assert closed["sql"]["sku"] == "GP_Gen5_2"
     assert closed["postgres"]["state"] == "Stopping"
@@ -379,17 +380,32 @@ def test_a_size_that_cannot_be_brought_back_is_a_finding_and_the_server_is_stopp
     assert closed["postgres"]["state"] == "Stopping"
 
 
+def test_a_size_for_the_load_that_does_not_come_in_time_is_a_finding_with_what_to_do(
+    arm: ArmDouble, engine: TaskHubGrpcClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(orchestrators, "PATIENCE", timedelta(milliseconds=50))
+    arm.looks = 100
+    scaled = orchestrated(engine, "scale_for_load")
+    (found,) = scaled["findings"]
+    assert (found["code"], found["severity"], found["message"]) == (
+        "NOT_SCALED_UP",
+        "warning",
+        "expected GP_Gen5_8 for the load, found GP_Gen5_2 after 0:00:00.050000.",
+    )
+    assert found["remedy"]
+
+
 def test_a_size_that_does_not_come_back_in_time_is_a_finding(
     arm: ArmDouble, engine: TaskHubGrpcClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     orchestrated(engine, "open_environment")
     orchestrated(engine, "scale_for_load")
-    monkeypatch.setattr(orchestrators, "PATIENCE", 2)
+    monkeypatch.setattr(orchestrators, "PATIENCE", timedelta(milliseconds=50))
     arm.looks = 100
     closed = orchestrated(engine, "close_environment")
     (found,) = closed["findings"]
     assert (found["code"], found["message"]) == (
         "NOT_SCALED_BACK",
-        "expected GP_Gen5_2 again, found GP_Gen5_8 after half an hour.",
+        "expected GP_Gen5_2 again, found GP_Gen5_8 after 0:00:00.050000.",
     )
     assert closed["postgres"]["state"] == "Stopping"

@@ -53,6 +53,26 @@ def test_a_finding_whose_remedy_was_chosen_does_not_stop_the_run(hub, doubles):
     assert ended(hub)["verdict"] == "verified"
 
 
+def test_a_load_at_a_size_that_never_grew_goes_on_and_the_run_says_so_before_the_load(hub, doubles):
+    small = finding("NOT_SCALED_UP", "warning", remedy="look in the portal")
+    doubles.answers["scale_for_load"] = {
+        "managed": True,
+        "sku": "S3",
+        "wanted": "S9",
+        "reached": False,
+        "findings": [small],
+    }
+    started(hub)
+    summary = ended(hub)
+    assert (summary["verdict"], summary["findings"]) == ("verified", 1)
+    calls = doubles.calls
+    assert calls[calls.index("scale_for_load") + 1] == "record_findings"
+    assert calls.index("record_findings") < calls.index("create_schema")
+    report = doubles.reports[-1]
+    assert [one["code"] for one in report["findings"]] == ["NOT_SCALED_UP"]
+    assert report["answers"]["scale"]["wanted"] == "S9"
+
+
 def test_a_dry_run_never_writes_the_target(hub, doubles):
     started(hub, options={"dry_run": True})
     assert ended(hub)["verdict"] == "planned"
