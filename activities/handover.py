@@ -18,7 +18,7 @@ from shared.contracts import Findings, RestoredWork, Run, RunWork
 from shared.copying import settling
 from shared.copying.stage import database_plan
 from shared.databaseplan import PREFIX, DatabasePlan
-from shared.errors import Finding, MxferryError, Refusal
+from shared.errors import Details, Finding, MxferryError, Refusal
 from shared.handedout import recorded
 from shared.mendix.handover import NAMES, Source
 from shared.postgres.connection import database_name
@@ -153,7 +153,7 @@ def take_settings_back(work: RunWork) -> Findings:
         return Findings(findings=[*found, _reminder(work)])
     _configurable(work).unconfigure()
     message = "the adapter has taken the SourceDatabase settings out of the app, which starts again without them."
-    return Findings(findings=[*found, _finding("info", "SOURCE_SETTINGS_REMOVED", work.run.request.target, message)])
+    return Findings(findings=[*found, Finding.info("SOURCE_SETTINGS_REMOVED", work.run.request.target, message)])
 
 
 def ended(run: Run, *, failed: bool) -> list[str]:
@@ -184,7 +184,7 @@ def check_hand_over(request: MigrationRequest) -> list[Finding]:
         if not request.stop_target_app:
             message = "expected the adapter to stop the app before its database is emptied, found it not asked to."
             remedy = 'Say `"stop_target_app": true`.'
-            found.append(_finding("error", "HAND_OVER_NEEDS_STOP", request.target, message, remedy))
+            found.append(Finding.error("HAND_OVER_NEEDS_STOP", request.target, message, remedy))
     return found
 
 
@@ -211,18 +211,12 @@ def _not_configurable(target: str) -> Refusal:
 def _handed_out(work: RunWork) -> Finding:
     times = recorded(work.run.id)
     message = "a password of the login for the runtime was given out to those named; the login ends with the run."
-    found = _finding("info", "SOURCE_PASSWORD_HANDED_OUT", database_name(work.run.id), message)
     said = [f"{one.at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC: {one.who}" for one in times]
-    return found.model_copy(update={"count": len(times), "examples": said[:10]})
+    more = Details(count=len(times), examples=said[:10])
+    return Finding.info("SOURCE_PASSWORD_HANDED_OUT", database_name(work.run.id), message, **more)
 
 
 def _reminder(work: RunWork) -> Finding:
     message = f"the app still has its SourceDatabase settings ({', '.join(NAMES)}); the database that they name is dropped now."
     remedy = "Take them out of the app's settings and start it again; then try it."
-    return _finding("warning", "SOURCE_SETTINGS_TO_REMOVE", work.run.request.target, message, remedy)
-
-
-def _finding(severity: str, code: str, about: str, message: str, remedy: str = "") -> Finding:
-    return Finding.model_validate(
-        {"severity": severity, "code": code, "object": about, "message": message, "remedy": remedy}
-    )
+    return Finding.warning("SOURCE_SETTINGS_TO_REMOVE", work.run.request.target, message, remedy)

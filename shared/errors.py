@@ -5,7 +5,7 @@ stage, and its text reaches the report. `TransientError` is for what a retry may
 the activity raises it, and the orchestrator's retry policy decides. Neither ever carries a secret.
 """
 
-from typing import Literal
+from typing import Literal, Self, TypedDict, Unpack
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -13,6 +13,14 @@ Severity = Literal["error", "warning", "info"]
 
 REMEDY = " What to do: "
 """Between message and remedy in an error's text, from which the orchestrators take it apart again."""
+
+
+class Details(TypedDict, total=False):
+    """What a finding may have beside its sentences."""
+
+    count: int | None
+    examples: list[str]
+    choices: list[str]
 
 
 class Finding(BaseModel):
@@ -30,6 +38,21 @@ class Finding(BaseModel):
     choices: list[str] = Field(default_factory=list, description="Remedies the request may choose for this finding.")
     chosen: str | None = Field(default=None, description="The remedy the request chose.")
 
+    @classmethod
+    def error(cls, code: str, about: str, message: str, remedy: str = "", **more: Unpack[Details]) -> Self:
+        """Return a finding that ends the run, unless the request chooses one of its remedies."""
+        return cls(code=code, severity="error", object=about, message=message, remedy=remedy, **more)
+
+    @classmethod
+    def warning(cls, code: str, about: str, message: str, remedy: str = "", **more: Unpack[Details]) -> Self:
+        """Return a finding that people should read; the run goes on."""
+        return cls(code=code, severity="warning", object=about, message=message, remedy=remedy, **more)
+
+    @classmethod
+    def info(cls, code: str, about: str, message: str, remedy: str = "", **more: Unpack[Details]) -> Self:
+        """Return a finding that is worth knowing."""
+        return cls(code=code, severity="info", object=about, message=message, remedy=remedy, **more)
+
 
 class MxferryError(Exception):
     """Base of our errors: `code`, the `object` it is about, `message` and `remedy`."""
@@ -43,7 +66,7 @@ class MxferryError(Exception):
 
     def finding(self) -> Finding:
         """Return this error as a finding of severity `error`."""
-        return Finding(code=self.code, severity="error", object=self.about, message=self.message, remedy=self.remedy)
+        return Finding.error(self.code, self.about, self.message, self.remedy)
 
 
 class Refusal(MxferryError):  # noqa: N818 - the field's word

@@ -64,4 +64,4 @@ def _logged_in(sql: SqlServer) -> Finding:
     with session(sql, timeout=60) as connection:
         user = connection.execute("SELECT USER_NAME()").fetchval()
     message = f"the app logs in as {user}; preflight checks what it may."
-    return Finding(code="DATABASE_USER_READY", severity="info", object=where, message=message)
+    return Finding.info("DATABASE_USER_READY", where, message)

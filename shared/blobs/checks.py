@@ -38,7 +38,9 @@ def _writable(container: ContainerClient, what: str, prefix: str = "") -> list[F
         probe.delete_blob()
     except ResourceNotFoundError:
         return [
-            _finding("CONTAINER_MISSING", name, f"expected the {what}, found none.", f"Create the container {name}.")
+            Finding.error(
+                "CONTAINER_MISSING", name, f"expected the {what}, found none.", f"Create the container {name}."
+            )
         ]
     except (ClientAuthenticationError, HttpResponseError) as error:
         if error.status_code in (401, 403):
@@ -46,7 +48,7 @@ def _writable(container: ContainerClient, what: str, prefix: str = "") -> list[F
             remedy = (
                 "Give the app's identity the role Storage Blob Data Contributor, and look at the account's firewall."
             )
-            return [_finding("CONTAINER_DENIED", name, message, remedy)]
+            return [Finding.error("CONTAINER_DENIED", name, message, remedy)]
         return [_unreachable(name, what, error.reason or type(error).__name__)]
     except ServiceRequestError as error:
         return [_unreachable(name, what, type(error).__name__)]
@@ -74,8 +76,4 @@ def _empty(container: ContainerClient, prefix: str) -> list[Finding]:
 
 def _unreachable(name: str, what: str, found: str) -> Finding:
     remedy = "Check the account's name, its firewall and private endpoints."
-    return _finding("CONTAINER_UNREACHABLE", name, f"expected an answer from the {what}, found {found}.", remedy)
-
-
-def _finding(code: str, about: str, message: str, remedy: str) -> Finding:
-    return Finding(code=code, severity="error", object=about, message=message, remedy=remedy)
+    return Finding.error("CONTAINER_UNREACHABLE", name, f"expected an answer from the {what}, found {found}.", remedy)

@@ -29,4 +29,4 @@ def _tried(name: str, channel: Channel, now: datetime) -> Finding:
                 "remedy": f"Check the settings NOTIFY__{name.upper()}__…, and whether the app reaches the address.",
             }
         )
-    return Finding(code="CHANNEL_READY", severity="info", object=name, message="the channel took a test message.")
+    return Finding.info("CHANNEL_READY", name, "the channel took a test message.")

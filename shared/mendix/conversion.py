@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field
 
 from shared.databaseplan import DatabasePlan, IndexColumn, PlannedColumn, PlannedForeignKey, PlannedIndex, PlannedTable
-from shared.errors import Finding
+from shared.errors import Finding, Severity
 from shared.mendix import masks, sequences, volatile
 from shared.mendix.metadata import Metadata
 from shared.mendix.remedies import decide
@@ -37,13 +37,9 @@ class Conversion:
     findings: list[Finding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
-    def found(self, severity: str, code: str, about: str, message: str, remedy: str = "") -> None:
+    def found(self, severity: Severity, code: str, about: str, message: str, remedy: str = "") -> None:
         """Note a finding."""
-        self.findings.append(
-            Finding.model_validate(
-                {"severity": severity, "code": code, "object": about, "message": message, "remedy": remedy}
-            )
-        )
+        self.findings.append(Finding(code=code, severity=severity, object=about, message=message, remedy=remedy))
 
 
 def convert(conversion: Conversion) -> DatabasePlan:

@@ -25,7 +25,7 @@ def check_server(server: Postgres) -> list[Finding]:
     findings = []
     if version < OLDEST * 10000:
         findings.append(
-            _error(
+            Finding.error(
                 "TEMP_SERVER_OLD",
                 where,
                 f"expected PostgreSQL {OLDEST} or newer, found {version // 10000}.",
@@ -34,7 +34,7 @@ def check_server(server: Postgres) -> list[Finding]:
         )
     if not may_create:
         findings.append(
-            _error(
+            Finding.error(
                 "TEMP_SERVER_RIGHTS",
                 where,
                 f"expected the right to create databases, found that {server.user} has it not.",
@@ -43,10 +43,6 @@ def check_server(server: Postgres) -> list[Finding]:
         )
     if standby:
         findings.append(
-            _error("TEMP_SERVER_STANDBY", where, "expected a primary, found a read replica.", "Use the primary.")
+            Finding.error("TEMP_SERVER_STANDBY", where, "expected a primary, found a read replica.", "Use the primary.")
         )
     return findings
-
-
-def _error(code: str, about: str, message: str, remedy: str) -> Finding:
-    return Finding(code=code, severity="error", object=about, message=message, remedy=remedy)

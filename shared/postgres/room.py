@@ -93,9 +93,10 @@ def look(
     if storage.grows:
         message += "; storage auto-grow is on, so Azure will give it more while it is loaded, and never take it back."
         return [
-            _finding(code, "warning", where, message, "Give it the storage before, if the load must not wait for that.")
+            Finding.warning(code, where, message, "Give it the storage before, if the load must not wait for that.")
         ]
-    return [_finding(code, "warning" if need.estimate else "error", where, f"{message}.", REMEDY)]
+    say = Finding.warning if need.estimate else Finding.error
+    return [say(code, where, f"{message}.", REMEDY)]
 
 
 def _storage(server: Postgres) -> Storage | None:
@@ -117,9 +118,4 @@ def _used(connection: psycopg.Connection[Any], database: str) -> int:
 def _unknown(code: str, where: str, needed: str, why: str) -> Finding:
     message = f"expected {needed}; whether they are was not looked at: {why}."
     remedy = "Look at the server's storage; STORAGE_GB beside the server's HOST in the settings lets the next run look."
-    return _finding(code, "info", where, message, remedy)
-
-
-def _finding(code: str, severity: str, where: str, message: str, remedy: str) -> Finding:
-    values = {"code": code, "severity": severity, "object": where, "message": message, "remedy": remedy}
-    return Finding.model_validate(values)
+    return Finding.info(code, where, message, remedy)

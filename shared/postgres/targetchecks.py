@@ -7,7 +7,7 @@ import psycopg
 
 from shared import sessions
 from shared.azure.users import with_postgres_user
-from shared.errors import Finding, MxferryError, TransientError
+from shared.errors import Details, Finding, MxferryError, TransientError
 from shared.postgres import targetcatalogue
 from shared.postgres.checks import OLDEST
 from shared.postgres.connection import A_QUESTION, connect
@@ -25,7 +25,9 @@ def check_target(profile: TargetProfile) -> list[Finding]:
     """
     server = profile.postgres
     if server is None:
-        return [_error("TARGET_KIND", "target profile", "expected a PostgreSQL target, found a profile without one.")]
+        return [
+            Finding.error("TARGET_KIND", "target profile", "expected a PostgreSQL target, found a profile without one.")
+        ]
     where = f"{server.host}/{server.database}"
     try:
         with connect(
@@ -70,7 +72,7 @@ def _version(connection: psycopg.Connection[Any], where: str) -> list[Finding]:
     if major >= OLDEST:
         return []
     message = f"expected PostgreSQL {OLDEST} or newer, found {major}."
-    return [_error("TARGET_TOO_OLD", where, message, "Use a newer server, at least as new as the source's.")]
+    return [Finding.error("TARGET_TOO_OLD", where, message, "Use a newer server, at least as new as the source's.")]
 
 
 def _fit(state: State, where: str) -> list[Finding]:
@@ -78,14 +80,16 @@ def _fit(state: State, where: str) -> list[Finding]:
     if state.encoding != "UTF8":
         message = f"expected a database in the encoding UTF8, found {state.encoding}."
         remedy = "Make the database anew: CREATE DATABASE … TEMPLATE template0 ENCODING 'UTF8'."
-        found.append(_error("TARGET_ENCODING", where, message, remedy))
+        found.append(Finding.error("TARGET_ENCODING", where, message, remedy))
     if state.standby:
-        found.append(_error("TARGET_STANDBY", where, "expected a primary, found a read replica.", "Use the primary."))
+        found.append(
+            Finding.error("TARGET_STANDBY", where, "expected a primary, found a read replica.", "Use the primary.")
+        )
     message = f"the database sorts text by {state.collation}; the app sorts as the database does."
-    found.append(_info("TARGET_COLLATION", where, message))
+    found.append(Finding.info("TARGET_COLLATION", where, message))
     message = f"everything made there will belong to {state.user}; a Mendix runtime has to own its tables."
     remedy = "Let the runtime log in as that role, or name its role in TARGET__<NAME>__POSTGRES__OWNER."
-    found.append(_info("TARGET_OWNER", where, message).model_copy(update={"remedy": remedy}))
+    found.append(Finding.info("TARGET_OWNER", where, message, remedy))
     return found
 
 
@@ -95,7 +99,7 @@ def _rights(state: State, where: str) -> list[Finding]:
             "expected a login with the rights that are needed, found a superuser: as which the dump's SQL is executed."
         )
         remedy = "Use a login of its own, with the rights that docs/postgres.md names."
-        return [_warning("TARGET_SUPERUSER", where, message, remedy)]
+        return [Finding.warning("TARGET_SUPERUSER", where, message, remedy)]
     database = where.rpartition("/")[2]
     rights = {
         f'GRANT CREATE ON DATABASE "{database}" TO "{state.user}"': state.may_create_schema,
@@ -106,22 +110,21 @@ def _rights(state: State, where: str) -> list[Finding]:
         return []
     message = f"expected {state.user} to be allowed to make schemas and tables, found {len(missing)} rights missing."
     remedy = f"In that database, as its administrator: {'; '.join(missing)};"
-    return [_error("TARGET_NO_RIGHT", where, message, remedy)]
+    return [Finding.error("TARGET_NO_RIGHT", where, message, remedy)]
 
 
 def _empty(relations: list[Relation], where: str) -> list[Finding]:
     if not relations:
         return []
     message = f"expected an empty schema public, found {in_the_way_words(relations)}."
-    finding = _error("TARGET_NOT_EMPTY", where, message, DROP)
     names = [one.name for one in relations]
-    found = [finding.model_copy(update={"count": len(relations), "examples": names[:10]})]
+    found = [Finding.error("TARGET_NOT_EMPTY", where, message, DROP, count=len(names), examples=names[:10])]
     foreign = [one.name for one in relations if not one.ours]
     if foreign:
         message = f"expected to own what lies in schema public, found {len(foreign)} objects of other roles."
         remedy = "Should it be dropped: drop it as its owner, or make our login a member of that role."
-        finding = _warning("TARGET_NOT_OURS", where, message, remedy)
-        found.append(finding.model_copy(update={"count": len(foreign), "examples": foreign[:10]}))
+        more = Details(count=len(foreign), examples=foreign[:10])
+        found.append(Finding.warning("TARGET_NOT_OURS", where, message, remedy, **more))
     return found
 
 
@@ -134,16 +137,4 @@ def _in_use(connection: psycopg.Connection[Any], where: str) -> list[Finding]:
 def _unreachable(where: str, finding: Finding) -> Finding:
     remedy = finding.remedy or "Check the server's name, its firewall and private endpoints, and that it is running."
     message = f"{finding.message} [{finding.code}]"
-    return _error("TARGET_UNREACHABLE", where, message, remedy)
-
-
-def _error(code: str, about: str, message: str, remedy: str = "") -> Finding:
-    return Finding(code=code, severity="error", object=about, message=message, remedy=remedy)
-
-
-def _warning(code: str, about: str, message: str, remedy: str = "") -> Finding:
-    return Finding(code=code, severity="warning", object=about, message=message, remedy=remedy)
-
-
-def _info(code: str, about: str, message: str) -> Finding:
-    return Finding(code=code, severity="info", object=about, message=message)
+    return Finding.error("TARGET_UNREACHABLE", where, message, remedy)

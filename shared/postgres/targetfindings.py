@@ -42,13 +42,13 @@ def fit(connection: psycopg.Connection[Any], where: str, dump: Dump, options: Op
 def _versions(major: int, where: str, dump: Dump) -> list[Finding]:
     if major < dump.server_major:
         message = f"expected PostgreSQL {dump.server_major} or newer, as the source is, found {major}."
-        return [_found("error", "TARGET_OLDER", where, message, "Upgrade the target server, or use a newer one.")]
+        return [Finding.error("TARGET_OLDER", where, message, "Upgrade the target server, or use a newer one.")]
     digits = re.match(r"[0-9]+", dump.dump_version)
     writer = int(digits[0]) if digits else 0
     if major < writer:
         message = f"the dump was written by pg_dump {writer}, whose statements PostgreSQL {major} may not all know."
         remedy = "If a statement is refused: upgrade the target server."
-        return [_found("warning", "TARGET_OLDER_THAN_DUMP", where, message, remedy)]
+        return [Finding.warning("TARGET_OLDER_THAN_DUMP", where, message, remedy)]
     return []
 
 
@@ -56,10 +56,9 @@ def _missing(name: str, users: list[str]) -> list[Finding]:
     remedy = f"Add {name} to the server parameter azure.extensions (or install it), and start again."
     if users:
         message = f"expected the extension, which {len(users)} objects of the dump need, found it not available."
-        finding = _found("error", "EXTENSION_MISSING", name, message, remedy)
-        return [finding.model_copy(update={"count": len(users), "examples": users[:10]})]
+        return [Finding.error("EXTENSION_MISSING", name, message, remedy, count=len(users), examples=users[:10])]
     message = "the source has this extension, the target does not offer it; nothing of the dump says that it needs it."
-    return [_found("warning", "EXTENSION_LEFT_OUT", name, message, remedy)]
+    return [Finding.warning("EXTENSION_LEFT_OUT", name, message, remedy)]
 
 
 def _without_effect(options: Options) -> list[Finding]:
@@ -70,12 +69,7 @@ def _without_effect(options: Options) -> list[Finding]:
     }
     message = "the option is for SQL Server targets; PostgreSQL takes the rows as they are."
     return [
-        _found("warning", "OPTION_WITHOUT_EFFECT", f"options.{name}", message, "Take it out of the request.")
+        Finding.warning("OPTION_WITHOUT_EFFECT", f"options.{name}", message, "Take it out of the request.")
         for name, there in given.items()
         if there
     ]
-
-
-def _found(severity: str, code: str, about: str, message: str, remedy: str = "") -> Finding:
-    values = {"severity": severity, "code": code, "object": about, "message": message, "remedy": remedy}
-    return Finding.model_validate(values)

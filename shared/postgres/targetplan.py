@@ -132,15 +132,15 @@ def not_carried(dump: Dump, extensions: Iterable[str]) -> list[Finding]:
     grants = [entry for entry in dump.entries if entry.desc in PRIVILEGES]
     found = []
     if aside:
-        finding = Finding(
-            code="NOT_CARRIED_OVER", severity="warning", object=f"{len(aside)} entries of the dump",
-            message="expected tables, sequences, keys and indexes, which is what a Mendix app has; found more, which "
-            "is not carried over.",
-            remedy="Make on the target by hand what the app needs of it, after the run and before the app starts.",
-        )  # fmt: skip
-        found.append(finding.model_copy(update={"count": len(aside), "examples": [one.label for one in aside[:10]]}))
+        about, examples = f"{len(aside)} entries of the dump", [one.label for one in aside[:10]]
+        message = (
+            "expected tables, sequences, keys and indexes, which is what a Mendix app has; found more, which is not "
+            "carried over."
+        )
+        remedy = "Make on the target by hand what the app needs of it, after the run and before the app starts."
+        found.append(Finding.warning("NOT_CARRIED_OVER", about, message, remedy, count=len(aside), examples=examples))
     message = f"owners and {len(grants)} privileges of the source are not carried over: its roles are not here."
-    found.append(Finding(code="OWNERS_LEFT_OUT", severity="info", object="owners and privileges", message=message))
+    found.append(Finding.info("OWNERS_LEFT_OUT", "owners and privileges", message))
     return found
 
 

@@ -92,4 +92,4 @@ def _missing(where: str, server: Postgres, message: str) -> Finding:
         f"As an Entra administrator of {server.host}, {postgres_user(server)} Or make the app's identity a member of the "
         'administrators\' group for a while, and POST /api/setup with {"administrators": "<name of the group>"}.'
     )
-    return Finding(code="DATABASE_USER_MISSING", severity="error", object=where, message=message, remedy=remedy)
+    return Finding.error("DATABASE_USER_MISSING", where, message, remedy)

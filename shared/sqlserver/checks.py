@@ -1,6 +1,6 @@
 """Preflight on the target database: reachable, fit, allowed, empty, unused. Reads only."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Literal
 
 import pyodbc
@@ -45,7 +45,9 @@ def check_target(
     the collations that remedies give to columns. Raises TransientError only while a paused database wakes up.
     """
     if profile.sql is None:
-        return [_error("TARGET_KIND", "target profile", "expected a SQL Server target, found a profile without one.")]
+        return [
+            Finding.error("TARGET_KIND", "target profile", "expected a SQL Server target, found a profile without one.")
+        ]
     where = f"{profile.sql.server}/{profile.sql.database}"
     found: list[Finding] = []
     try:
@@ -78,7 +80,7 @@ def _engine(connection: pyodbc.Connection, where: str) -> list[Finding]:
     if engine.in_azure or engine.major >= FIRST_MAJOR:
         return []
     message = f"expected SQL Server 2019 (15) or newer, or Azure SQL, found version {engine.version}."
-    return [_error("TARGET_TOO_OLD", where, message, "Use a newer server.")]
+    return [Finding.error("TARGET_TOO_OLD", where, message, "Use a newer server.")]
 
 
 def _rights(connection: pyodbc.Connection, sql: SqlServer, where: str, identity: str | None) -> list[Finding]:
@@ -88,7 +90,7 @@ def _rights(connection: pyodbc.Connection, sql: SqlServer, where: str, identity:
     if not missing:
         return []
     message = f"expected the login to have each right that the app needs, found these missing: {', '.join(missing)}."
-    return [_error("TARGET_NO_RIGHT", where, message, grant(sql, identity))]
+    return [Finding.error("TARGET_NO_RIGHT", where, message, grant(sql, identity))]
 
 
 def grant(sql: SqlServer, identity: str | None) -> str:
@@ -105,7 +107,9 @@ def grant(sql: SqlServer, identity: str | None) -> str:
 def _options(connection: pyodbc.Connection, where: str) -> list[Finding]:
     state = catalogue.database_state(connection)
     found = [
-        _warning("TARGET_OPTION", where, f"{name} is off; a Mendix runtime needs it. It is set at the end.", statement)
+        Finding.warning(
+            "TARGET_OPTION", where, f"{name} is off; a Mendix runtime needs it. It is set at the end.", statement
+        )
         for name, statement in OPTIONS
         if not getattr(state, name)
     ]
@@ -115,7 +119,7 @@ def _options(connection: pyodbc.Connection, where: str) -> list[Finding]:
             "It is set at the end."
         )
         statement = f"ALTER DATABASE CURRENT SET COMPATIBILITY_LEVEL = {COMPATIBILITY_LEVEL}"
-        found.append(_warning("TARGET_OPTION", where, message, statement))
+        found.append(Finding.warning("TARGET_OPTION", where, message, statement))
     return found
 
 
@@ -123,11 +127,9 @@ def _empty(connection: pyodbc.Connection, where: str) -> list[Finding]:
     rows = catalogue.table_rows(connection)
     if not rows:
         return []
-    largest = sorted(rows.items(), key=lambda item: (-item[1], item[0]))[:10]
     message = f"expected no tables in schema dbo, found {len(rows)} with {sum(rows.values())} rows."
     remedy = 'Use an empty database, or say `"target_not_empty": "drop"` with the profile\'s name in `"confirm"`.'
-    found = _error("TARGET_NOT_EMPTY", where, message, remedy)
-    return [found.model_copy(update={"count": len(rows), "examples": [f"{name}: {n} rows" for name, n in largest]})]
+    return [_not_empty(where, message, remedy, rows)]
 
 
 def _prepared(connection: pyodbc.Connection, where: str) -> list[Finding]:
@@ -135,15 +137,19 @@ def _prepared(connection: pyodbc.Connection, where: str) -> list[Finding]:
     if not catalogue.table_exists(connection, "mendixsystem$entity"):
         message = "expected the schema that a Mendix runtime makes at its first start, found no mendixsystem$entity."
         remedy = 'Start the app once on this database and stop it, or use `"target_mode": "create"`.'
-        return [_error("TARGET_HAS_NO_SCHEMA", where, message, remedy)]
+        return [Finding.error("TARGET_HAS_NO_SCHEMA", where, message, remedy)]
     rows = app_rows(catalogue.table_rows(connection))
     if not rows:
         return []
     message = f"expected no rows of the app on the target, found {sum(rows.values())} rows in {len(rows)} tables."
     remedy = 'Use a fresh database, or say `"target_not_empty": "drop"` with the profile\'s name in `"confirm"`.'
-    found = _error("TARGET_NOT_EMPTY", where, message, remedy)
+    return [_not_empty(where, message, remedy, rows)]
+
+
+def _not_empty(where: str, message: str, remedy: str, rows: Mapping[str, int]) -> Finding:
     largest = sorted(rows.items(), key=lambda item: (-item[1], item[0]))[:10]
-    return [found.model_copy(update={"count": len(rows), "examples": [f"{name}: {n} rows" for name, n in largest]})]
+    examples = [f"{name}: {n} rows" for name, n in largest]
+    return Finding.error("TARGET_NOT_EMPTY", where, message, remedy, count=len(rows), examples=examples)
 
 
 def in_use(sql: SqlServer) -> list[Finding]:
@@ -165,12 +171,14 @@ def _collation(connection: pyodbc.Connection, where: str, wanted: str | None) ->
     if wanted is not None and (unknown := _unknown(connection, where, "options.collation", [wanted])):
         return unknown
     if wanted is None or wanted == own:
-        return [_info("TARGET_COLLATION", where, f"the database's collation is {own}; unique keys are judged by it.")]
+        return [
+            Finding.info("TARGET_COLLATION", where, f"the database's collation is {own}; unique keys are judged by it.")
+        ]
     message = f"new string columns get {wanted}, the database's own collation is {own}."
     remedy = (
         "Comparing columns of two collations fails in T-SQL; tables made later by the runtime get the database's own."
     )
-    return [_warning("TARGET_COLLATION", where, message, remedy)]
+    return [Finding.warning("TARGET_COLLATION", where, message, remedy)]
 
 
 def _unknown(connection: pyodbc.Connection, where: str, option: str, names: Collection[str]) -> list[Finding]:
@@ -181,7 +189,7 @@ def _unknown(connection: pyodbc.Connection, where: str, option: str, names: Coll
         if row is None or row[0] is None:
             message = f"expected {option} to name a collation of the target, found {name}."
             remedy = "See SELECT name FROM sys.fn_helpcollations()."
-            found.append(_error("UNKNOWN_COLLATION", where, message, remedy))
+            found.append(Finding.error("UNKNOWN_COLLATION", where, message, remedy))
     return found
 
 
@@ -191,16 +199,4 @@ def _unreachable(sql: SqlServer, where: str, error: MxferryError, identity: str 
         remedy = "Check the server's name, its firewall and private endpoints, and that it is running."
     if error.code in ("SQL_LOGIN_FAILED", "SQL_NO_RIGHT"):
         remedy = f"{remedy} {grant(sql, identity)}"
-    return _error("TARGET_UNREACHABLE", where, f"expected to log in, found: {error.message}", remedy)
-
-
-def _error(code: str, about: str, message: str, remedy: str = "") -> Finding:
-    return Finding(code=code, severity="error", object=about, message=message, remedy=remedy)
-
-
-def _warning(code: str, about: str, message: str, remedy: str = "") -> Finding:
-    return Finding(code=code, severity="warning", object=about, message=message, remedy=remedy)
-
-
-def _info(code: str, about: str, message: str) -> Finding:
-    return Finding(code=code, severity="info", object=about, message=message)
+    return Finding.error("TARGET_UNREACHABLE", where, f"expected to log in, found: {error.message}", remedy)

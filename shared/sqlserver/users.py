@@ -125,7 +125,7 @@ def _there(where: str, identity: str, user: str, message: str) -> Finding:
     remedy = (
         f"The app still logs in as {user}: take its identity out of the administrators' group, and it is {identity}."
     )
-    return Finding(code="DATABASE_USER_MADE", severity="info", object=where, message=message, remedy=remedy)
+    return Finding.info("DATABASE_USER_MADE", where, message, remedy)
 
 
 def _missing(where: str, identity: str, message: str) -> Finding:
@@ -134,4 +134,4 @@ def _missing(where: str, identity: str, message: str) -> Finding:
         f"In database {database}, as its Entra administrator: {statements(identity)} Or make the app's identity a member of "
         "the administrators' group for a while, and POST /api/setup."
     )
-    return Finding(code="DATABASE_USER_MISSING", severity="error", object=where, message=message, remedy=remedy)
+    return Finding.error("DATABASE_USER_MISSING", where, message, remedy)
