@@ -6,7 +6,8 @@ from pydantic import Field
 
 from activities.boundary import activity
 from activities.handover import check_hand_over
-from shared import events, masking, means, rehearsals, runs
+from shared import events, masking, means, rehearsals, runs, sessions
+from shared.apps.checks import check_stopped
 from shared.blobs import checks as blob_checks
 from shared.contracts import Findings, RunWork
 from shared.errors import Finding, MxferryError
@@ -54,6 +55,7 @@ def preflight(work: PreflightWork) -> Findings:
         lambda: rehearsals.unmasked(request),
         lambda: masking.check(request),
         lambda: rehearsals.events_on(request),
+        lambda: check_stopped(profile, request),
         lambda: source_checks.check_source(request.source, request.expected_model_version, work.run.id),
         lambda: _runtimes(profile, request),
         *(() if work.early else on_temporary),
@@ -113,9 +115,11 @@ def _database(profile: TargetProfile, request: MigrationRequest) -> list[Finding
 
 def _decided(finding: Finding, request: MigrationRequest) -> Finding:
     """What the request has decided already: a target that may be dropped, an app that will be stopped, or may stay."""
-    if finding.code == "TARGET_IN_USE":
+    if finding.code == sessions.IN_USE:
         (finding,) = decide([finding], request.options.remedies)
-    if finding.code == "TARGET_IN_USE" and finding.chosen is None and request.stop_target_app:
+        if request.options.purpose == "rehearsal":
+            finding = finding.model_copy(update={"remedy": sessions.REHEARSED})
+    if finding.code == sessions.IN_USE and finding.chosen is None and request.stop_target_app:
         return finding.model_copy(update={"severity": "warning", "chosen": "stop the target app"})
     if finding.code in NOT_EMPTY and request.target_not_empty == "drop":
         return finding.model_copy(update={"severity": "warning", "chosen": "drop"})

@@ -8,6 +8,11 @@ ACCEPT = "accept"
 """The remedy by which a request writes a database that others are on, such as a monitoring that never leaves."""
 
 IN_USE = "TARGET_IN_USE"
+REHEARSED = (
+    "Stop the app and close the tools on the rehearsal's database: its contents are dropped whoever is on it, and what was "
+    "done there is lost."
+)
+"""What to do about it before a rehearsal, which does not look again."""
 
 
 def in_use(where: str, count: int, seen: Sequence[str]) -> list[Finding]:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from activities.application import command_app, leave_app, look_at_app
+from activities.preflight import preflight
 from shared import runs, settings
 from shared.contracts import Said
 from tests.fixtures.httpdouble import serving
@@ -74,6 +75,24 @@ def test_at_the_end_the_app_is_started_or_stopped_also_after_an_abort_and_never_
 def test_the_profile_says_how_long_an_app_may_take(app: App) -> None:
     assert app.state == "running"
     assert look_at_app(None, {"run": RUN}) == {"state": "running", "manual": False, "patience_seconds": 20 * 60}
+
+
+REHEARSAL = RUN | {"request": RUN["request"] | {"options": {"purpose": "rehearsal"}}}  # type: ignore[operator]
+
+
+def of_the_app(run: dict[str, Any]) -> list[str]:
+    found = preflight(None, {"run": run})["findings"]
+    return [f"{one['severity']} {one['code']}" for one in found if one["code"].startswith(("TARGET_APP", "APP_"))]
+
+
+def test_a_rehearsal_is_refused_while_its_app_runs_with_its_scheduled_events(app: App) -> None:
+    assert of_the_app(REHEARSAL) == ["error TARGET_APP_RUNS"]
+    stops = REHEARSAL["request"] | {"stop_target_app": True}
+    assert of_the_app(REHEARSAL | {"request": stops}) == [], "the run stops it, and starts it without them"
+    assert of_the_app(RUN) == [], "a cut-over looks for sessions"
+    app.state = "stopped"
+    assert of_the_app(REHEARSAL) == []
+    assert app.told == []
 
 
 def test_an_app_without_an_adapter_is_left_to_people(api_settings: None) -> None:

@@ -35,6 +35,15 @@ def test_sessions_that_the_request_accepts_are_a_warning_in_preflight_and_at_the
     assert [(one["severity"], one["chosen"]) for one in found] == [("warning", "accept")] * 2
 
 
+def test_a_rehearsal_is_not_said_to_look_again(sql_server: Any, stand: Stand) -> None:
+    stand.request(options={"purpose": "rehearsal"})
+    with sql_server.connect(stand.target.database, APP="Mendix Runtime"):
+        before = preflight(None, {"run": stand.work["run"]})["findings"]
+    (finding,) = (one for one in before if one["code"] == "TARGET_IN_USE")
+    assert "dropped whoever is on it" in finding["remedy"]
+    assert "refuses then" not in finding["remedy"]
+
+
 def test_the_sessions_that_azure_keeps_open_are_nobody(sql_server: Any, stand: Stand) -> None:
     with sql_server.connect(stand.target.database, APP="MetricsDownloader"):
         assert looked(stand) == []
