@@ -1,6 +1,8 @@
 """`/api/migrations/{id}/approve` and `/abort`: what people decide, and whose name it carries."""
 
 import asyncio
+from collections.abc import Sequence
+from itertools import pairwise
 
 from pydantic import BaseModel
 
@@ -10,12 +12,12 @@ from api.migrations import MigrationView, look
 from shared import runs
 from shared.contracts import Said
 from shared.errors import Refusal
+from shared.progress import StageView
+from shared.reporting.model import CLOSING
 from shared.request import Decision
 
 BY_THE_CLOCK = ("start", "snapshot")
 """Gates that open by themselves, at their time."""
-CLOSING = ("app-restart", "app-end", "stock", "report", "clean-up", "stand-down")
-"""Stages of every end; an abort has nothing left to stop in them."""
 
 
 class Accepted(BaseModel):
@@ -62,7 +64,7 @@ async def abort(call: Call) -> Answer:
     seen = await _running(call)
     if isinstance(seen, Answer):
         return seen
-    if closing := [one.name for one in seen.stages if one.name in CLOSING]:
+    if closing := _closing(seen.stages):
         return problem(
             409, "ENDING_ALREADY", f"expected a migration with work to stop, found it at `{closing[-1]}`: it has its outcome.",
             object=seen.id, remedy="Wait for its end; the report says what the target holds.",
@@ -73,6 +75,19 @@ async def abort(call: Call) -> Answer:
     await asyncio.to_thread(runs.ask_to_abort, seen.id, said)
     await _raise(call, "abort", said, [seen.id, seen.progress.gate_instance or seen.id])
     return answer(Accepted(id=seen.id, accepted="abort"), 202)
+
+
+def _closing(stages: Sequence[StageView]) -> list[str]:
+    """Return the stages of the end that have begun: an abort has nothing left to stop in them.
+
+    A source app that is started right behind its snapshot is no end: the request says `always`, and the run goes on.
+    """
+    begun = [one.name for one in stages if one.name in CLOSING]
+    early = any(
+        one.name == "source-start" and before.name == "snapshot" and before.state == "done"
+        for before, one in pairwise(stages)
+    )
+    return [one for one in begun if not (early and one == "source-start")]
 
 
 async def _running(call: Call) -> MigrationView | Answer:

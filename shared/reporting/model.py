@@ -12,7 +12,7 @@ from shared.errors import Finding
 from shared.request import Window
 
 CLOSING = ("source-start", "app-restart", "app-end", "stock", "report", "clean-up", "stand-down")
-"""Stages after the proof."""
+"""Stages of every end, after the proof; `source-start` comes right behind the snapshot where the request says `always`."""
 
 OUTSIDE = (
     "Whether the app works for its users: pages, microflows, integrations, scheduled events, beyond the smoke tests above.",

@@ -422,6 +422,29 @@ def test_an_abort_that_comes_too_late_to_stop_anything_says_so(engine, stage):
     runs.stop_if_aborted(body["id"])
 
 
+def _at_source_start(before, state):
+    at = "2026-11-28T20:00:00Z"
+    return {"stages": [{"name": before, "state": state, "started_at": at}, {"name": "source-start", "started_at": at}]}
+
+
+@pytest.mark.parametrize(("before", "state"), [("app-start", "done"), ("preflight", "failed"), ("snapshot", "failed")])
+def test_an_abort_while_the_source_app_is_started_at_the_end_says_that_it_is_too_late(engine, before, state):
+    _, body, _ = ask(engine, "POST", "migrations", BODY)
+    engine.set(body["id"], "RUNNING", custom=_at_source_start(before, state))
+    status, refused, _ = ask(engine, "POST", f"migrations/{body['id']}/abort", {"by": "kim"})
+    assert (status, refused["code"]) == (409, "ENDING_ALREADY")
+    assert "`source-start`" in refused["detail"]
+    runs.stop_if_aborted(body["id"])
+
+
+def test_an_abort_while_the_source_app_is_started_behind_its_snapshot_stops_the_run(engine):
+    _, body, _ = ask(engine, "POST", "migrations", BODY)
+    engine.set(body["id"], "RUNNING", custom=_at_source_start("snapshot", "done"))
+    assert ask(engine, "POST", f"migrations/{body['id']}/abort", {"by": "kim"})[0] == 202
+    with pytest.raises(Exception, match="ABORTED"):
+        runs.stop_if_aborted(body["id"])
+
+
 @pytest.mark.parametrize("what", ["approve", "abort"])
 @pytest.mark.parametrize("said", [{}, {"by": " "}, {"by": None}])
 def test_nobody_decides_without_a_name(engine, monkeypatch, what, said):
