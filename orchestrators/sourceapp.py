@@ -20,6 +20,12 @@ LOOK_EVERY = timedelta(seconds=15)
 STAGE = "source-start"
 HAND_OVER = "hand-over"
 """The stage of target mode `runtime` in which the target app runs to copy its source."""
+NOT_OURS = "this run has not stopped it. See whether it runs: its users were told that it is stopped"
+TWO_SYSTEMS = (
+    "the target app was started, and two live systems would take two different days' work. Decide which of the two goes on "
+    "before anybody starts the other"
+)
+"""Why the source app is not started: the notes of a stage that is skipped, told as they are."""
 
 
 def start_source(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
@@ -45,12 +51,12 @@ def after_snapshot(book: Book, run: Run, outcome: Outcome) -> Steps:
 def at_the_end(book: Book, run: Run, outcome: Outcome) -> Steps:
     """Start the source app where the verdict asks for it, if it was stopped and does not run again yet."""
     policy = _policy(run)
-    if policy is None or not _seen(book, "snapshot") or _seen(book, STAGE):
+    if policy is None or not _seen(book, "snapshot") or any(one.name == STAGE for one in book.progress.stages):
         return
     if policy == "never" or (policy == "unless-verified" and outcome.verdict == "verified"):
         return
     if (yield from _target_is_live(book, run, outcome)):
-        book.skip(STAGE, "the target app was started")
+        book.skip(STAGE, TWO_SYSTEMS)
         outcome.findings.append(_two_systems(run))
         return
     yield from _started(book, run, outcome)
@@ -73,8 +79,11 @@ def _started(book: Book, run: Run, outcome: Outcome) -> Steps:
     except StageFailed as failed:
         outcome.findings.append(failed.finding)
     else:
-        book.note(STAGE, answer["note"])
         outcome.answered(STAGE, answer)
+        if answer["outcome"] == "not-ours":
+            book.leave(STAGE, NOT_OURS)
+        else:
+            book.note(STAGE, answer["note"])
 
 
 def _policy(run: Run) -> StartAgain | None:

@@ -86,11 +86,7 @@ class Book:
 
     def fail(self, name: str, note: str) -> None:
         """Mark a stage that has ended as failed: it did its work, and found errors."""
-        self.progress.stages = [
-            one.model_copy(update={"state": "failed", "note": note}) if one.name == name else one
-            for one in self.progress.stages
-        ]
-        self.publish()
+        self._amend(name, state="failed", note=note)
 
     def crashed(self, stage: StageState, failed: task.TaskFailedError) -> StageFailed:
         """Close a stage whose orchestration failed, and return the failure."""
@@ -110,15 +106,22 @@ class Book:
 
     def note(self, name: str, words: str) -> None:
         """Say something of a stage that has ended."""
-        self.progress.stages = [
-            one.model_copy(update={"note": words}) if one.name == name else one for one in self.progress.stages
-        ]
-        self.publish()
+        self._amend(name, note=words)
+
+    def leave(self, name: str, why: str) -> None:
+        """Mark a stage that has ended as skipped: it looked, and there was nothing for it to do."""
+        self._amend(name, state="skipped", note=why)
 
     def skip(self, name: str, why: str) -> None:
         """Record a stage that is not done in this run."""
         now = self.now()
         self.progress.stages.append(StageState(name=name, state="skipped", started_at=now, ended_at=now, note=why))
+        self.publish()
+
+    def _amend(self, name: str, **update: str) -> None:
+        """Change what is said of a stage."""
+        stages = self.progress.stages
+        self.progress.stages = [one.model_copy(update=update) if one.name == name else one for one in stages]
         self.publish()
 
 

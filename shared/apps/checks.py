@@ -19,11 +19,11 @@ def check_stopped(profile: TargetProfile, request: MigrationRequest) -> list[Fin
     if state not in ("running", "changing"):
         return []
     return [
-        Finding(
-            code="TARGET_APP_RUNS", severity="error", object=request.target,
-            message=f"expected the rehearsal's app to be stopped, found it {state}: it would go on with its scheduled events "
+        Finding.error(
+            "TARGET_APP_RUNS", request.target,
+            f"expected the rehearsal's app to be stopped, found it {state}: it would go on with its scheduled events "
             "on the copy of production.",
-            remedy='Say `"stop_target_app": true`, or stop it before. The run starts it without scheduled events where '
+            'Say `"stop_target_app": true`, or stop it before. The run starts it without scheduled events where '
             "`start_target_app` says so.",
         )
     ]  # fmt: skip

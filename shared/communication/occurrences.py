@@ -92,11 +92,8 @@ def _source_after(seen: Seen, stage: StageView, ended: datetime) -> Occurrence:
     """Return what became of the source app that was to be started again."""
     if stage.state == "done":
         return _make(seen, "available", ended, "The source app runs again: the users are back in it.")
-    if stage.state == "skipped":  # on purpose: see orchestrators.sourceapp
-        words = (
-            f"The source app was left stopped ({stage.note}): two live systems would take two different days' work. Decide "
-            "which of the two goes on before anybody starts the other."
-        )
+    if stage.state == "skipped":  # on purpose, or not ours: see orchestrators.sourceapp
+        words = f"The source app was not started: {stage.note}."
     else:
         words = f"The source app was not started again ({stage.note}). The users are out until somebody starts it."
     return _make(seen, "source-down", ended, words)

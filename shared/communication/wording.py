@@ -27,7 +27,7 @@ SUBJECTS: dict[EventKind, str] = {
     "aborted": "aborted",
     "planned": "dry run done",
     "cleaned-up": "cleaned up",
-    "source-down": "the source app is still stopped",
+    "source-down": "the source app was not started again",
     "regressed": "something got worse",
     "unavailable": "the source app is being stopped",
     "available": "the source app runs again",

@@ -30,13 +30,10 @@ def _source(run: Run, known: Mapping[str, StageState], answer: Mapping[str, Any]
     again = known.get("source-start")
     if again is None:
         return "Source app: stopped before the snapshot was taken, and left stopped."
+    if answer.get("outcome") == "not-ours":
+        return "Source app: not stopped by this run, which left it as it was."
     if again.state == "done":
-        ran = "runs" in str(answer.get("note", ""))
-        return (
-            f"Source app: stopped before the snapshot was taken; it runs again since {_at(again.ended_at)}."
-            if ran
-            else "Source app: it was stopped already when this run came to it, and was left so."
-        )
+        return f"Source app: stopped before the snapshot was taken; it runs again since {_at(again.ended_at)}."
     return "Source app: stopped before the snapshot was taken, and not running again. See the findings."
 
 

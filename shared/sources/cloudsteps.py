@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from shared.blobs import documents
 from shared.contracts import Run
@@ -32,6 +32,9 @@ class Step(BaseModel):
     note: str = ""
     snapshot: str | None = None
     archive: str | None = None
+    outcome: Literal["started", "not-ours"] | None = Field(
+        default=None, description="Of a start that is done: whether this run has started the app."
+    )
 
 
 class _Requested(BaseModel):
@@ -85,14 +88,14 @@ def start_app(run: Run, source: MendixCloudSource) -> Step:
     """Start the source app again and wait until it runs; nothing is done to an app that this run has not stopped."""
     stopped = documents.read(reported(run.id, STOPPED), _Stopped)
     if stopped is None:
-        return Step(state="done", note="this run has not stopped the source app")
+        return Step(state="done", outcome="not-ours", note="this run has not stopped the source app")
     api = MendixCloudApi(profile_of(source))
     starting = documents.read(reported(run.id, STARTING), _Starting)
     try:
         if starting is None:
             return _begun(run, api, stopped)
         if starting.job is None or api.started(starting.job) or api.environment().Status == "Running":
-            return Step(state="done", note="the source app runs again")
+            return Step(state="done", outcome="started", note="the source app runs again")
     except Busy as busy:
         return _waiting(busy)
     return Step(state="wait", note="the source app is starting")

@@ -19,6 +19,7 @@ import pytest
 from azure.core.credentials import AccessToken
 
 from api.telling import tell
+from orchestrators.sourceapp import NOT_OURS, TWO_SYSTEMS
 from shared import credentials, rehearsals, runs, settings
 from shared.communication import channels
 from shared.communication.delivery import memory, memory_of
@@ -234,11 +235,19 @@ def test_a_source_app_left_stopped_beside_a_live_target_is_no_invitation_to_star
     receiver: Receiver, channel
 ) -> None:
     channel("bosses", kind="cloudevents", url=receiver.url, audience="management", events="source-down")
-    stages = [source_start("skipped", "the target app was started")]
+    stages = [source_start("skipped", TWO_SYSTEMS)]
     asyncio.run(tell(engine_at(Progress(stages=stages), **STOPPED)))
     [told] = receiver.json()
     assert "Decide which of the two goes on" in told["data"]["text"]
     assert "until somebody starts it" not in told["data"]["text"]
+
+
+def test_a_source_app_that_the_run_has_not_stopped_is_not_said_to_run_again(receiver: Receiver, channel) -> None:
+    channel("bosses", kind="cloudevents", url=receiver.url, audience="management", events="available,source-down")
+    asyncio.run(tell(engine_at(Progress(stages=[source_start("skipped", NOT_OURS)]), **STOPPED)))
+    [told] = receiver.json()
+    assert told["type"] == "dev.mxferry.migration.source-down"
+    assert "this run has not stopped it" in told["data"]["text"]
 
 
 def test_a_run_that_is_over_and_told_is_not_looked_at_again(receiver: Receiver, channel) -> None:
@@ -287,6 +296,7 @@ def source_start(state: str, note: str = "") -> StageState:
         (STOPPED, recent("snapshot"), ["The app is being moved"]),
         (STOPPED, [*recent("copy"), source_start("done")], ["The app is being moved", "The move is postponed"]),
         (STOPPED, [*recent("copy"), source_start("failed")], ["The app is being moved"]),
+        (STOPPED, [*recent("copy"), source_start("skipped", NOT_OURS)], ["The app is being moved"]),
         (STOPPED | {"options": {"dry_run": True}}, recent("snapshot"), []),
         (STOPPED | {"options": {"purpose": "rehearsal"}}, recent("snapshot"), []),
         ({}, recent("copy"), []),

@@ -175,7 +175,7 @@ def test_an_app_that_this_run_stopped_is_started_again_once_and_awaited(
     mendix_cloud.control(clear=True)
     stand.drive(take_snapshot, stand.work)
     for _ in range(2):
-        assert stand.drive(start_source, stand.work)["note"] == "the source app runs again"
+        assert stand.drive(start_source, stand.work)["outcome"] == "started"
     found = mendix_cloud.control()
     assert found["status"] == "Running"
     assert len([one for one in found["calls"] if one.startswith("POST") and one.endswith("/start")]) == 1
@@ -187,7 +187,7 @@ def test_an_app_that_somebody_else_stopped_is_left_alone(in_the_cloud: Start, me
     first.drive(take_snapshot, first.work)
     second = replace(first, run=new_run({"kind": "mendix-cloud", "profile": "live", "stop_app": True}))
     second.drive(take_snapshot, second.work)
-    assert second.drive(start_source, second.work)["note"] == "this run has not stopped the source app"
+    assert second.drive(start_source, second.work)["outcome"] == "not-ours"
     assert mendix_cloud.control()["status"] == "Stopped"
 
 

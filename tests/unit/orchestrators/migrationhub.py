@@ -43,7 +43,7 @@ class Doubles:
             "empty_container": {"files": 3, "more": False},
             "copy_files": {"files": 2, "bytes": 20}, "verify_files": PASSED, "end_other_side": {"blob": "b"},
             "reconcile_files": {"findings": []}, "smoke_tests": {"findings": [], "checks": []},
-            "start_source": {"state": "done", "seconds": 0, "note": "the source app runs again", "snapshot": None, "archive": None},
+            "start_source": {"state": "done", "seconds": 0, "note": "the source app runs again", "outcome": "started"},
             "look_at_app": {"state": "stopped", "manual": False, "patience_seconds": 900},
             "leave_app": {"state": "running", "manual": False, "patience_seconds": 900},
             "take_stock": {"tables": 1, "rows": 3, "holding": {"a$b": 3}, "files": 1, "bytes": 9}, "write_report": {"blob": "r"}, "clean_up": {"done": ["staging deleted"], "findings": []},

@@ -5,6 +5,8 @@ from datetime import timedelta
 import pytest
 
 from orchestrators import applications
+from shared.contracts import Run, StageState
+from shared.reporting.applications import sentences
 from tests.unit.orchestrators.migrationhub import (
     LATE,
     RUN_ID,
@@ -217,6 +219,18 @@ def test_a_run_that_does_not_end_verified_starts_the_source_app_again_before_any
     assert ("source-start", "done") in names_of(summary)
     assert doubles.calls.index("start_source") < doubles.calls.index("take_stock")
     assert doubles.reports[-1]["answers"]["source-start"]["note"] == "the source app runs again"
+
+
+def test_a_source_app_that_this_run_has_not_stopped_is_left_and_does_not_keep_the_target_app_stopped(hub, doubles):
+    doubles.answers["start_source"] = {"state": "done", "seconds": 0, "note": "", "outcome": "not-ours"}
+    doubles.answers["command_app"] = app_of("stopped", "running")
+    started(hub, source=in_the_cloud(start_app_again="always"), start_target_app="yes")
+    summary = ended(hub)
+    assert ("app-start", "done") in names_of(summary)
+    assert [one for one in names_of(summary) if one[0] == "source-start"] == [("source-start", "skipped")]
+    run, stages = Run.model_validate(doubles.reports[-1]["run"]), summary["stages"]
+    said = sentences(run, [StageState.model_validate(one) for one in stages], doubles.reports[-1]["answers"])
+    assert said[0] == "Source app: not stopped by this run, which left it as it was."
 
 
 def test_an_abort_starts_the_source_app_again(hub, doubles):
