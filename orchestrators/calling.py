@@ -73,6 +73,30 @@ def answering(orchestrator: Orchestrator) -> Orchestrator:
     return answer
 
 
+def until_finished(
+    ctx: task.OrchestrationContext,
+    activity: str,
+    payload: Payload,
+    unfinished: Callable[[Payload], Finding],
+    on_result: Callable[[Payload], None] = lambda _: None,
+    carried: str | None = None,
+) -> Steps:
+    """Call an activity until its answer says that it is finished; returns that answer. `on_result` sees every one.
+
+    `carried` names the part of the next call's payload that holds the answer before. After `MOST_STEPS` calls the stage
+    is refused with what `unfinished` makes of the last answer.
+    """
+    result: Payload = {}
+    for _ in range(MOST_STEPS):
+        result = yield from call(ctx, activity, payload)
+        on_result(result)
+        if result["finished"]:
+            return result
+        if carried is not None:
+            payload = payload | {carried: result}
+    raise StageRefused(unfinished(result))
+
+
 def race(tasks: Mapping[str, task.CancellableTask[Any]]) -> Steps:
     """Wait for the first of some events and timers; returns its name and cancels the rest.
 

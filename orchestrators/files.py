@@ -2,13 +2,12 @@
 
 from durabletask import task
 
-from orchestrators.calling import Payload, StageRefused, Steps, call, call_sub, fan_out
+from orchestrators.calling import MOST_STEPS, Payload, Steps, call, call_sub, fan_out, until_finished
 from shared.contracts import Check, Counts, FilesCopied, StageProgress, Verified
 from shared.errors import Finding
 from shared.filecontracts import FilesPlanned, ListingState
 
 BATCHES_OF_CHILD = 100
-MOST_LISTINGS = 150  # of `verify_listing`, three minutes each
 
 
 def copy_files(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
@@ -59,24 +58,26 @@ def verify_files(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
         nothing = Check(name="files", outcome="skipped", how=how)
         return Verified(checks=[_archive(payload["snapshot"]), nothing]).model_dump(mode="json")
     progress = StageProgress(stage="files-verify", started_at=ctx.current_utc_datetime, total=Counts(files=files))
-    state = None
-    for _ in range(MOST_LISTINGS):
-        answer = yield from call(ctx, "verify_listing", {**work, "state": state})
-        state = answer
-        progress.done = Counts(files=answer["position"], bytes=answer["bytes"])
+
+    def count(state: Payload) -> None:
+        progress.done = Counts(files=state["position"], bytes=state["bytes"])
         _tell(ctx, progress)
-        if answer["finished"]:
-            verdict = _verdict(ListingState.model_validate(answer), files)
-            verdict.checks.insert(0, _archive(payload["snapshot"]))
-            return verdict.model_dump(mode="json")
-    raise StageRefused(
-        Finding(
-            code="FILES_UNFINISHED",
-            severity="error",
-            object="target container",
-            message=f"expected the container compared after {MOST_LISTINGS} passes of three minutes, found it unfinished.",
-            remedy="Look whether the container holds far more than this app's files; give the app one of its own.",
-        )
+
+    listing = work | {"state": None}
+    state = yield from until_finished(ctx, "verify_listing", listing, _unfinished, count, carried="state")
+    verdict = _verdict(ListingState.model_validate(state), files)
+    verdict.checks.insert(0, _archive(payload["snapshot"]))
+    return verdict.model_dump(mode="json")
+
+
+def _unfinished(state: Payload) -> Finding:
+    return Finding(
+        code="FILES_UNFINISHED",
+        severity="error",
+        object="target container",
+        message=f"expected the container compared within {MOST_STEPS} calls of three minutes, found "
+        f"{state['blobs']:,} blobs compared and no end.",
+        remedy="Look whether the container holds far more than this app's files; give the app one of its own.",
     )
 
 

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from durabletask import task
 
 from orchestrators.batches import SoFar
-from orchestrators.calling import Payload, Steps, call, fan_out
+from orchestrators.calling import MOST_STEPS, Payload, Steps, call, fan_out, until_finished
 from shared.contracts import Counts, StageProgress
+from shared.errors import Finding
 
 LOADS_AT_ONCE = 4  # COPY streams; a small Flexible Server has 2 to 4 cores
-MOST_PASSES = 150  # of `locate_tables`, three minutes each
 
 
 def restore_database(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
@@ -37,12 +37,9 @@ def find_tables(ctx: task.OrchestrationContext, work: Payload, tell: Callable[[s
     """Read the dump's table of contents and, where it does not say, find the tables in the dump. `work`: `SnapshotWork`."""
     tell("reading the table of contents")
     located = yield from call(ctx, "read_contents", work)
-    for _ in range(MOST_PASSES):
-        if located["finished"]:
-            return
+    if not located["finished"]:
         tell("finding the tables in the dump")
-        located = yield from call(ctx, "locate_tables", work)
-    raise RuntimeError(f"expected the dump looked through after {MOST_PASSES} passes, found it unfinished")
+        yield from until_finished(ctx, "locate_tables", work, _unfinished)
 
 
 def whole_database(ctx: task.OrchestrationContext, work: Payload) -> Steps:
@@ -58,6 +55,16 @@ def whole_database(ctx: task.OrchestrationContext, work: Payload) -> Steps:
         groups = [{"run": work["run"], "restore": work["restore"], "group": group} for group in wave]
         yield from fan_out(ctx, "make_post_data", groups, LOADS_AT_ONCE, count)
     return made
+
+
+def _unfinished(located: Payload) -> Finding:
+    return Finding(
+        code="DUMP_UNFINISHED", severity="error", object="db/db.backup",
+        message=f"expected the dump looked through for its tables within {MOST_STEPS} calls of three minutes, found "
+        f"{located['bytes']:,} bytes looked through and no end.",
+        remedy="Give the app a faster plan, then start the migration again. A dump that pg_dump wrote to a file and not to a "
+        "pipe says itself where its tables are.",
+    )  # fmt: skip
 
 
 def _tell(ctx: task.OrchestrationContext, progress: StageProgress, note: str) -> None:

@@ -4,13 +4,12 @@ from typing import Any
 
 from durabletask import task
 
-from orchestrators.calling import Payload, StageRefused, Steps, call, fan_out
+from orchestrators.calling import MOST_STEPS, Payload, StageRefused, Steps, call, fan_out, until_finished
 from orchestrators.cloud import deadline, obtain_archive
 from shared.contracts import Counts, StageProgress
 from shared.errors import Finding
 
 STAGE_AT_ONCE = 4
-MOST_PASSES = 150  # of `inflate_archive`, three minutes of new work each
 MOST_RENEWALS = 5  # of a download URL that expired while its archive was copied
 
 
@@ -87,20 +86,20 @@ def _stage(ctx: task.OrchestrationContext, run: Payload, described: Payload, pro
 
 
 def _inflate(ctx: task.OrchestrationContext, archive: Payload, progress: "_Progress") -> Steps:
-    for _ in range(MOST_PASSES):
-        state = yield from call(ctx, "inflate_archive", archive)
+    def tell(state: Payload) -> None:
         progress.tell("inflating the archive", bytes=archive["size"], files=state["files"])
-        if state["finished"]:
-            return
-    raise StageRefused(
-        Finding(
-            code="SNAPSHOT_UNFINISHED",
-            severity="error",
-            object="snapshot archive",
-            message=f"expected the archive inflated after {MOST_PASSES} passes of three minutes, found {state['bytes']:,} "
-            "bytes and no end.",
-            remedy="Give the app a faster plan, or one with more memory, then start the migration again.",
-        )
+
+    yield from until_finished(ctx, "inflate_archive", archive, _unfinished, tell)
+
+
+def _unfinished(inflated: Payload) -> Finding:
+    return Finding(
+        code="SNAPSHOT_UNFINISHED",
+        severity="error",
+        object="snapshot archive",
+        message=f"expected the archive inflated within {MOST_STEPS} calls of three minutes, found "
+        f"{inflated['bytes']:,} bytes and no end.",
+        remedy="Give the app a faster plan, or one with more memory, then start the migration again.",
     )
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from activities import restore
 from local.postgres import PostgresServer, bin_folder
+from orchestrators import calling
 from orchestrators.restore import restore_database
 from orchestrators.snapshot import take_snapshot
 from shared.errors import Refusal
@@ -165,6 +166,19 @@ def test_tables_are_found_in_as_many_passes_as_it_takes_each_within_a_block_if_n
     assert len(passes) > len(json.loads(located)["tables"]), "some passes must have ended within a table"
     with psycopg.connect(postgres_server.dsn(database_name(stand.run.id)), autocommit=True) as connection:
         assert content_of(connection) == (FOLDER / "rows.txt").read_bytes()
+
+
+def test_a_dump_whose_tables_are_never_found_is_refused_with_what_to_do(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(restore, "BUDGET_SECONDS", -1)
+    monkeypatch.setattr(locating, "READ", 1_500)
+    stand.give((FOLDER / "16-none-piped.dump").read_bytes())
+    work = {**stand.work, "snapshot": stand.drive(take_snapshot, stand.work)}
+    monkeypatch.setattr(calling, "MOST_STEPS", 2)
+    code, about, message = stand.refusal(restore_database, work)
+    assert (code, about) == ("DUMP_UNFINISHED", "db/db.backup")
+    assert "bytes looked through and no end" in message
 
 
 @pytest.mark.parametrize("compression", WRITERS["wheel"].compressions)

@@ -18,6 +18,7 @@ from azure.storage.blob.aio import BlobClient
 from activities import files, restore, snapshot
 from activities.reconcile import reconcile_files
 from local.postgres import PostgresServer
+from orchestrators import calling
 from orchestrators.files import copy_files, verify_files
 from orchestrators.restore import restore_database
 from orchestrators.snapshot import ignored_names, take_snapshot
@@ -234,6 +235,19 @@ def test_verification_names_what_is_missing_too_many_and_different(stand: Stand,
         f"{names[2]} has another MD5 than in the snapshot.",
         "zz-stranger is in the container, but not in the snapshot.",
     }
+
+
+def test_a_container_that_is_never_listed_to_its_end_is_refused_with_what_was_compared(
+    stand: Stand, sample_dump: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = taken(stand, backup(sample_dump.read_bytes(), [(uuid_of(number), b"x") for number in range(9)]))
+    stand.drive(copy_files, work)
+    monkeypatch.setattr(fileslisting, "A_PAGE", 3)
+    monkeypatch.setattr(files, "BUDGET_SECONDS", -1)
+    monkeypatch.setattr(calling, "MOST_STEPS", 2)
+    code, _, message = stand.refusal(verify_files, work)
+    assert code == "FILES_UNFINISHED"
+    assert "found 6 blobs compared and no end" in message
 
 
 def test_a_listing_of_many_pages_goes_on_where_the_last_activity_ended(
