@@ -11,11 +11,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import psycopg
-from psycopg import sql
 
 from shared.copying.reading import identifier, table_sql, value_sql
 from shared.databaseplan import PREFIX, DatabasePlan, PlannedColumn, PlannedTable
-from shared.errors import TransientError
+from shared.postgres import locks
 from shared.postgres.connection import connect
 from shared.settings import Postgres
 from shared.sqlserver.columntype import parse
@@ -26,8 +25,6 @@ IDENTIFIERS = f"{PREFIX}entityidentifier"
 MARKS = "CREATE TABLE IF NOT EXISTS mxferry.settled (what text PRIMARY KEY, at timestamptz NOT NULL DEFAULT now())"
 MARK = "INSERT INTO mxferry.settled (what) VALUES (%s) ON CONFLICT DO NOTHING"
 KEPT = parse("datetime2(3)")
-LOCK = 0x6D786673  # "mxfs": our class of advisory locks
-LOCK_WAIT = "150s"
 
 
 @dataclass(frozen=True)
@@ -84,7 +81,7 @@ def once(server: Postgres, database: str, name: str) -> Iterator[bool]:
 def make_marks(server: Postgres, database: str) -> None:
     """Make the table of marks; may be done twice, one after the other or at once."""
     with connect(server, database, application_name="mxferry settle") as connection:
-        connection.execute("SELECT pg_advisory_xact_lock(%s, 0)", (LOCK,))
+        locks.hold(connection, locks.SETTLING, 0, database)
         connection.execute(MARKS)
 
 
@@ -133,10 +130,6 @@ def _marked(
     `TransientError` when another delivery is at it for longer than two minutes.
     """
     with connect(server, database, application_name="mxferry settle", session=session) as connection:
-        connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(LOCK_WAIT))
-        try:
-            connection.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", (LOCK, name))
-        except psycopg.errors.LockNotAvailable:
-            raise TransientError("DATABASE_BUSY", name, "expected to be alone, found another delivery.") from None
+        locks.hold(connection, locks.SETTLING, name, name)
         first = connection.execute(MARK, (name,)).rowcount > 0
         yield connection if first else None

@@ -13,10 +13,9 @@ from psycopg import sql
 
 from shared.budget import Budget
 from shared.errors import Refusal, TransientError
-from shared.postgres import fence, runrole
+from shared.postgres import fence, locks, runrole
 from shared.postgres.diagnosis import without_values
 from shared.postgres.room import FULL, when_full
-from shared.postgres.temporary import LOCK, LOCK_WAIT
 from shared.settings import Postgres
 from shared.snapshot.restoring import TableData
 from shared.snapshot.rowtext import Rewrite, TextParts, rewritten
@@ -75,8 +74,7 @@ def load_table(
     take the rows, SERVER_FULL when it has no room for them, RUN_OVER when the target is another run's.
     """
     with runrole.session(into.server, into.database, "mxferry restore") as connection:
-        connection.execute(sql.SQL("SET lock_timeout = {}").format(LOCK_WAIT))
-        _lock(connection, table)
+        locks.hold(connection, locks.TABLE, table.entry, table.label)
         if into.run is not None:
             fence.hold(connection, into.run)
         found = connection.execute(NOTED, (table.entry,)).fetchone()
@@ -100,15 +98,6 @@ def copy_statement(table: TableData, *, emptied: bool) -> sql.Composed:
     names = sql.SQL("({}) ").format(columns) if table.columns else sql.SQL("")
     options = sql.SQL(" WITH (FREEZE)" if emptied else "")
     return sql.SQL("COPY {} {}FROM STDIN{}").format(sql.Identifier(table.schema_name, table.table), names, options)
-
-
-def _lock(connection: psycopg.Connection[Any], table: TableData) -> None:
-    try:
-        connection.execute("SELECT pg_advisory_xact_lock(%s, %s)", (LOCK, table.entry))
-    except psycopg.errors.LockNotAvailable:
-        raise TransientError(
-            "TABLE_BUSY", table.label, f"expected to be alone, found another delivery loading it for {LOCK_WAIT}."
-        ) from None
 
 
 def _segment(

@@ -18,14 +18,12 @@ from psycopg import sql
 from pydantic import BaseModel, ConfigDict
 
 from shared.errors import Refusal, TransientError
-from shared.postgres import fence, runrole
+from shared.postgres import fence, locks, runrole
 from shared.postgres.connection import connect
 from shared.postgres.diagnosis import without_values
 from shared.postgres.room import FULL, when_full
-from shared.postgres.temporary import LOCK, LOCK_WAIT
 from shared.settings import Postgres
 
-OUR_LOCK = LOCK + 1  # class of advisory locks; those of LOCK are numbered by the dump's entries
 LARGE = 256 * 1024 * 1024  # bytes of a table whose indexes are worth a session each
 A_GROUP = 64 * 1024 * 1024  # bytes of tables whose keys and indexes are made by one activity
 INDEX_GROUPS = 4  # of one large table: more would read it at the same time than there are cores
@@ -125,7 +123,7 @@ def make(server: Postgres, database: str, group: Group, run: str | None = None) 
     SERVER_FULL, and `TransientError` POST_DATA_BUSY when another delivery or a session of somebody else holds the table.
     """
     with runrole.session(server, database, "mxferry post-data") as connection:
-        connection.execute(sql.SQL("SET lock_timeout = {}").format(LOCK_WAIT))
+        connection.execute(sql.SQL("SET lock_timeout = {}").format(locks.POST_DATA.wait))
         connection.execute("SET maintenance_work_mem = '128MB'")
         connection.execute(sql.SQL("SET statement_timeout = {}").format(f"{AN_INDEX}s"))
         connection.execute("SET search_path = ''; SET standard_conforming_strings = on")  # as they were checked
@@ -158,7 +156,7 @@ def _make(connection: psycopg.Connection[Any], action: Action, one: _Statement, 
     began = time.monotonic()
     with connection.transaction():
         try:
-            connection.execute("SELECT pg_advisory_xact_lock(%s, %s)", (OUR_LOCK, one.ordinal))
+            locks.hold(connection, locks.POST_DATA, one.ordinal, one.name)
             if run is not None:
                 fence.hold(connection, run)
             mark = (one.ordinal, action)
@@ -167,11 +165,7 @@ def _make(connection: psycopg.Connection[Any], action: Action, one: _Statement, 
             connection.execute(_statement(action, one))
             connection.execute("INSERT INTO mxferry.made VALUES (%s, %s)", mark)
         except psycopg.errors.LockNotAvailable:
-            raise TransientError(
-                "POST_DATA_BUSY",
-                one.name,
-                f"expected to be alone, found another session at this table for {LOCK_WAIT}.",
-            ) from None
+            raise locks.POST_DATA.busy(one.name) from None
         except FULL as error:
             raise when_full(one.name, error) from None
         except psycopg.errors.QueryCanceled as error:

@@ -17,6 +17,7 @@ from psycopg import sql
 from pydantic import SecretStr
 
 from shared.errors import MxferryError, Refusal, TransientError
+from shared.postgres import locks
 from shared.postgres.connection import A_QUESTION, connect
 from shared.postgres.runrole import no_passwords, scram
 from shared.settings import Postgres
@@ -24,7 +25,6 @@ from shared.settings import Postgres
 CONNECTIONS = 25
 """At the same time: a runtime's pool of connections to its source, and a person who looks."""
 PASSWORD_BYTES = 24
-LOCK = 0x6D786672  # "mxfr": our class of advisory locks
 SUFFIX = "_reader"
 
 # PUBLIC may connect to every new database and make temporary tables there; each run's reader shall see its own only.
@@ -169,13 +169,7 @@ def _impossible(user: str, found: str) -> Refusal:
 def _alone(server: Postgres, database: str) -> Iterator[psycopg.Connection]:
     """A transaction in the database, one at a time: two who ask at once get passwords one after the other."""
     with connect(server, database, application_name="mxferry hand-over") as connection:
-        connection.execute("SET LOCAL lock_timeout = '30s'")
-        try:
-            connection.execute("SELECT pg_advisory_xact_lock(%s, 1)", (LOCK,))
-        except psycopg.errors.LockNotAvailable:
-            raise TransientError(
-                "DATABASE_BUSY", database, "expected to be alone, found somebody else asking."
-            ) from None
+        locks.hold(connection, locks.READER, 1, database)
         yield connection
 
 

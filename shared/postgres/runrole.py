@@ -15,12 +15,11 @@ from psycopg import sql
 from pydantic import SecretStr
 
 from shared.errors import MxferryError, Refusal, TransientError
+from shared.postgres import locks
 from shared.postgres.connection import connect
 from shared.settings import Postgres, TargetPostgres
 
 SUFFIX = "_owner"
-LOCK = 0x6D78666F  # "mxfo": our class of advisory locks
-LOCK_WAIT = "60s"
 PASSING = ("starting up", "shutting down", "recovery mode", "too many", "slots")  # FATAL, and another time it is not
 OWNER = """
     SELECT r.rolname, r.rolcanlogin FROM pg_database d JOIN pg_roles r ON r.oid = d.datdba
@@ -113,20 +112,13 @@ def _logged_in(
 ) -> psycopg.Connection:
     """Give the role its password and log in with it, before anybody else gives it another one."""
     name, password = role_name(database), _password(server, database)
-    administrator.execute(sql.SQL("SET lock_timeout = {}").format(LOCK_WAIT))
-    try:
-        administrator.execute("SELECT pg_advisory_lock(%s, hashtext(%s))", (LOCK, database))
-    except psycopg.errors.LockNotAvailable:
-        message = f"expected to be alone, found others logging in for {LOCK_WAIT}."
-        raise TransientError("DATABASE_BUSY", database, message) from None
-    try:
+    with locks.held(administrator, locks.LOGIN, database, database):
         verifier = scram(administrator, name, password)
-        administrator.execute(sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(sql.Identifier(name), verifier))
+        try:
+            administrator.execute(sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(sql.Identifier(name), verifier))
+        except psycopg.errors.FeatureNotSupported as error:
+            raise Refusal("POSTGRES_LOGIN", name, f"expected a password to be taken, found: {error}") from None
         return _login(server, database, password, application_name)
-    except psycopg.errors.FeatureNotSupported as error:
-        raise Refusal("POSTGRES_LOGIN", name, f"expected a password to be taken, found: {error}") from None
-    finally:
-        administrator.execute("SELECT pg_advisory_unlock(%s, hashtext(%s))", (LOCK, database))
 
 
 def _login(server: Postgres, database: str, password: str, application_name: str) -> psycopg.Connection:

@@ -12,14 +12,14 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from shared.errors import Finding, Refusal, TransientError
-from shared.postgres import targetcatalogue
+from shared.postgres import locks, targetcatalogue
 from shared.postgres.connection import connect
 from shared.postgres.fence import CREATE_MARKER
 from shared.postgres.loading import TableLoaded
 from shared.postgres.postdata import forget
 from shared.postgres.targetcatalogue import Relation
 from shared.postgres.targetchecks import DROP, in_the_way_words
-from shared.postgres.temporary import LOCK, LOCK_WAIT, make_tables
+from shared.postgres.temporary import make_tables
 from shared.settings import Postgres
 from shared.snapshot.dump import Dump
 
@@ -56,7 +56,7 @@ def create(
     hold the tables.
     """
     with connect(server, application_name="mxferry schema") as connection:
-        _lock(connection, server.database)
+        locks.hold(connection, locks.SCHEMA, server.database, server.database)
         dropped = _marked(connection, run)
         if dropped is None:
             may_begin(_other(connection))
@@ -76,7 +76,7 @@ def clear(server: Postgres, run: str) -> list[str]:
     Raises `TransientError` TARGET_IN_USE when a late delivery of the run still writes there.
     """
     with connect(server, application_name="mxferry clean-up") as connection:
-        _lock(connection, server.database)
+        locks.hold(connection, locks.SCHEMA, server.database, server.database)
         if _marked(connection, run) is None:
             return []
         _forget(connection)
@@ -105,16 +105,6 @@ def _ledger(connection: psycopg.Connection[Any]) -> list[tuple[int, str, str, Ta
     return [(entry, schema, table, TableLoaded(*rest)) for entry, schema, table, *rest in connection.execute(query)]
 
 
-def _lock(connection: psycopg.Connection[Any], database: str) -> None:
-    connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(LOCK_WAIT))
-    try:
-        connection.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", (LOCK, database))
-    except psycopg.errors.LockNotAvailable:
-        raise TransientError(
-            "SCHEMA_BUSY", database, f"expected to be alone, found another delivery at work for {LOCK_WAIT}."
-        ) from None
-
-
 def _marked(connection: psycopg.Connection[Any], run: str) -> list[str] | None:
     """Return what the run dropped when it made the tables; None when it has not made them."""
     there = connection.execute("SELECT to_regclass('mxferry.run') IS NOT NULL").fetchone()
@@ -135,7 +125,9 @@ def _forget(connection: psycopg.Connection[Any]) -> None:
     try:
         forget(connection)
     except psycopg.errors.LockNotAvailable:
-        message = f"expected to take our schema off, found a delivery that writes to the target for {LOCK_WAIT}."
+        message = (
+            f"expected to take our schema off, found a delivery that writes to the target for {locks.SCHEMA.wait}."
+        )
         raise TransientError("TARGET_IN_USE", "schema mxferry", message, "It ends within minutes.") from None
 
 

@@ -13,7 +13,7 @@ import psycopg
 from psycopg import sql
 
 from shared.errors import Refusal, TransientError
-from shared.postgres import runrole
+from shared.postgres import locks, runrole
 from shared.postgres.connection import connect
 from shared.postgres.expressions import refuse_volatile
 from shared.postgres.ownership import claim, refuse_others
@@ -23,8 +23,6 @@ from shared.snapshot.dump import Dump, Entry
 from shared.snapshot.dumpsql import definition
 from shared.snapshot.restoring import PRE_DATA, post_data_of, tables_of
 
-LOCK = 0x6D786665  # "mxfe": our class of advisory locks
-LOCK_WAIT = "150s"
 READ_FROM = PRE_DATA - {"DEFAULT"}
 """What is made in a database that is only read from: no row is ever added that a default would fill."""
 AT_ONCE = 200
@@ -55,18 +53,10 @@ def prepare(server: Postgres, database: str, dump: Dump, owner: str) -> None:
     """
     with connect(server, autocommit=True, application_name="mxferry restore") as maintenance:
         _refuse_older(maintenance, dump)
-        _lock(maintenance, database)
-        if _prepared(server, maintenance, database):
-            return
-        refuse_others(maintenance, database, owner)
-        role = runrole.make(maintenance, database)
-        _create(maintenance, database, role)
-        claim(maintenance, database, owner)
-        if role:
-            runrole.let_in(maintenance, server, database)
-        with runrole.session(server, database, "mxferry restore") as connection:
-            make_tables(connection, dump, READ_FROM, at_once=AT_ONCE)
-            connection.commit()
+        with locks.held(maintenance, locks.RESTORE, database, database):
+            if not _prepared(server, maintenance, database):
+                refuse_others(maintenance, database, owner)
+                _make(server, maintenance, database, dump, owner)
 
 
 def make_tables(
@@ -173,15 +163,15 @@ def _versions(connection: psycopg.Connection) -> tuple[str | None, str | None]:
     return version.get("modelversionnumber"), version.get("mendixversion")
 
 
-def _lock(maintenance: psycopg.Connection, database: str) -> None:
-    """Hold the database's name until this session ends, so that two deliveries do not make it at once."""
-    try:
-        maintenance.execute(sql.SQL("SET lock_timeout = {}").format(LOCK_WAIT))
-        maintenance.execute("SELECT pg_advisory_lock(%s, hashtext(%s))", (LOCK, database))
-    except psycopg.errors.LockNotAvailable:
-        raise TransientError(
-            "DATABASE_BUSY", database, f"expected to be alone, found another delivery at work for {LOCK_WAIT}."
-        ) from None
+def _make(server: Postgres, maintenance: psycopg.Connection, database: str, dump: Dump, owner: str) -> None:
+    role = runrole.make(maintenance, database)
+    _create(maintenance, database, role)
+    claim(maintenance, database, owner)
+    if role:
+        runrole.let_in(maintenance, server, database)
+    with runrole.session(server, database, "mxferry restore") as connection:
+        make_tables(connection, dump, READ_FROM, at_once=AT_ONCE)
+        connection.commit()
 
 
 def _prepared(server: Postgres, maintenance: psycopg.Connection, database: str) -> bool:

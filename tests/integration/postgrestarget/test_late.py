@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -13,7 +14,7 @@ from activities.cleanup import clean_up
 from orchestrators.postgrestarget import load_postgres, plan_postgres
 from shared import runs
 from shared.copying import batches
-from shared.postgres import fence, postdata, targetschema
+from shared.postgres import fence, locks, postdata
 from shared.snapshot import dumpsource
 from tests.integration.postgrestarget.conftest import BY_NAME, Answer, Stand
 
@@ -134,14 +135,14 @@ def test_a_finished_target_is_not_dropped_by_a_worker_that_froze_before_its_sess
 ) -> None:
     stand.request(target_not_empty="drop", confirm="test")
     stand.restore()
-    lock = targetschema._lock
+    hold = locks.hold
 
     def cleaned_up_meanwhile(*given: Any) -> None:
-        monkeypatch.setattr(targetschema, "_lock", lock)
+        monkeypatch.setattr(locks, "hold", hold)
         clean_up(None, stand.run_work | {"restore": None, "verdict": "verified", "target_written": True})
-        lock(*given)
+        hold(*given)
 
-    monkeypatch.setattr(targetschema, "_lock", cleaned_up_meanwhile)
+    monkeypatch.setattr(locks, "hold", cleaned_up_meanwhile)
     runs.stop_if_closed(stand.run.id)
     assert stand.refused("create_postgres_schema").code == "RUN_OVER"
     assert stand.rows(CUSTOMERS) == [(3_000,)]
@@ -151,7 +152,7 @@ def test_the_clean_up_waits_for_what_writes_and_says_so_when_it_does_not_end(
     stand: Stand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stand.restore()
-    monkeypatch.setattr(targetschema, "LOCK_WAIT", "50ms")
+    monkeypatch.setattr(locks, "SCHEMA", replace(locks.SCHEMA, wait="50ms"))
 
     with psycopg.connect(stand.dsn) as connection:
         fence.hold(connection, stand.run.id)

@@ -3,13 +3,14 @@
 import io
 import secrets
 from collections.abc import Iterator
+from dataclasses import replace
 
 import psycopg
 import pytest
 
 from local.postgres import PostgresServer
 from shared.errors import TransientError
-from shared.postgres import postdata, runrole, temporary
+from shared.postgres import locks, postdata, runrole, temporary
 from shared.settings import Postgres
 from shared.snapshot.dump import read_dump
 from tests.fixtures.dumps.reading import FOLDER
@@ -34,9 +35,9 @@ def name(server: Postgres) -> Iterator[str]:
 def test_a_database_that_another_delivery_makes_is_waited_for(
     postgres_server: PostgresServer, server: Postgres, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(temporary, "LOCK_WAIT", "50ms")
+    monkeypatch.setattr(locks, "RESTORE", replace(locks.RESTORE, wait="50ms"))
     with psycopg.connect(postgres_server.dsn(), autocommit=True) as other:
-        other.execute(NAMED, (temporary.LOCK, name))
+        other.execute(NAMED, (locks.RESTORE.number, name))
         with pytest.raises(TransientError) as caught:
             temporary.prepare(server, name, DUMP, "tests")
     assert (caught.value.code, caught.value.about) == ("DATABASE_BUSY", name)
@@ -47,11 +48,11 @@ def test_a_session_that_others_keep_from_logging_in_is_not_waited_for_for_ever(
     postgres_server: PostgresServer, server: Postgres, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     temporary.prepare(server, name, DUMP, "tests")
-    monkeypatch.setattr(runrole, "LOCK_WAIT", "50ms")
+    monkeypatch.setattr(locks, "LOGIN", replace(locks.LOGIN, wait="50ms"))
     with psycopg.connect(postgres_server.dsn(), autocommit=True) as administrator:
         administrator.execute(f"ALTER ROLE {runrole.role_name(name)} PASSWORD 'another'")
     with psycopg.connect(postgres_server.dsn(name), autocommit=True) as other:
-        other.execute(NAMED, (runrole.LOCK, name))
+        other.execute(NAMED, (locks.LOGIN.number, name))
         with pytest.raises(TransientError) as caught:
             runrole.session(server, name, "tests")
     assert (caught.value.code, caught.value.about) == ("DATABASE_BUSY", name)
@@ -62,7 +63,7 @@ def test_a_table_that_somebody_holds_is_waited_for_and_its_key_is_made_later(
     postgres_server: PostgresServer, server: Postgres, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     temporary.prepare(server, name, DUMP, "tests")
-    monkeypatch.setattr(postdata, "LOCK_WAIT", "50ms")
+    monkeypatch.setattr(locks, "POST_DATA", replace(locks.POST_DATA, wait="50ms"))
     (first, *_), *_ = postdata.waves(server, name)
     with psycopg.connect(postgres_server.dsn(name)) as other:
         other.execute('LOCK TABLE public."a$empty", public."a$entity", public."a$wide" IN ACCESS SHARE MODE')

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -18,7 +19,7 @@ from shared.budget import Budget
 from shared.contracts import Said
 from shared.copying import batches
 from shared.errors import MxferryError, Refusal, TransientError
-from shared.postgres import loading, temporary
+from shared.postgres import loading, locks, temporary
 from shared.postgres.connection import database_name
 from shared.postgres.loading import Destination, TableLoaded, load_table
 from shared.postgres.temporary import OUR_TABLES
@@ -162,7 +163,7 @@ def test_deliveries_at_once_load_every_row_once(into: Destination, connection: p
 def test_a_delivery_that_finds_another_at_work_waits_and_is_told_to_try_again(
     into: Destination, connection: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loading, "LOCK_WAIT", "50ms")
+    monkeypatch.setattr(locks, "TABLE", replace(locks.TABLE, wait="50ms"))
     loads, goes_on = threading.Event(), threading.Event()
 
     def frozen() -> Iterator[bytes]:

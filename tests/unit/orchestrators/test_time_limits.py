@@ -47,13 +47,13 @@ def test_no_wait_of_an_activity_is_as_long_as_the_host_lets_an_activity_last(lim
     assert {
         "shared/sqlserver/completion.py BUILD_SECONDS": BUILD_SECONDS,
         "shared/postgres/connection.py A_STATEMENT": A_STATEMENT,
-        "shared/postgres/temporary.py LOCK_WAIT": 150,
+        "shared/postgres/locks.py DELIVERY_WAIT": 150,
     }.items() <= found.items()
     assert {name: value for name, value in found.items() if value >= limit} == {}
 
 
 def test_a_key_or_an_index_can_be_built_after_the_longest_wait_for_another_delivery(limit: float) -> None:
-    waited = waits()["shared/postgres/temporary.py LOCK_WAIT"]
+    waited = waits()["shared/postgres/locks.py DELIVERY_WAIT"]
     assert limit > waited + AN_INDEX  # `postdata.make`
     assert limit > BUILD_SECONDS + BUILD_SECONDS  # the lock of `completion.add_keys`, and one statement
 
