@@ -1,6 +1,7 @@
 """What may go wrong in the night of the cut-over, on the whole stack: no time, a change of mind; and rehearsals before it.
 
-`ABORTS=10 pytest tests/e2e/test_night_of_the_cutover.py` aborts in every stage of `MOMENTS`, the bar of the project.
+`ABORTS=10 pytest tests/e2e/test_night_of_the_cutover.py` aborts in every stage of `MOMENTS`, the bar of the project; how long
+after its beginning is by chance, whose seed is printed, and `ABORT_SEED=n` repeats it.
 """
 
 import os
@@ -77,7 +78,9 @@ def test_an_abort_in_any_stage_ends_clean_with_a_report_that_tells_the_truth(nig
     counted, before = held(night), whole(night)
     run = night.start(drop=True)
     night.wait(run, lambda seen: begun(seen, stage) or seen.verdict is not None)
-    time.sleep(random.uniform(0, 0.5))
+    seed = int(os.environ.get("ABORT_SEED", random.randrange(10**6)))
+    print(f"abort in {stage}: ABORT_SEED={seed}")
+    time.sleep(random.Random(seed).uniform(0, 0.5))
     answered = httpx.post(
         f"{night.stack.url}/api/migrations/{run}/abort", json={"by": "kim", "comment": f"abort in {stage}"},
         headers={"x-functions-key": night.stack.function_key}, timeout=30,

@@ -42,7 +42,7 @@ def move(stand: Stand) -> dict[str, Any]:
     assert [one for one in findings if one.severity == "error" and one.chosen is None] == []
     stand.call(schema.create_schema)
     copied = stand.answer(copy_rows)
-    assert copied["rows"] == planned["rows"] > 2000 or stand.run.request.options.remedies
+    assert copied["rows"] == planned["rows"] > 2000
     assert stand.drive(finish_schema) == []
     return stand.answer(verify_rows)
 
@@ -78,8 +78,10 @@ def test_a_masked_rehearsal_is_verified_against_the_masked_rows(stand: Stand, ta
     masks = [{"table": "customers$party", "column": "displayname", "how": "name"}]
     stand.request(options={"purpose": "rehearsal", "masks": masks})
     assert passed(move(stand))
-    names = target.execute("SELECT [displayname] FROM [dbo].[customers$party] WHERE [displayname] IS NOT NULL")
-    assert all(str(row[0]).startswith("Name ") for row in names.fetchall())
+    query = "SELECT [displayname] FROM [dbo].[customers$party] WHERE [displayname] IS NOT NULL"
+    names = [str(row[0]) for row in target.execute(query).fetchall()]
+    assert len(names) > 50
+    assert [name for name in names if not name.startswith("Name ")] == []
     halves = [half.encode() for half in session_settings(key_of(stand.database)).values()]
     written = [
         box.download_blob(name).readall() for box in (stand.staging, stand.reports) for name in box.list_blob_names()
