@@ -5,7 +5,7 @@ from datetime import datetime
 from pydantic import Field
 
 from activities.boundary import activity
-from shared import means, rehearsals
+from shared import capacity, rehearsals
 from shared.contracts import RunWork, StageState
 from shared.forecast import forecast
 from shared.progress import stage_view
@@ -33,7 +33,7 @@ def forecast_end(work: ForecastWork) -> Forecasted:
     stages = [stage_view(stage, work.now) for stage in work.stages]
     found = forecast(
         stages, rehearsals.measured(work.run), work.now, work.run.request.window,
-        snapshot_at=work.run.request.snapshot_at, means=means.remembered(work.run.id),
+        snapshot_at=work.run.request.snapshot_at, capacity=capacity.remembered(work.run.id),
     )  # fmt: skip
     if found is None:
         return _by_the_clock(work)

@@ -25,7 +25,7 @@ from shared.postgres.connection import database_name
 from shared.postgres.readers import drop_reader, make_reader, readers, try_passwords
 from shared.request import MigrationRequest
 from shared.settings import settings
-from shared.sqlserver.room import empty_for_runtime, filled
+from shared.sqlserver.runtimetarget import empty_for_runtime, filled
 from shared.strict import Strict
 
 GROUPS = 100

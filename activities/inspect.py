@@ -11,10 +11,10 @@ from shared.blobs.documents import read
 from shared.contracts import Findings, RestoredWork, RunWork
 from shared.databaseplan import DatabasePlan
 from shared.errors import Finding, MxferryError, Refusal
+from shared.inspection.applyremedies import CODES, apply_remedies
 from shared.inspection.collation import MENDIX_DEFAULT
 from shared.inspection.inspect import groups, inspect
 from shared.inspection.look import Look
-from shared.inspection.settle import CODES, settle
 from shared.mendix.metadata import read_metadata
 from shared.mendix.remedies import parted, unused
 from shared.settings import settings
@@ -91,7 +91,7 @@ def settle_inspection(work: InspectedWork) -> Findings:
     plan = _base_plan(work)
     with closing(temporary_database(work)()) as connection:
         metadata = read_metadata(connection)
-    settled = settle(plan, work.findings, metadata)
+    settled = apply_remedies(plan, work.findings, metadata)
     save_plan(settled, settings().target_profile(work.run.request.target))
     ours, _ = parted(work.run.request.options.remedies, CODES)
     return Findings(findings=[*work.findings, *unused(work.findings, ours)])

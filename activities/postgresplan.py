@@ -8,7 +8,7 @@ from shared.contracts import Planned, Run, SnapshotWork
 from shared.errors import Finding, Refusal
 from shared.mendix import dumped
 from shared.mendix.metadata import Metadata
-from shared.postgres import room, targetcatalogue, targetplan
+from shared.postgres import storage, targetcatalogue, targetplan
 from shared.postgres.connection import connect
 from shared.postgres.targetfindings import fit
 from shared.postgres.targetplan import TargetPlan
@@ -43,8 +43,8 @@ def plan_postgres_target(work: SnapshotWork) -> TargetPlanned:
         target_version = connection.info.server_version
         found = fit(connection, f"{server.host}/{server.database}", dump, run.request.options)
         given_back = targetcatalogue.state(connection).bytes if run.request.target_not_empty == "drop" else 0
-        need = room.need_of(work.snapshot.metadata, ref)
-        free = room.look(connection, server, "TARGET_ROOM", need, database="", given_back=given_back)
+        need = storage.need_of(work.snapshot.metadata, ref)
+        free = storage.check_room(connection, server, "TARGET_ROOM", need, database="", given_back=given_back)
     changes, impossible = _changes(run, dump, restore, metadata)
     plan = targetplan.plan_target(run.id, dump, restore, changes, found.wanted)
     documents.write(places.staged(run.id, targetplan.PLAN), plan)

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from activities.boundary import activity
 from activities.handover import check_hand_over
-from shared import events, masking, means, rehearsals, runs, sessions
+from shared import capacity, events, masking, rehearsals, runs, sessions
 from shared.apps.checks import check_stopped
 from shared.blobs import checks as blob_checks
 from shared.contracts import Findings, RunWork
@@ -43,7 +43,7 @@ def preflight(work: PreflightWork) -> Findings:
         lambda: postgres_checks.check_server(settings().postgres) if profile.kind == "sqlserver" else [],
         lambda: check_hand_over(request) if request.options.target_mode == "runtime" else [],
         lambda: _restorable(profile, request),
-        lambda: means.look(work.run),
+        lambda: capacity.find_out(work.run),
     )
     if not work.early:
         events.run_started(work.run)

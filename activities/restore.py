@@ -11,7 +11,7 @@ from shared.contracts import RestoredWork, RestoreRef, SnapshotWork
 from shared.copying.batches import load_batch
 from shared.errors import Finding, Refusal
 from shared.installation import installation
-from shared.postgres import postdata, room
+from shared.postgres import postdata, storage
 from shared.postgres.connection import A_QUESTION, connect, database_name
 from shared.postgres.loading import Destination
 from shared.postgres.sequences import set_sequences
@@ -73,7 +73,7 @@ def prepare_database(work: SnapshotWork) -> Prepared:
     """Make the temporary database with the dump's tables and sequences, empty, and plan their loading."""
     dump = open_dump(work.snapshot.dump)
     server, database = settings().postgres, database_name(work.run.id)
-    findings = _room(server, database, room.need_of(work.snapshot.metadata, work.snapshot.dump))
+    findings = _room(server, database, storage.need_of(work.snapshot.metadata, work.snapshot.dump))
     prepare(server, database, dump, installation())
     contents = documents.read(places.staged(work.run.id, places.LOCATED), Contents)
     if contents is None or not contents.located:
@@ -117,10 +117,10 @@ def make_post_data(work: PostDataWork) -> PostDataMade:
     return PostDataMade(statements=postdata.make(settings().postgres, work.restore.database, work.group))
 
 
-def _room(server: TemporaryPostgres, database: str, need: room.Need) -> list[Finding]:
+def _room(server: TemporaryPostgres, database: str, need: storage.Need) -> list[Finding]:
     """Look for room before anything is made; `Refusal` TEMP_ROOM where there is none to be had."""
     with connect(server, autocommit=True, application_name="mxferry restore", statement_timeout=A_QUESTION) as session:
-        findings = room.look(session, server, "TEMP_ROOM", need, database=database)
+        findings = storage.check_room(session, server, "TEMP_ROOM", need, database=database)
     for one in findings:
         if one.severity == "error":
             raise Refusal(one.code, one.object, one.message, one.remedy)

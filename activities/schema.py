@@ -13,7 +13,7 @@ from shared.contracts import Findings, Planned, RestoredWork, RunWork
 from shared.copying.stage import database_plan
 from shared.databaseplan import DatabasePlan, blob_name
 from shared.errors import Refusal
-from shared.inspection.settle import CODES
+from shared.inspection.applyremedies import CODES
 from shared.mendix.existingtarget import read_existing
 from shared.mendix.planning import plan_database as make_plan
 from shared.mendix.remedies import parted, unused

@@ -28,8 +28,8 @@ from shared.settings import settings
 from shared.sqlserver.connection import session
 from shared.verification.checks import checks, rounded_finding, with_targets
 from shared.verification.model import SliceVerified
-from shared.verification.sides import Sides
 from shared.verification.slices import verify_slice
+from shared.verification.slicesides import Sides
 
 STATEMENT_SECONDS = 900
 

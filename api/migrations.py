@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from api import caller
 from api.http import Answer, Call, Engine, answer, parsed, problem, refusal, with_etag
-from shared import means, progress, rehearsals, remains, runs
+from shared import capacity, progress, rehearsals, remains, runs
 from shared.contracts import Run
 from shared.errors import Finding, Refusal
 from shared.forecast import Forecast, forecast
@@ -145,7 +145,7 @@ def _forecast(run: Run, seen: View) -> Forecast | None:
     request = run.request
     return forecast(
         seen.stages, rehearsals.measured(run), datetime.now(UTC), request.window,
-        snapshot_at=request.snapshot_at, means=means.remembered(run.id),
+        snapshot_at=request.snapshot_at, capacity=capacity.remembered(run.id),
     )  # fmt: skip
 
 

@@ -90,15 +90,15 @@ def forecast(
     window: Window | None = None,
     *,
     snapshot_at: datetime | None = None,
-    means: sizing.Means | None = None,
+    capacity: sizing.Capacity | None = None,
 ) -> Forecast | None:
     """Return the expected end, or None when nothing is known yet.
 
     `measured` is the last rehearsal like this run, None if there was none; `snapshot_at` is the agreed
-    time before which no snapshot is taken; `means` is what preflight found the load to be moved with.
+    time before which no snapshot is taken; `capacity` is what preflight found the load to be moved with.
     """
     known = {stage.name: stage for stage in stages}
-    expected = _expected(known, measured, means)
+    expected = _expected(known, measured, capacity)
     if expected is None:
         return None
     passed = _passed(known)
@@ -140,15 +140,17 @@ def load_of(known: Mapping[str, StageView]) -> sizing.Load | None:
     )  # fmt: skip
 
 
-def _expected(known: Mapping[str, StageView], measured: Measured | None, means: sizing.Means | None) -> Expected | None:
+def _expected(
+    known: Mapping[str, StageView], measured: Measured | None, capacity: sizing.Capacity | None
+) -> Expected | None:
     load = load_of(known)
     if measured is not None:
         like = measured.scaled(load)
         return Expected(like.stages, f"{like.what} and the rates of this run")
     restored = _from_restore(known)
     # Without a known limit of the target, what this machine has just done says more than the formula.
-    if load is not None and means is not None and (sizing.log_rate(means.objective) is not None or not restored):
-        return Expected(sizing.stages(load, means), sizing.said(load, means))
+    if load is not None and capacity is not None and (sizing.log_rate(capacity.objective) is not None or not restored):
+        return Expected(sizing.stages(load, capacity), sizing.said(load, capacity))
     if restored:
         return Expected(restored, "the rates of this run; no rehearsal has measured it yet")
     return None

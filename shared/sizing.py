@@ -51,7 +51,7 @@ class Load(BaseModel):
     archive_bytes: int = Field(ge=0, description="Bytes of the snapshot as downloaded.")
 
 
-class Means(BaseModel):
+class Capacity(BaseModel):
     """What it is moved with."""
 
     model_config = ConfigDict(extra="forbid")
@@ -88,35 +88,35 @@ def log_rate(objective: str) -> float | None:
     return LOG_DTU[dtu[1]] if dtu else None
 
 
-def row_rate(means: Means) -> tuple[float, Literal["log rate of the target", "sessions"]]:
+def row_rate(capacity: Capacity) -> tuple[float, Literal["log rate of the target", "sessions"]]:
     """Return megabytes of rows a second, and what bounds them."""
-    by_sessions = SESSION * means.parallel_chunks
-    allowed = log_rate(means.objective)
-    by_log = math.inf if allowed is None else allowed / LOG_FACTOR[means.load]
+    by_sessions = SESSION * capacity.parallel_chunks
+    allowed = log_rate(capacity.objective)
+    by_log = math.inf if allowed is None else allowed / LOG_FACTOR[capacity.load]
     return (by_log, "log rate of the target") if by_log < by_sessions else (by_sessions, "sessions")
 
 
-def estimate(load: Load, means: Means) -> Estimate:
-    """Return how long a migration of that load takes with those means, in seconds. Within a factor of two, no better."""
-    rate, bound_by = row_rate(means)
+def estimate(load: Load, capacity: Capacity) -> Estimate:
+    """Return how long a migration of that load takes with that capacity, in seconds. Within a factor of two, no better."""
+    rate, bound_by = row_rate(capacity)
     snapshot = load.archive_bytes / MB / SNAPSHOT + (load.file_bytes + load.row_bytes) / MB / INFLATE
-    restore = load.row_bytes / MB / (BURSTABLE_RESTORE if means.burstable else RESTORE)
+    restore = load.row_bytes / MB / (BURSTABLE_RESTORE if capacity.burstable else RESTORE)
     rows = load.row_bytes / MB / rate
     verify = load.row_bytes / MB / VERIFY
-    files = file_seconds(load, means)
+    files = file_seconds(load, capacity)
     total = START + snapshot + restore + max(rows + verify, files)
     return Estimate(
         snapshot=snapshot, restore=restore, rows=rows, verify=verify, files=files, total=total, bound_by=bound_by
     )
 
 
-def stages(load: Load, means: Means) -> dict[str, float]:
+def stages(load: Load, capacity: Capacity) -> dict[str, float]:
     """Return the same estimate by the names of a run's stages, in seconds; their sum is the estimate's total.
 
     Where the log is the limit, what `heap-first` writes a second time is written when the keys are made.
     """
-    found = estimate(load, means)
-    again = 1 - 1 / LOG_FACTOR[means.load] if found.bound_by == "log rate of the target" else 0.0
+    found = estimate(load, capacity)
+    again = 1 - 1 / LOG_FACTOR[capacity.load] if found.bound_by == "log rate of the target" else 0.0
     return {
         "environment": START, "snapshot": found.snapshot, "restore": found.restore, "copy": found.rows * (1 - again),
         "finish": found.rows * again, "verify": found.verify, "files": found.files,
@@ -128,10 +128,10 @@ def unopened(archive_bytes: int) -> Load:
     return Load(rows=0, row_bytes=archive_bytes, files=0, file_bytes=archive_bytes, archive_bytes=archive_bytes)
 
 
-def said(load: Load, means: Means) -> str:
+def said(load: Load, capacity: Capacity) -> str:
     """Return what an estimate was reckoned from, as words that follow `reckoned from`."""
-    rate, bound_by = row_rate(means)
-    pace = f"{rate:.0f} MB/s ({bound_by} of {means.objective})" if means.objective else f"{rate:.0f} MB/s ({bound_by})"
+    rate, bound_by = row_rate(capacity)
+    pace = f"{rate:.0f} MB/s ({bound_by}{f' of {capacity.objective}' if capacity.objective else ''})"
     pace = pace.replace("of the target of", "of")
     if load.archive_bytes:
         archive = size(load.archive_bytes)
@@ -140,8 +140,8 @@ def said(load: Load, means: Means) -> str:
     return f"{rows}, {load.files:,} files of {size(load.file_bytes)}; no rehearsal has measured it yet"
 
 
-def file_seconds(load: Load, means: Means) -> float:
+def file_seconds(load: Load, capacity: Capacity) -> float:
     """Return the seconds for the files: by their number if they are small, by their bytes if they are large."""
     # A slice has 24 writes under way: PUTS_AT_ONCE of shared/snapshot/filecopy.py.
-    by_number = load.files * FILE_REQUEST / (means.parallel_files * 24)
+    by_number = load.files * FILE_REQUEST / (capacity.parallel_files * 24)
     return max(by_number, load.file_bytes / MB / FILE_BYTES)

@@ -1,4 +1,4 @@
-// Numbers, times and names for people; the same words as the report (shared/reporting/wording.py).
+// Numbers, times and names for people; the same words as the report (shared/wording.py).
 
 export const STAGES = {
   "early-preflight": "Preflight before the window",

@@ -16,8 +16,8 @@ from typing import Any
 import httpx
 
 from shared.channel import ENCODED, Channel
+from shared.communication.notices import told
 from shared.communication.occurrences import Occurrence
-from shared.communication.wording import told
 from shared.credentials import token
 from shared.errors import TransientError
 

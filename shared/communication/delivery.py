@@ -15,8 +15,8 @@ from pydantic import BaseModel, Field
 from shared import runs
 from shared.channel import Channel
 from shared.communication.channels import send
+from shared.communication.notices import wanted
 from shared.communication.occurrences import Occurrence
-from shared.communication.wording import wanted
 from shared.errors import TransientError
 
 log = logging.getLogger("mxferry.communication")

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Iterator
 
 from shared.databaseplan import DatabasePlan, PlannedTable
 from shared.errors import Finding
+from shared.inspection.applyremedies import apply_remedies
 from shared.inspection.identities import identity_findings
 from shared.inspection.keys import key_findings
 from shared.inspection.look import Look
 from shared.inspection.references import reference_findings
-from shared.inspection.settle import settle
 from shared.inspection.values import value_findings
 from shared.mendix.metadata import Metadata
 from shared.mendix.remedies import decide, offered
@@ -62,7 +62,7 @@ def _proved(look: Look, table: PlannedTable, findings: list[Finding], metadata: 
     Such a finding is open, or gets the remedy that the request chose for it.
     """
     while any(finding.chosen for finding in findings):
-        remedied = settle(look.plan, findings, metadata).table(table.name)
+        remedied = apply_remedies(look.plan, findings, metadata).table(table.name)
         known = {(finding.code, finding.object): finding for finding in findings}
         again = [one for one in _decided(look, key_findings(look, remedied)) if _is_news(known, one)]
         if not again:

@@ -6,7 +6,7 @@ import psycopg
 from psycopg import errors
 
 from shared.errors import MxferryError, Refusal, TransientError
-from shared.postgres.room import FULL, when_full
+from shared.postgres.storage import FULL, when_full
 
 MADE_TWICE = (
     errors.DuplicateDatabase, errors.DuplicateSchema, errors.DuplicateTable, errors.DuplicateObject, errors.DuplicateColumn,

@@ -15,7 +15,7 @@ from shared.budget import Budget
 from shared.errors import Refusal, TransientError
 from shared.postgres import fence, locks, runrole
 from shared.postgres.diagnosis import without_values
-from shared.postgres.room import FULL, when_full
+from shared.postgres.storage import FULL, when_full
 from shared.settings import Postgres
 from shared.snapshot.restoring import TableData
 from shared.snapshot.rowtext import Rewrite, TextParts, rewritten

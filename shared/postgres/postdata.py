@@ -21,7 +21,7 @@ from shared.errors import Refusal, TransientError
 from shared.postgres import fence, locks, runrole
 from shared.postgres.connection import connect
 from shared.postgres.diagnosis import without_values
-from shared.postgres.room import FULL, when_full
+from shared.postgres.storage import FULL, when_full
 from shared.settings import Postgres
 
 LARGE = 256 * 1024 * 1024  # bytes of a table whose indexes are worth a session each

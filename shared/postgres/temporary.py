@@ -17,7 +17,7 @@ from shared.postgres import locks, runrole
 from shared.postgres.connection import connect
 from shared.postgres.expressions import refuse_volatile
 from shared.postgres.ownership import claim, refuse_others
-from shared.postgres.room import FULL, when_full
+from shared.postgres.storage import FULL, when_full
 from shared.settings import Postgres
 from shared.snapshot.dump import Dump, Entry
 from shared.snapshot.dumpsql import definition

@@ -10,7 +10,7 @@ from shared.sqlserver.columntype import parse
 from shared.sqlserver.connection import quote
 from shared.verification.canonical import canonical, postgres_hash, short, tsql_hash
 from shared.verification.rowhash import BUCKETS
-from shared.verification.sides import Row, Sides
+from shared.verification.slicesides import Row, Sides
 
 BUCKETS_LOOKED_INTO = 12
 ROWS_LOOKED_INTO = 50_000  # of a slice; their keys and hashes are held in memory. One bucket of a slice that was cut by

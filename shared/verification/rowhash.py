@@ -7,7 +7,7 @@ row changes its bucket's sum by that row's hash.
 from shared.copying.reading import identifier
 from shared.sqlserver.connection import quote
 from shared.verification.canonical import postgres_hash, tsql_hash
-from shared.verification.sides import Row, Sides
+from shared.verification.slicesides import Row, Sides
 
 BUCKETS = 64
 NOTHING = (0, 0)

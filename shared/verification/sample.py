@@ -16,7 +16,7 @@ from shared.sqlserver.columntype import ColumnType, parse
 from shared.sqlserver.connection import quote
 from shared.verification.canonical import UTF8, canonical
 from shared.verification.naming import source_match, target_match
-from shared.verification.sides import Row, Sides
+from shared.verification.slicesides import Row, Sides
 
 ROWS = 20  # of each slice
 PART_BYTES = 4 * 1024 * 1024

@@ -10,7 +10,7 @@ from shared.verification.model import Level, SliceVerified
 from shared.verification.naming import RowDifferences, name_differences
 from shared.verification.rowhash import BUCKETS, differing_buckets, source_buckets, target_buckets
 from shared.verification.sample import compare_sample
-from shared.verification.sides import Row, Sides
+from shared.verification.slicesides import Row, Sides
 
 LISTED = 10
 EXPRESSIONS_A_SELECT = 1000  # PostgreSQL takes 1,664, SQL Server 4,096

@@ -8,7 +8,7 @@ from shared.contracts import Counts, StageState
 from shared.forecast import Measured, forecast, load_of
 from shared.progress import stage_view
 from shared.request import Window
-from shared.sizing import Load, Means, estimate
+from shared.sizing import Capacity, Load, estimate
 
 NOW = datetime(2026, 11, 28, 20, 0, tzinfo=UTC)
 STAGES = {
@@ -19,7 +19,7 @@ MEASURED = Measured(STAGES, 0, 0, "the last rehearsal (20261101t000000-aaaaaa)")
 
 
 GB = 1_000_000_000
-MEANS = Means(objective="GP_Gen5_8")
+CAPACITY = Capacity(objective="GP_Gen5_8")
 
 
 def stage(name: str, seconds: float, state: str = "done", done: int = 0, total: int = 0, **counts: int):
@@ -81,9 +81,9 @@ def moved() -> list[object]:
 
 
 def test_without_a_rehearsal_the_formula_of_the_sizing_page_is_what_is_left():
-    found = forecast(moved(), None, NOW, means=MEANS)
+    found = forecast(moved(), None, NOW, capacity=CAPACITY)
     load = Load(rows=40_000_000, row_bytes=33 * GB, files=300_000, file_bytes=60 * GB, archive_bytes=0)
-    formula = estimate(load, MEANS)
+    formula = estimate(load, CAPACITY)
     assert found is not None
     assert found.seconds_left == pytest.approx(max(formula.rows + formula.verify, formula.files), abs=0.2)
     assert found.basis == (
@@ -92,14 +92,16 @@ def test_without_a_rehearsal_the_formula_of_the_sizing_page_is_what_is_left():
 
 
 def test_a_larger_target_ends_sooner():
-    small, large = (forecast(moved(), None, NOW, means=Means(objective=one)) for one in ("GP_Gen5_2", "BC_Gen5_8"))
+    small, large = (
+        forecast(moved(), None, NOW, capacity=Capacity(objective=one)) for one in ("GP_Gen5_2", "BC_Gen5_8")
+    )
     assert small is not None
     assert large is not None
     assert large.ends_at < small.ends_at
 
 
 def test_a_rehearsal_is_believed_before_the_formula():
-    found = forecast(moved(), MEASURED, NOW, means=MEANS)
+    found = forecast(moved(), MEASURED, NOW, capacity=CAPACITY)
     assert found is not None
     assert "last rehearsal" in found.basis
 
@@ -119,14 +121,14 @@ def test_a_rehearsal_of_another_size_is_taken_in_proportion_and_the_basis_says_s
 
 
 def test_while_the_archive_comes_its_size_gives_the_measure_and_the_basis_says_what_was_assumed():
-    found = forecast([stage("snapshot", 10, "running", bytes=2 * GB)], None, NOW, means=MEANS)
+    found = forecast([stage("snapshot", 10, "running", bytes=2 * GB)], None, NOW, capacity=CAPACITY)
     assert found is not None
     assert found.basis.startswith("an archive of 2.00 GB, either side taken to be as large until it is unpacked")
     assert {"restore", "copy", "files"} <= set(found.stages)
 
 
 def test_a_target_without_a_known_limit_is_reckoned_from_what_the_restore_took():
-    found = forecast(moved(), None, NOW, means=Means(objective=""))
+    found = forecast(moved(), None, NOW, capacity=Capacity(objective=""))
     assert found is not None
     assert found.basis == "the rates of this run; no rehearsal has measured it yet"
 

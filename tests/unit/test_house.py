@@ -18,7 +18,7 @@ FLOORS = {
     """,
     "rooms": "blobs azure installation runs postgres sqlserver mendix snapshot sources",
     "stages": "copying verification inspection smoke setup ticks handedout remains leftovers",
-    "the run as a whole": "apps communication reporting forecast sizing means rehearsals readiness",
+    "the run as a whole": "apps communication reporting forecast sizing capacity rehearsals readiness",
 }
 
 # What an orchestrator may take of Python itself: nothing that reads a clock, a file, a socket, chance or the environment.

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from shared.sizing import Load, Means, estimate, log_rate, row_rate, stages
+from shared.sizing import Capacity, Load, estimate, log_rate, row_rate, stages
 
 GB = 1_000_000_000
 LOAD = Load(rows=40_000_000, row_bytes=33 * GB, files=300_000, file_bytes=60 * GB, archive_bytes=70 * GB)
 
 
-def means(objective: str, **more: object) -> Means:
-    return Means.model_validate({"objective": objective, **more})
+def capacity(objective: str, **more: object) -> Capacity:
+    return Capacity.model_validate({"objective": objective, **more})
 
 
 @pytest.mark.parametrize(
@@ -33,27 +33,27 @@ def test_an_objective_without_a_known_limit_has_none(objective: str) -> None:
 
 
 def test_a_small_target_is_bound_by_its_log_and_a_server_without_limit_by_the_sessions() -> None:
-    assert row_rate(means("GP_Gen5_2"))[1] == "log rate of the target"
-    assert row_rate(means(""))[1] == "sessions"
-    assert row_rate(means("", parallel_chunks=8))[0] == 2 * row_rate(means("", parallel_chunks=4))[0]
+    assert row_rate(capacity("GP_Gen5_2"))[1] == "log rate of the target"
+    assert row_rate(capacity(""))[1] == "sessions"
+    assert row_rate(capacity("", parallel_chunks=8))[0] == 2 * row_rate(capacity("", parallel_chunks=4))[0]
 
 
 def test_more_sessions_do_not_help_where_the_log_is_the_limit() -> None:
-    assert row_rate(means("GP_Gen5_2", parallel_chunks=2)) == row_rate(means("GP_Gen5_2", parallel_chunks=16))
+    assert row_rate(capacity("GP_Gen5_2", parallel_chunks=2)) == row_rate(capacity("GP_Gen5_2", parallel_chunks=16))
 
 
 def test_loading_into_keys_writes_less_log_than_heaps_that_get_their_keys_after() -> None:
-    assert estimate(LOAD, means("GP_Gen5_8", load="keys-first")).rows < estimate(LOAD, means("GP_Gen5_8")).rows
+    assert estimate(LOAD, capacity("GP_Gen5_8", load="keys-first")).rows < estimate(LOAD, capacity("GP_Gen5_8")).rows
 
 
 def test_scaling_up_shortens_the_load_in_proportion_to_the_log_rate() -> None:
-    small, large = estimate(LOAD, means("GP_Gen5_2")), estimate(LOAD, means("GP_Gen5_8"))
+    small, large = estimate(LOAD, capacity("GP_Gen5_2")), estimate(LOAD, capacity("GP_Gen5_8"))
     assert small.rows == pytest.approx(4 * large.rows)
 
 
 def test_database_and_files_run_side_by_side() -> None:
-    whole = estimate(LOAD, means("GP_Gen5_8"))
-    without_files = estimate(LOAD.model_copy(update={"files": 0, "file_bytes": 0}), means("GP_Gen5_8"))
+    whole = estimate(LOAD, capacity("GP_Gen5_8"))
+    without_files = estimate(LOAD.model_copy(update={"files": 0, "file_bytes": 0}), capacity("GP_Gen5_8"))
     assert whole.files > 0
     assert whole.total - whole.snapshot == pytest.approx(without_files.total - without_files.snapshot)
 
@@ -61,26 +61,26 @@ def test_database_and_files_run_side_by_side() -> None:
 def test_many_small_files_are_bound_by_their_number_and_few_large_ones_by_their_bytes() -> None:
     many = LOAD.model_copy(update={"files": 10_000_000, "file_bytes": 1 * GB})
     few = LOAD.model_copy(update={"files": 10, "file_bytes": 500 * GB})
-    assert estimate(many, means("")).files > estimate(many, means("", parallel_files=8)).files
-    assert estimate(few, means("")).files == estimate(few, means("", parallel_files=8)).files
+    assert estimate(many, capacity("")).files > estimate(many, capacity("", parallel_files=8)).files
+    assert estimate(few, capacity("")).files == estimate(few, capacity("", parallel_files=8)).files
 
 
 def test_a_burstable_server_restores_slower() -> None:
-    assert estimate(LOAD, means("", burstable=True)).restore > estimate(LOAD, means("")).restore
+    assert estimate(LOAD, capacity("", burstable=True)).restore > estimate(LOAD, capacity("")).restore
 
 
 @pytest.mark.parametrize("load", ["heap-first", "keys-first"])
 @pytest.mark.parametrize("objective", ["GP_Gen5_2", "BC_Gen5_8", ""])
 def test_the_stages_of_an_estimate_sum_up_to_its_total(objective: str, load: str) -> None:
-    found = stages(LOAD, means(objective, load=load))
+    found = stages(LOAD, capacity(objective, load=load))
     side_by_side = max(found["copy"] + found["finish"] + found["verify"], found["files"])
     before = found["environment"] + found["snapshot"] + found["restore"]
-    assert before + side_by_side == pytest.approx(estimate(LOAD, means(objective, load=load)).total)
+    assert before + side_by_side == pytest.approx(estimate(LOAD, capacity(objective, load=load)).total)
 
 
 def test_an_empty_load_takes_the_start_only() -> None:
     nothing = Load(rows=0, row_bytes=0, files=0, file_bytes=0, archive_bytes=0)
-    assert estimate(nothing, means("GP_Gen5_2")).total == pytest.approx(300)
+    assert estimate(nothing, capacity("GP_Gen5_2")).total == pytest.approx(300)
 
 
 def test_the_worked_example_of_the_page_is_what_the_formula_says() -> None:
@@ -88,7 +88,7 @@ def test_the_worked_example_of_the_page_is_what_the_formula_says() -> None:
     rows = re.findall(r"^\| (\w+), (heap-first|keys-first) \| (.+) \|$", page, re.MULTILINE)
     assert len(rows) >= 5
     for objective, load, cells in rows:
-        found = estimate(LOAD, means(objective, load=load))
+        found = estimate(LOAD, capacity(objective, load=load))
         expected = (found.snapshot, found.restore, found.rows + found.verify, found.files, found.total)
         assert cells.split(" | ") == [said(seconds) for seconds in expected], objective
 

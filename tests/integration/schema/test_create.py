@@ -13,7 +13,7 @@ from shared.errors import Refusal
 from shared.sqlserver import catalogue, marker
 from shared.sqlserver.existing import empty
 from shared.sqlserver.ledger_table import LEDGER_TABLE
-from shared.sqlserver.room import empty_for_runtime
+from shared.sqlserver.runtimetarget import empty_for_runtime
 from tests.integration.schema.conftest import Stand, at_once
 
 DROP: dict[str, Any] = {"target_not_empty": "drop", "confirm": "test"}

@@ -14,10 +14,10 @@ from local.processes import ROOT
 from shared.copying.reading import select_sql, where_sql
 from shared.databaseplan import DatabasePlan, PlannedTable
 from shared.errors import Finding
+from shared.inspection.applyremedies import apply_remedies
 from shared.inspection.collation import MENDIX_DEFAULT, Collation
 from shared.inspection.inspect import groups, inspect
 from shared.inspection.look import Look
-from shared.inspection.settle import settle
 from shared.mendix.metadata import read_metadata
 from shared.mendix.planning import plan_database
 from shared.request import Options
@@ -98,7 +98,7 @@ class Inspected:
             metadata = read_metadata(connection)
             look = Look.at(connection, self.plan, chosen, chosen.collation or MENDIX_DEFAULT)
             self.findings = [one for group in groups(self.plan) for one in inspect(look, group, metadata)]
-        self.settled = settle(self.plan, self.findings, metadata)
+        self.settled = apply_remedies(self.plan, self.findings, metadata)
 
     def names(self) -> set[tuple[str, str]]:
         return {(finding.code, finding.object) for finding in self.findings}

@@ -9,10 +9,10 @@ import pytest
 from local.postgres import PostgresServer
 from shared.databaseplan import DatabasePlan, IndexColumn, PlannedColumn, PlannedIndex, PlannedTable
 from shared.errors import Finding
+from shared.inspection.applyremedies import apply_remedies
 from shared.inspection.collation import MENDIX_DEFAULT
 from shared.inspection.inspect import inspect
 from shared.inspection.look import Look
-from shared.inspection.settle import settle
 from shared.mendix.metadata import EntityIdentifier, Metadata
 from shared.request import Options
 from shared.sqlserver.ddl import add_primary_key
@@ -69,7 +69,7 @@ def test_such_values_get_the_remedy_that_was_chosen_for_them(look_at: Inspect) -
     plan = keyed(string(8))
     found = look_at(plan, LONG, {"TOO_LONG_UTF16": "truncate", "UNIQUE_COLLISION": "drop-constraint"})
     assert [one.chosen for one in found] == ["truncate", "drop-constraint"]
-    (key,) = settle(plan, found, NOTHING).table("t").indexes
+    (key,) = apply_remedies(plan, found, NOTHING).table("t").indexes
     assert key.omitted
 
 
@@ -106,7 +106,7 @@ def test_a_primary_key_over_900_bytes_may_be_nonclustered_and_then_takes_1700(lo
     plan = keyed(string(900), primary=True)
     (wide,) = look_at(plan, ["x" * 451], {"INDEX_KEY_TOO_WIDE": "nonclustered"})
     assert (wide.object, wide.chosen) == ("t.k", "nonclustered")
-    table = settle(plan, [wide], NOTHING).table("t")
+    table = apply_remedies(plan, [wide], NOTHING).table("t")
     assert table.primary_key is not None
     assert "PRIMARY KEY NONCLUSTERED" in add_primary_key(table, table.primary_key)
 

@@ -16,7 +16,7 @@ from shared.sqlserver.types import is_string
 UNLIMITED_STRING = "nvarchar(max)"
 
 
-def settle(plan: DatabasePlan, findings: Iterable[Finding], metadata: Metadata) -> DatabasePlan:
+def apply_remedies(plan: DatabasePlan, findings: Iterable[Finding], metadata: Metadata) -> DatabasePlan:
     """Return the plan with every chosen remedy applied."""
     for finding in findings:
         if finding.chosen is not None and finding.code in _APPLIED:

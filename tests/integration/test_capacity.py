@@ -9,7 +9,7 @@ from azure.core.credentials import AccessToken
 from azure.storage.blob import ContainerClient
 
 from activities.forecast import forecast_end
-from shared import credentials, means, settings
+from shared import capacity, credentials, settings
 from shared.contracts import Counts, Run, StageState
 from shared.request import MigrationRequest
 from shared.settings import SqlServer
@@ -66,20 +66,20 @@ def run() -> Run:
 
 
 def test_preflight_says_what_bounds_the_load_and_keeps_it_for_the_forecast(environment: ArmDouble) -> None:
-    assert means.remembered(RUN) is None
-    (found,) = means.look(run())
+    assert capacity.remembered(RUN) is None
+    (found,) = capacity.find_out(run())
     assert (found.code, found.severity) == ("TARGET_PACE", "info")
     assert found.message == (
         "GP_Gen5_8 for the load may write 36 MB/s to its log; rows will go at about 18 MB/s with 4 chunks at a time "
         "(heap-first), bound by the log rate of the target."
     )
-    kept = means.remembered(RUN)
+    kept = capacity.remembered(RUN)
     assert kept is not None
     assert (kept.objective, kept.burstable) == ("GP_Gen5_8", True)
 
 
 def test_a_window_that_the_sizes_do_not_fit_in_is_seen_before_the_target_is_written(environment: ArmDouble) -> None:
-    means.look(run())
+    capacity.find_out(run())
     done = {"snapshot": Counts(files=10, bytes=1000), "restore": Counts(rows=1, bytes=1), "plan": Counts(rows=40_000_000, bytes=33_000_000_000)}  # fmt: skip
     stages = [
         StageState(name=name, state="done", started_at=NOW, ended_at=NOW, done=one, total=one)
@@ -114,8 +114,8 @@ def test_a_target_and_a_server_that_cannot_be_asked_have_no_known_limit(
     monkeypatch.delenv("TARGET__REHEARSAL__SQL__RESOURCE_ID")
     settings.settings.cache_clear()
     environment.forbidden = True
-    assert means.look(run()) == []
-    kept = means.remembered(RUN)
+    assert capacity.find_out(run()) == []
+    kept = capacity.remembered(RUN)
     assert kept is not None
     assert (kept.objective, kept.burstable) == ("", False)
 
@@ -128,4 +128,4 @@ def test_a_server_outside_azure_has_no_service_objective(sql_server: Any) -> Non
         }
     )  # fmt: skip
     with session(profile) as connection:
-        assert means.objective(connection) == ""
+        assert capacity.objective(connection) == ""

@@ -13,7 +13,7 @@ from shared import credentials, settings
 from shared.contracts import DumpRef
 from shared.errors import Finding
 from shared.postgres.connection import connect
-from shared.postgres.room import GIB, USED, Need, look, need_of
+from shared.postgres.storage import GIB, USED, Need, check_room, need_of
 from shared.settings import Postgres, TemporaryPostgres
 from tests.fixtures.armdouble import POSTGRES_ID, TOKEN, ArmDouble
 from tests.fixtures.postgres import settings_of
@@ -57,7 +57,7 @@ def flexible(postgres_server: PostgresServer) -> Postgres:
 def looked(server: Postgres, gib: float, *, estimate: bool = False, **more: Any) -> list[Finding]:
     with connect(server, autocommit=True) as connection:
         need = Need(int(gib * GIB), "what the test says", estimate)
-        return look(connection, server, "TEMP_ROOM", need, database="run_x", **more)
+        return check_room(connection, server, "TEMP_ROOM", need, database="run_x", **more)
 
 
 def dump(compression: str = "gzip") -> DumpRef:

@@ -13,10 +13,10 @@ from shared.azure.arm import ResourceManager
 from shared.contracts import Run
 from shared.errors import Finding, MxferryError
 from shared.settings import SqlServer, TargetProfile, settings
-from shared.sizing import Means, log_rate, row_rate
+from shared.sizing import Capacity, log_rate, row_rate
 from shared.sqlserver.connection import session
 
-log = logging.getLogger("mxferry.means")
+log = logging.getLogger("mxferry.capacity")
 
 OBJECTIVE = "SELECT CAST(DATABASEPROPERTYEX(DB_NAME(), 'ServiceObjective') AS nvarchar(128))"
 """Such as GP_Gen5_8; NULL outside Azure SQL.
@@ -27,25 +27,25 @@ LOGIN_SECONDS = 5
 """The checks of the target, with more patience, come before and have woken a database that pauses."""
 
 
-def look(run: Run) -> list[Finding]:
+def find_out(run: Run) -> list[Finding]:
     """Find out what the run moves its load with, keep it for the forecast, and say what bounds the load.
 
     What cannot be asked is taken to be without a limit; why it cannot be asked is for the checks of the target to say.
     """
     profile = settings().target_profile(run.request.target)
-    means = Means(
+    capacity = Capacity(
         objective=_objective(profile.sql) if profile.sql else "",
         parallel_chunks=profile.max_parallel_chunks,
         parallel_files=profile.max_parallel_files,
         load=profile.load,
         burstable=_burstable(),
     )
-    runs.write(_name(run.id), means.model_dump_json().encode(), "application/json")
+    runs.write(_name(run.id), capacity.model_dump_json().encode(), "application/json")
     _stored.cache_clear()
-    return [_pace(profile, run.request.target, means)] if log_rate(means.objective) is not None else []
+    return [_pace(profile, run.request.target, capacity)] if log_rate(capacity.objective) is not None else []
 
 
-def remembered(run_id: str) -> Means | None:
+def remembered(run_id: str) -> Capacity | None:
     """Return what preflight found, or None if it has not looked (yet)."""
     try:
         return _stored(run_id)
@@ -54,15 +54,15 @@ def remembered(run_id: str) -> Means | None:
 
 
 @functools.lru_cache(maxsize=64)
-def _stored(run_id: str) -> Means:
+def _stored(run_id: str) -> Capacity:
     stored = runs.read(_name(run_id))
     if stored is None:
         raise LookupError(run_id)  # which lru_cache does not keep
-    return Means.model_validate_json(stored)
+    return Capacity.model_validate_json(stored)
 
 
 def _name(run_id: str) -> str:
-    return f"runs/{run_id}/means.json"
+    return f"runs/{run_id}/means.json"  # as runs of older versions named it
 
 
 def _objective(sql: SqlServer) -> str:
@@ -94,12 +94,12 @@ def _burstable() -> bool:
         return False
 
 
-def _pace(profile: TargetProfile, target: str, means: Means) -> Finding:
-    rate, bound_by = row_rate(means)
-    scaled = " for the load" if profile.sql and profile.sql.scale_up_to == means.objective else ""
+def _pace(profile: TargetProfile, target: str, capacity: Capacity) -> Finding:
+    rate, bound_by = row_rate(capacity)
+    scaled = " for the load" if profile.sql and profile.sql.scale_up_to == capacity.objective else ""
     return Finding(
         code="TARGET_PACE", severity="info", object=target,
-        message=f"{means.objective}{scaled} may write {log_rate(means.objective):g} MB/s to its log; rows will go at about "
-        f"{rate:.0f} MB/s with {means.parallel_chunks} chunks at a time ({means.load}), bound by the {bound_by}.",
+        message=f"{capacity.objective}{scaled} may write {log_rate(capacity.objective):g} MB/s to its log; rows will go at about "
+        f"{rate:.0f} MB/s with {capacity.parallel_chunks} chunks at a time ({capacity.load}), bound by the {bound_by}.",
         remedy="docs/sizing.md says what a larger size brings.",
     )  # fmt: skip

@@ -70,7 +70,7 @@ def need_of(metadata: dict[str, str], dump: DumpRef) -> Need:
     return Need(int(dump.size * factor * WITH_LOG), words, estimate=True)
 
 
-def look(
+def check_room(
     connection: psycopg.Connection[Any], server: Postgres, code: str, need: Need, *, database: str, given_back: int = 0
 ) -> list[Finding]:
     """Return what is to be said of the server's room for a database: nothing where it is enough.
