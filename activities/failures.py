@@ -61,14 +61,18 @@ def after_attempts(error: MxferryError, activity: str, payload: dict[str, Any], 
     allowed = ATTEMPTS.get(error.code)
     if allowed is None or isinstance(error, Refusal):
         return error
-    called = hashlib.sha256(json.dumps([activity, error.code, payload], sort_keys=True).encode()).hexdigest()
-    if _attempt(f"runs/{run}/attempts/{called[:32]}", allowed) < allowed:
+    if attempts_with(error, activity, payload, run, allowed) < allowed:
         return error
     return Refusal(error.code, error.about, f"{error.message} It was tried {allowed} times.", error.remedy)
 
 
-def _attempt(prefix: str, most: int) -> int:
-    """Count an attempt, and return the count; each is a blob in staging that is written once."""
+def attempts_with(error: MxferryError, activity: str, payload: dict[str, Any], run: str, most: int) -> int:
+    """Count an attempt with this input that ended with this code, at most `most`, and return the count.
+
+    Each is a blob in staging that is written once.
+    """
+    called = hashlib.sha256(json.dumps([activity, error.code, payload], sort_keys=True).encode()).hexdigest()
+    prefix = f"runs/{run}/attempts/{called[:32]}"
     for number in range(1, most):
         try:
             clients.staging().upload_blob(f"{prefix}-{number}", b"", overwrite=False)

@@ -5,12 +5,13 @@ from collections.abc import Callable, Iterable
 from pydantic import Field
 
 from activities.boundary import activity
+from activities.failures import attempts_with, explained
 from activities.handover import check_hand_over
 from shared import capacity, events, masking, rehearsals, runs, sessions
 from shared.apps.checks import check_stopped
 from shared.blobs import checks as blob_checks
 from shared.contracts import Findings, RunWork
-from shared.errors import Finding, MxferryError
+from shared.errors import Finding, TransientError
 from shared.mendix.remedies import collations, decide
 from shared.postgres import checks as postgres_checks
 from shared.postgres import targetchecks
@@ -23,6 +24,13 @@ from shared.sqlserver import checks as sqlserver_checks
 
 Check = Callable[[], Iterable[Finding]]
 NOT_EMPTY = {"TARGET_NOT_EMPTY", "CONTAINER_NOT_EMPTY"}
+ATTEMPTS = 4
+"""How often preflight is done while something does not answer: a quarter of a minute, and the time that logins take.
+It may be a server that became ready a moment ago; it is more often a name or a firewall, of which people want to hear."""
+ATTEMPTS_OF = {sqlserver_checks.WAKING: 10, blob_checks.UNREACHABLE: 2}
+"""Five minutes for a paused serverless database, which takes about one to resume
+(https://learn.microsoft.com/azure/azure-sql/database/serverless-tier-overview#latency); storage is asked anew for most of
+a minute by its SDK already."""
 
 
 class PreflightWork(RunWork):
@@ -36,6 +44,7 @@ def preflight(work: PreflightWork) -> Findings:
     """Check source, staging, temporary PostgreSQL (if it is used, and awake) and target.
 
     Writes nothing but a probe in staging and, in target mode `runtime`, a login without rights that is dropped at once.
+    What may answer soon raises a TransientError when every check is done, and is a finding at the last attempt.
     """
     request = work.run.request
     profile = settings().target_profile(request.target)
@@ -47,7 +56,7 @@ def preflight(work: PreflightWork) -> Findings:
     )
     if not work.early:
         events.run_started(work.run)
-    found = gathered(
+    found, passing = gathered(
         lambda: _holds_target(work.run.id, request.target),
         blob_checks.check_staging,
         lambda: blob_checks.check_target(profile, request.options.blob_prefix),
@@ -60,18 +69,31 @@ def preflight(work: PreflightWork) -> Findings:
         lambda: _runtimes(profile, request),
         *(() if work.early else on_temporary),
     )
+    for error in passing:
+        most = ATTEMPTS_OF.get(error.code, ATTEMPTS)
+        if attempts_with(error, "preflight", work.model_dump(mode="json"), work.run.id, most) < most:
+            raise error
     return Findings(findings=[_decided(finding, request) for finding in found])
 
 
-def gathered(*checks: Check) -> list[Finding]:
-    """Do every check; one that cannot be done is a finding too, so that one run of preflight says everything."""
+def gathered(*checks: Check) -> tuple[list[Finding], list[TransientError]]:
+    """Do every check; one that cannot be done is a finding too, so that one run of preflight says everything.
+
+    Returns the findings, and those errors among them that may pass, the one worth most attempts first.
+    """
     found: list[Finding] = []
+    passing: list[TransientError] = []
     for check in checks:
         try:
             found.extend(check())
-        except MxferryError as error:
-            found.append(error.finding())
-    return found
+        except Exception as error:
+            failure = explained(error, "preflight", "")
+            if failure.code == "UNEXPECTED":
+                raise  # an error of ours: with its place, for the log
+            found.append(failure.finding())
+            if isinstance(failure, TransientError):
+                passing.append(failure)
+    return found, sorted(passing, key=lambda one: -ATTEMPTS_OF.get(one.code, ATTEMPTS))
 
 
 def _holds_target(run: str, target: str) -> list[Finding]:

@@ -7,18 +7,23 @@ from azure.core.exceptions import (
     HttpResponseError,
     ResourceNotFoundError,
     ServiceRequestError,
+    ServiceResponseError,
 )
 from azure.storage.blob import ContainerClient
 
 from shared.blobs.clients import reports, staging, target
-from shared.errors import Finding
+from shared.errors import Finding, TransientError
 from shared.settings import TargetProfile
 
 EXAMPLES = 10
+UNREACHABLE = "CONTAINER_UNREACHABLE"
 
 
 def check_staging() -> list[Finding]:
-    """Return what keeps us from writing to, reading and deleting in the staging and the reports container."""
+    """Return what keeps us from writing to, reading and deleting in the staging and the reports container.
+
+    Raises `TransientError` CONTAINER_UNREACHABLE while storage does not answer, as `check_target` does.
+    """
     return [*_writable(staging(), "staging container"), *_writable(reports(), "reports container")]
 
 
@@ -49,9 +54,9 @@ def _writable(container: ContainerClient, what: str, prefix: str = "") -> list[F
                 "Give the app's identity the role Storage Blob Data Contributor, and look at the account's firewall."
             )
             return [Finding.error("CONTAINER_DENIED", name, message, remedy)]
-        return [_unreachable(name, what, error.reason or type(error).__name__)]
-    except ServiceRequestError as error:
-        return [_unreachable(name, what, type(error).__name__)]
+        raise _unreachable(name, what, error.reason or type(error).__name__) from None
+    except (ServiceRequestError, ServiceResponseError) as error:
+        raise _unreachable(name, what, type(error).__name__) from None
     return []
 
 
@@ -74,6 +79,6 @@ def _empty(container: ContainerClient, prefix: str) -> list[Finding]:
     ]
 
 
-def _unreachable(name: str, what: str, found: str) -> Finding:
+def _unreachable(name: str, what: str, found: str) -> TransientError:
     remedy = "Check the account's name, its firewall and private endpoints."
-    return Finding.error("CONTAINER_UNREACHABLE", name, f"expected an answer from the {what}, found {found}.", remedy)
+    return TransientError(UNREACHABLE, name, f"expected an answer from the {what}, found {found}.", remedy)

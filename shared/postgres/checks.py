@@ -1,7 +1,7 @@
 """Preflight of the PostgreSQL server that holds the temporary database."""
 
 from shared.azure.users import with_postgres_user
-from shared.errors import Finding, MxferryError
+from shared.errors import Finding, Refusal
 from shared.postgres.connection import A_QUESTION, connect
 from shared.settings import Postgres
 
@@ -9,7 +9,10 @@ OLDEST = 13  # gen_random_uuid(), DROP DATABASE … WITH (FORCE); older servers 
 
 
 def check_server(server: Postgres) -> list[Finding]:
-    """Return what keeps us from making a temporary database there."""
+    """Return what keeps us from making a temporary database there.
+
+    Raises `TransientError` while the server does not answer, such as in its first seconds.
+    """
     where = f"{server.host}:{server.port}"
     try:
         with connect(
@@ -19,7 +22,7 @@ def check_server(server: Postgres) -> list[Finding]:
             row = connection.execute(
                 "SELECT rolcreatedb OR rolsuper, pg_is_in_recovery() FROM pg_roles WHERE rolname = current_user"
             ).fetchone()
-    except MxferryError as error:
+    except Refusal as error:
         return [with_postgres_user(error.finding(), server)]
     may_create, standby = row or (False, False)
     findings = []

@@ -7,7 +7,7 @@ import psycopg
 
 from shared import sessions
 from shared.azure.users import with_postgres_user
-from shared.errors import Details, Finding, MxferryError, TransientError
+from shared.errors import Details, Finding, Refusal
 from shared.postgres import targetcatalogue
 from shared.postgres.checks import OLDEST
 from shared.postgres.connection import A_QUESTION, connect
@@ -15,13 +15,12 @@ from shared.postgres.targetcatalogue import KINDS, Relation, State
 from shared.settings import TargetPostgres, TargetProfile
 
 DROP = 'Use an empty database, or say `"target_not_empty": "drop"` with the profile\'s name in `"confirm"`.'
-STARTING = ("starting up", "shutting down", "recovery mode")
 
 
 def check_target(profile: TargetProfile) -> list[Finding]:
     """Return everything that is wrong or noteworthy about a profile's database; all findings at once.
 
-    Raises `TransientError` only while the server is starting.
+    Raises `TransientError` while the server does not answer, such as at its start.
     """
     server = profile.postgres
     if server is None:
@@ -34,9 +33,7 @@ def check_target(profile: TargetProfile) -> list[Finding]:
             server, autocommit=True, application_name="mxferry preflight", statement_timeout=A_QUESTION
         ) as connection:
             return checked(connection, where)
-    except MxferryError as error:
-        if isinstance(error, TransientError) and any(words in error.message for words in STARTING):
-            raise
+    except Refusal as error:
         return [_unreachable(where, with_postgres_user(error.finding(), server))]
 
 

@@ -1,6 +1,6 @@
 """Preflight of the source: is there a snapshot, may we read it, is it what was asked for."""
 
-from shared.errors import Finding, MxferryError
+from shared.errors import Finding, Refusal
 from shared.request import BlobSource, MendixCloudSource, Source
 from shared.snapshot.origin import Origin
 from shared.sources.blob import BlobOrigin
@@ -10,7 +10,10 @@ from shared.sources.url import UrlOrigin, source_url
 
 
 def check_source(source: Source, expected_model_version: str | None, run_id: str | None = None) -> list[Finding]:
-    """Return what keeps us from reading the snapshot. A `url` source can be looked at only with the run's id."""
+    """Return what keeps us from reading the snapshot. A `url` source can be looked at only with the run's id.
+
+    Raises `TransientError` where it may answer soon.
+    """
     try:
         if isinstance(source, MendixCloudSource):
             return check_environment(source, expected_model_version)
@@ -21,6 +24,6 @@ def check_source(source: Source, expected_model_version: str | None, run_id: str
             origin = UrlOrigin(source_url(run_id))
         if origin is not None:
             origin.facts()
-    except MxferryError as error:
+    except Refusal as error:
         return [error.finding()]
     return []

@@ -6,7 +6,7 @@ from typing import Literal
 import pyodbc
 
 from shared import sessions
-from shared.errors import Finding, MxferryError, TransientError
+from shared.errors import Finding, Refusal, TransientError
 from shared.settings import SqlServer, TargetProfile
 from shared.sqlserver import catalogue
 from shared.sqlserver.completion import COMPATIBILITY_LEVEL, OPTIONS
@@ -26,8 +26,11 @@ ASK_RIGHTS = "\n     , ".join(
 )
 AZURE_PROGRAMS = ("AutomaticTuningAgent", "BackupService", "DmvCollector", "MetricsDownloader", "TdService")
 """Azure SQL's own sessions, as users of it report them; nobody can end them, and they read only."""
-WAKING = 40613
+RESUMING = 40613
 """Azure SQL's error number while a serverless database resumes."""
+WAKING = "TARGET_WAKING"
+UNREACHABLE = "TARGET_UNREACHABLE"
+AWAY = "Check the server's name, its firewall and private endpoints, and that it is running."
 
 
 def check_target(
@@ -42,7 +45,8 @@ def check_target(
 
     `collation` is the one the request wants for new columns; `identity` the name of the app's managed identity, for
     the remedies; `mode` the target mode: `create` wants an empty database, `existing` a runtime's schema; `of_remedies`
-    the collations that remedies give to columns. Raises TransientError only while a paused database wakes up.
+    the collations that remedies give to columns. Raises TransientError TARGET_UNREACHABLE, or TARGET_WAKING while a paused
+    database wakes up.
     """
     if profile.sql is None:
         return [
@@ -55,9 +59,10 @@ def check_target(
             for check in _checks(profile.sql, where, collation, identity, mode):
                 found.extend(check(connection))
             found.extend(_unknown(connection, where, "options.remedies", of_remedies))
-    except MxferryError as error:
-        if str(WAKING) in error.message:
-            raise
+    except TransientError as error:
+        code = WAKING if str(RESUMING) in error.message else UNREACHABLE
+        raise TransientError(code, where, f"expected to log in, found: {error.message}", AWAY) from None
+    except Refusal as error:
         found.append(_unreachable(profile.sql, where, error, identity))
     return found
 
@@ -193,10 +198,8 @@ def _unknown(connection: pyodbc.Connection, where: str, option: str, names: Coll
     return found
 
 
-def _unreachable(sql: SqlServer, where: str, error: MxferryError, identity: str | None) -> Finding:
-    remedy = error.remedy
-    if isinstance(error, TransientError) or not remedy:
-        remedy = "Check the server's name, its firewall and private endpoints, and that it is running."
+def _unreachable(sql: SqlServer, where: str, error: Refusal, identity: str | None) -> Finding:
+    remedy = error.remedy or AWAY
     if error.code in ("SQL_LOGIN_FAILED", "SQL_NO_RIGHT"):
         remedy = f"{remedy} {grant(sql, identity)}"
-    return Finding.error("TARGET_UNREACHABLE", where, f"expected to log in, found: {error.message}", remedy)
+    return Finding.error(UNREACHABLE, where, f"expected to log in, found: {error.message}", remedy)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from activities import preflight as stage
 from activities.preflight import preflight
 from shared.settings import settings
 from tests.integration.schema.conftest import Stand
@@ -12,6 +13,7 @@ def test_before_the_window_opens_everything_is_looked_at_but_the_server_that_may
     stand: Stand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("POSTGRES__PORT", "9")  # nobody listens there
+    monkeypatch.setattr(stage, "ATTEMPTS", 1)
     settings.cache_clear()
     work = {"run": stand.work["run"]}
     early = {one["code"] for one in preflight(None, work | {"early": True})["findings"]}

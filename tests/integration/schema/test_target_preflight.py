@@ -6,7 +6,7 @@ import pyodbc
 import pytest
 from pydantic import SecretStr
 
-from shared.errors import Finding
+from shared.errors import Finding, TransientError
 from shared.mendix.remedies import collations
 from shared.settings import SqlServer, TargetBlob, TargetProfile
 from shared.sqlserver import catalogue, checks
@@ -100,13 +100,14 @@ def test_a_wrong_password_names_the_statements_that_mend_it_and_not_the_password
     assert "Wrong-Password-1" not in finding.model_dump_json()
 
 
-def test_a_server_that_is_not_there_is_a_finding(
+def test_a_server_that_is_not_there_is_asked_again(
     sql_server: Any, profile: TargetProfile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(checks, "LOGIN_SECONDS", 2)
-    (finding,) = check_target(profile_of(sql_server, "x", server="127.0.0.1,9"))
-    assert finding.code == "TARGET_UNREACHABLE"
-    assert "firewall" in finding.remedy
+    with pytest.raises(TransientError) as raised:
+        check_target(profile_of(sql_server, "x", server="127.0.0.1,9"))
+    assert raised.value.code == "TARGET_UNREACHABLE"
+    assert "firewall" in raised.value.remedy
 
 
 def test_a_collation_that_the_target_does_not_know_is_an_error(profile: TargetProfile) -> None:
