@@ -12,6 +12,7 @@ from activities import (
     finish,
     forecast,
     handover,
+    heeding,
     inspect,
     postgresplan,
     postgrestarget,
@@ -32,7 +33,7 @@ from activities.boundary import Boundary
 
 MODULES: tuple[ModuleType, ...] = (
     preflight, environment, source, snapshot, restore, schema, inspect, forecast, copy, finish, handover, adoption, verify,
-    postgresplan, postgrestarget, postgresverify, files, sides, reconcile, application, smoke, stock, report, cleanup,
+    postgresplan, postgrestarget, postgresverify, files, sides, reconcile, application, smoke, heeding, stock, report, cleanup,
 )  # fmt: skip
 
 

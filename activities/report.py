@@ -19,6 +19,7 @@ from shared.reporting.html import page
 from shared.settings import settings
 from shared.sqlserver import catalogue, connection
 from shared.strict import Strict
+from shared.wording import moment
 
 log = logging.getLogger("mxferry.report")
 
@@ -66,12 +67,13 @@ def record_findings(work: RecordWork) -> Recorded:
 def write_report(work: ReportWork) -> Recorded:
     """Write report.json and report.html. Called again after the clean-up, it keeps what only staging knew."""
     name = f"runs/{work.run.id}/report.json"
-    runs.save_findings(work.run.id, work.findings)
+    findings = [*work.findings, *_too_late(work)]
+    runs.save_findings(work.run.id, findings)
     tables = _tables(work)
     known = Known(
         run=work.run, verdict=work.verdict or "failed", reason=work.reason, stages=work.stages, gates=work.gates,
         target_written_at=work.target_written_at, snapshot=work.snapshot, restore=work.restore, answers=work.answers,
-        checks=work.checks, findings=work.findings, reported_at=work.reported_at, tables=tables,
+        checks=work.checks, findings=findings, reported_at=work.reported_at, tables=tables,
         target_version=_target_version(work.run), rejects=rejects.kept(work.run),
     )  # fmt: skip
     report = readiness.compared(build(known))
@@ -81,6 +83,21 @@ def write_report(work: ReportWork) -> Recorded:
     if any(stage.name == "stand-down" for stage in work.stages):  # the last of the two calls
         events.emit("run-ended", work.run.id, outcome=known.verdict, reason=work.reason[:300] or None)
     return Recorded(blob=name)
+
+
+def _too_late(work: ReportWork) -> list[Finding]:
+    """Return ABORT_TOO_LATE where somebody was told that the abort is accepted, and the run did not end by it."""
+    asked = runs.asked_to_abort(work.run.id)
+    if asked is None or work.verdict == "aborted":
+        return []
+    return [
+        Finding.warning(
+            "ABORT_TOO_LATE", work.run.id,
+            f"expected an abort to come before the run has its outcome, found one that {asked.who} asked for at "
+            f"{moment(asked.at)}: the run ended {work.verdict}. {asked.comment}".strip(),
+            "Nothing was stopped. What the target holds is in this report, the way back in the runbook.",
+        )
+    ]  # fmt: skip
 
 
 def _target_version(run: Run) -> str | None:

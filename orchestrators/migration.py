@@ -18,7 +18,7 @@ from orchestrators.modes import mode_of
 from orchestrators.outcome import Outcome
 from orchestrators.sides import side_by_side
 from orchestrators.snapshot import ignored_names
-from orchestrators.stages import Book, StageFailed, child_stage, failure_of, stage
+from orchestrators.stages import Book, StageFailed, aside, child_stage, failure_of, stage
 from shared.contracts import Run
 from shared.errors import Finding
 
@@ -151,6 +151,8 @@ def _prove(book: Book, run: Run, outcome: Outcome) -> Steps:
         book.skip("smoke", "the app was not started")
     else:
         outcome.answered("smoke", (yield from stage(book, "smoke", smoke_tested(book, run))))
+    # An abort that was accepted while the last of these activities worked; from here on it is too late for one.
+    yield from aside("outcome", call(book.ctx, "heed_abort", work))
 
 
 def _close(book: Book, run: Run, outcome: Outcome) -> Steps:

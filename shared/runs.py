@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import json
 import secrets
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from azure.core import MatchConditions
@@ -33,6 +33,12 @@ class Holder(BaseModel):
 
     run: str
     etag: str = ""
+
+
+class AbortAsked(Said):
+    """Who asked a run to stop, and when."""
+
+    at: datetime
 
 
 def new_id(now: datetime) -> str:
@@ -132,14 +138,19 @@ def ids(limit: int, before: str | None = None) -> list[str]:
 
 def ask_to_abort(run_id: str, said: Said) -> None:
     """Ask a run to stop; every activity of it looks at this before it works. The first asker stays."""
-    create(f"runs/{run_id}/abort.json", said.model_dump(mode="json"))
+    create(f"runs/{run_id}/abort.json", said.model_dump(mode="json") | {"at": datetime.now(UTC).isoformat()})
+
+
+def asked_to_abort(run_id: str) -> AbortAsked | None:
+    """Return who asked the run to stop, and when; None where nobody did."""
+    record = _load(f"runs/{run_id}/abort.json")
+    return AbortAsked.model_validate(record) if record is not None else None
 
 
 def stop_if_aborted(run_id: str) -> None:
     """Raise `Refusal` ABORTED if somebody asked the run to stop."""
-    record = _load(f"runs/{run_id}/abort.json")
-    if record is not None:
-        said = Said.model_validate(record)
+    said = asked_to_abort(run_id)
+    if said is not None:
         raise Refusal(
             "ABORTED", run_id, f"aborted by {said.who}. {said.comment}".strip(),
             "What was running ended or was rolled back; the report says what the target holds.",

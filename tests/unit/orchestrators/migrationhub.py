@@ -42,7 +42,7 @@ class Doubles:
             "finish_schema": {"findings": []}, "verify_rows": PASSED,
             "empty_container": {"files": 3, "more": False},
             "copy_files": {"files": 2, "bytes": 20}, "verify_files": PASSED, "end_other_side": {"blob": "b"},
-            "reconcile_files": {"findings": []}, "smoke_tests": {"findings": [], "checks": []},
+            "reconcile_files": {"findings": []}, "smoke_tests": {"findings": [], "checks": []}, "heed_abort": {},
             "start_source": {"state": "done", "seconds": 0, "note": "the source app runs again", "outcome": "started"},
             "look_at_app": {"state": "stopped", "manual": False, "patience_seconds": 900},
             "leave_app": {"state": "running", "manual": False, "patience_seconds": 900},

@@ -206,6 +206,24 @@ def test_an_abort_during_the_copy_ends_in_report_and_clean_up(hub, doubles):
     assert doubles.reports[-1]["answers"]["stock"]["holding"] == {"a$b": 3}
 
 
+@pytest.mark.parametrize("working", ["reconcile_files", "smoke_tests"])
+def test_an_abort_while_the_last_stage_works_ends_aborted(hub, doubles, working):
+    """What the boundary does: it refuses the next activity that a run calls, and the last stage has no next one."""
+    answer = doubles.answers[working]
+
+    def meanwhile(_payload):
+        doubles.answers["heed_abort"] = {"refused": finding("ABORTED")}
+        return answer
+
+    doubles.answers[working] = meanwhile
+    started(
+        hub, smoke={"http": [{"name": "home", "url": "https://app.example.org/"}]} if working == "smoke_tests" else {}
+    )
+    summary = ended(hub)
+    assert (summary["verdict"], summary["reason"][:18]) == ("aborted", "outcome: [ABORTED]")
+    assert doubles.calls[-5:] == ["take_stock", "write_report", "clean_up", "close_environment", "write_report"]
+
+
 def test_stock_is_taken_only_of_a_target_that_was_written_and_not_verified(hub, doubles):
     doubles.answers["inspect_data"] = {"findings": [finding()]}
     started(hub)
