@@ -21,6 +21,10 @@ from shared.contracts import Run
 from shared.errors import MxferryError, Refusal, TransientError
 from shared.redaction import redact
 
+MOST_TEXT = 8_000
+MOST_ABOUT = 400
+"""Characters of an error's sentences and of its object that cross the boundary: its history and its report keep them."""
+
 log = logging.getLogger("mxferry.activity")
 
 Boundary = Callable[[Any, dict[str, Any]], dict[str, Any]]
@@ -76,16 +80,22 @@ def _failure(error: Exception, name: str, payload: dict[str, Any], counted: Base
 
 def _ended_badly(failure: MxferryError, name: str, work: BaseModel | None, seconds: float) -> dict[str, Any]:
     """Answer a refusal; raise everything else, for the retry policy. No secret crosses the boundary either way."""
-    message, remedy = redact(failure.message), redact(failure.remedy)
+    about, message, remedy = _fit(failure.about, MOST_ABOUT), _fit(failure.message), _fit(failure.remedy)
     if not isinstance(failure, Refusal):
         events.activity_ended(name, work, seconds, None, failure.code)
         # `from None`: the cause's text would cross the boundary unredacted with the traceback.
-        raise TransientError(failure.code, failure.about, message, remedy) from None
-    log.warning("%s refused: %s", name, failure)
-    finding = failure.finding().model_copy(update={"message": message, "remedy": remedy})
-    answer = {"refused": finding.model_dump(mode="json")}
+        raise TransientError(failure.code, about, message, remedy) from None
+    refusal = Refusal(failure.code, about, message, remedy)
+    log.warning("%s refused: %s", name, refusal)
+    answer = {"refused": refusal.finding().model_dump(mode="json")}
     events.activity_ended(name, work, seconds, answer)
     return answer
+
+
+def _fit(text: str, most: int = MOST_TEXT) -> str:
+    """Return a text without secrets, and cut: it may quote what an archive or a server calls a name."""
+    text = redact(text)
+    return text if len(text) <= most else f"{text[:most]} …"
 
 
 def _stop_if_over(work: BaseModel) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, Literal
 
 from shared.errors import Refusal
+from shared.snapshot.names import cut
 
 MAGIC = b"PGDMP"
 OLDEST, NEWEST = (1, 12), (1, 16)
@@ -45,7 +46,7 @@ class Entry:
     @property
     def label(self) -> str:
         """Return the entry as errors and reports name it."""
-        return f"{self.desc} {self.namespace}.{self.tag}" if self.namespace else f"{self.desc} {self.tag}"
+        return cut(f"{self.desc} {self.namespace}.{self.tag}" if self.namespace else f"{self.desc} {self.tag}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,7 @@ def read_dump(file: BinaryIO | io.RawIOBase, with_entries: bool = True) -> Dump:
     for _ in range(7):
         reader.integer()  # seconds … years, is-daylight-saving: when the dump was made
     reader.text()  # the source database's name
-    server_version, dump_version = reader.text(), reader.text()
+    server_version, dump_version = cut(reader.text()), cut(reader.text())
     count = reader.integer()
     if count < 0:
         raise unreadable(f"a table of contents of {count:,} entries")

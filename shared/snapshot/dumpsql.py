@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from shared.errors import Refusal
 from shared.snapshot.dump import Entry
+from shared.snapshot.names import cut
 
 OURS = "mxferry"  # the schema that `shared.postgres.temporary` makes beside the dump's
 
@@ -127,7 +128,7 @@ def refuse_reserved(entry: Entry) -> None:
         raise Refusal(
             "DUMP_RESERVED_SCHEMA",
             entry.label,
-            f"expected objects of the app, found one in the schema {schema}, which is the server's or our own.",
+            f"expected objects of the app, found one in the schema {cut(schema)}, which is the server's or our own.",
             "Drop that schema in a copy of the source database and make the backup from that copy.",
         )
 

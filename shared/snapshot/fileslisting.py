@@ -11,7 +11,8 @@ import pyarrow as pa
 from azure.storage.blob import BlobProperties, ContainerClient
 
 from shared.filecontracts import ListingState
-from shared.snapshot.members import shown, uuid_text
+from shared.snapshot.members import uuid_text
+from shared.snapshot.names import shown
 
 A_PAGE = 5_000
 SHOWN = 100

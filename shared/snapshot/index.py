@@ -21,6 +21,7 @@ from shared.blobs.ranges import BlobFile
 from shared.errors import Refusal
 from shared.snapshot.digest import PIECE
 from shared.snapshot.members import uuid_text
+from shared.snapshot.names import shown
 
 SCHEMA = pa.schema(
     [
@@ -130,7 +131,7 @@ def duplicate(name: str, count: int = 1) -> Refusal:
     """Return the refusal of an archive that holds a name twice: nobody can tell which of the two is meant."""
     return Refusal(
         "ARCHIVE_DUPLICATE",
-        name,
+        shown(name),
         f"expected every member once, found it again ({count:,} names are there more than once).",
         "Use the archive as Mendix Cloud made it; do not append to it.",
     )

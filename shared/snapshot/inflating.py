@@ -26,7 +26,8 @@ from shared.snapshot.digest import Md5
 from shared.snapshot.gz import Inflation, Place
 from shared.snapshot.index import Row, duplicate, write_part
 from shared.snapshot.layout import Layout
-from shared.snapshot.members import is_file, role, shown
+from shared.snapshot.members import is_file, role
+from shared.snapshot.names import shown
 from shared.snapshot.staging import BLOCK
 from shared.snapshot.tar import Member, TarIndexer
 

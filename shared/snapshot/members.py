@@ -8,6 +8,7 @@ import re
 from typing import Literal
 
 from shared.errors import Refusal
+from shared.snapshot.names import shown
 from shared.snapshot.tar import Member
 
 METADATA = ".metadata"
@@ -46,13 +47,6 @@ def uuid_text(uuid: bytes) -> str:
     """Return the 36 characters of a UUID, which is the blob's name."""
     digits = uuid.hex()
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
-
-
-def shown(name: str) -> str:
-    """Return a member's name fit for a report: printable, at most 200 characters."""
-    text = name.encode("ascii", "backslashreplace").decode()
-    text = "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)
-    return text if len(text) <= 200 else text[:197] + "..."
 
 
 def _plain(name: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from shared.contracts import Reconciled
 from shared.errors import Finding
 from shared.snapshot.filedocuments import FileDocument
-from shared.snapshot.members import shown
+from shared.snapshot.names import shown
 
 SHOWN = 100
 

@@ -14,6 +14,7 @@ from shared.errors import Refusal
 from shared.snapshot import dumpsql
 from shared.snapshot.dump import Dump, Entry, unreadable
 from shared.snapshot.dumpdata import large_objects
+from shared.snapshot.names import cut
 
 SETTINGS = {"ENCODING", "STDSTRINGS", "SEARCHPATH"}
 PRE_DATA = {"SCHEMA", "TYPE", "DOMAIN", "TABLE", "SEQUENCE", "SEQUENCE OWNED BY", "DEFAULT"}
@@ -73,7 +74,7 @@ class TableData(BaseModel):
     @property
     def label(self) -> str:
         """Return the table as errors and reports name it."""
-        return f"{self.schema_name}.{self.table}"
+        return cut(f"{self.schema_name}.{self.table}")
 
 
 class Contents(BaseModel):
@@ -218,7 +219,7 @@ def _refuse_unknown(entries: Iterable[Entry]) -> None:
     strange = []
     for entry in entries:
         if entry.desc in LARGE_OBJECTS:
-            raise large_objects(f"{entry.desc} {entry.tag}".strip())
+            raise large_objects(entry.label.strip())
         partitioned = entry.desc == "TABLE" and re.search(r"\)\s*PARTITION BY ", entry.definition)
         if entry.desc not in known or partitioned:
             strange.append(f"{entry.label} (partitioned)" if partitioned else entry.label)

@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple
 
 from shared.errors import Refusal
 from shared.snapshot.digest import MemberDigest
+from shared.snapshot.names import shown
 
 BLOCK = 512
 MAX_HEADER_DATA = 1 << 20  # bytes of one long name or PAX header; PostgreSQL and Mendix need less than 1 KiB
@@ -109,7 +110,11 @@ class TarIndexer:
     def close(self) -> None:
         """Say that no more bytes come. Raises `Refusal` ARCHIVE_CORRUPT when the archive is not whole."""
         if not self.finished:
-            what = f"its end in the middle of {self._current.name!r}" if self._current else "no end-of-archive marker"
+            what = (
+                f"its end in the middle of {shown(self._current.name)!r}"
+                if self._current
+                else "no end-of-archive marker"
+            )
             raise corrupt(what, self.offset)
 
     def state(self) -> dict[str, Any]:
@@ -195,10 +200,10 @@ class TarIndexer:
         name = self._long_name or attributes.get("path") or _name(header)
         if "size" in attributes:
             if not DECIMAL.match(attributes["size"]):
-                raise corrupt(f"a size that is no number for {name!r}", end - BLOCK)
+                raise corrupt(f"a size that is no number for {shown(name)!r}", end - BLOCK)
             size = int(attributes["size"])
         if size > MAX_MEMBER:
-            raise corrupt(f"a size of {size:,} bytes for {name!r}", end - BLOCK)
+            raise corrupt(f"a size of {size:,} bytes for {shown(name)!r}", end - BLOCK)
         what = KINDS.get(kind, "unknown")
         if SPARSE in attributes:
             what = "sparse"

@@ -95,6 +95,14 @@ def test_an_error_of_programming_is_refused_at_once_and_says_where_to_look(paylo
     assert "bob@example.com" not in str(found)
 
 
+def test_no_error_carries_more_than_some_pages_over_the_boundary(payload):
+    long = "x" * 1_000_000
+    found = refused(Refusal("NAME_ODD", long, f"expected a name, found {long}", long), payload)
+    assert found["message"].startswith("expected a name, found xxx")
+    assert all(len(found[part]) < 10_000 for part in ("object", "message", "remedy"))
+    assert len(str(transient(TransientError("BUSY", long, long, long), payload))) < 20_000
+
+
 def test_an_input_that_the_activity_does_not_know_is_an_error_of_programming_too(payload):
     found = raising(TypeError("never reached"))(None, payload | {"surprise": 1})["refused"]
     assert found["code"] == "UNEXPECTED"

@@ -33,6 +33,12 @@ def test_what_is_not_a_secret_stays():
     assert redact(text) == text
 
 
+@pytest.mark.timeout(60)  # the first once took minutes, and its time grew with the square of the length
+@pytest.mark.parametrize("part", ["a.", "a.b+c-", "PWD={ ", 'PWD="', "a://b:", "sig=?", "bearer ", "PWD \t"])
+def test_a_long_text_that_looks_like_secrets_throughout_is_searched_in_one_pass(part):
+    assert "hunter22" not in redact(part * (500_000 // len(part)) + " http://me:hunter22@host")
+
+
 def test_secret_values_of_settings_are_taken_out_wherever_they_stand():
     class Section(BaseModel):
         password: SecretStr

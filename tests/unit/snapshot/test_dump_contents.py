@@ -2,12 +2,14 @@
 
 import io
 import struct
+from dataclasses import replace
 
 import pytest
 
 from shared.errors import Refusal
 from shared.snapshot import dump
-from shared.snapshot.dump import read_dump
+from shared.snapshot.dump import Dump, read_dump
+from shared.snapshot.restoring import contents_of
 
 
 def integer(value: int) -> bytes:
@@ -54,6 +56,15 @@ def test_contents_up_to_the_limits_are_read_and_larger_ones_refused(monkeypatch:
 def test_the_contents_are_read() -> None:
     [one] = read_dump(io.BytesIO(head(1) + entry(7, "3", "2147483647"))).entries
     assert (one.id, one.label, one.dependencies) == (7, "TABLE public.customer", (3, 2147483647))
+
+
+def test_what_a_dump_calls_its_entries_and_its_server_is_cut_where_it_is_shown() -> None:
+    named = replace(read_dump(io.BytesIO(head(1) + entry(7))).entries[0], tag="a." * 300_000, desc="RELIGION")
+    with pytest.raises(Refusal, match=r"RELIGION public\.a\.a") as caught:
+        contents_of(Dump((1, 14), "none", "15", "15", (named,), 0))
+    assert len(str(caught.value)) < 1_000
+    told = read_dump(io.BytesIO(head(0).replace(text("15.8") * 2, text("15." + "8" * 300_000) * 2)))
+    assert (len(told.server_version), len(told.dump_version), told.server_major) == (200, 200, 15)
 
 
 @pytest.mark.parametrize("dependency", ["", "x", "-1", "\u00b2", "9" * 5000])

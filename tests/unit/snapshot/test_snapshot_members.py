@@ -8,7 +8,8 @@ import pytest
 
 from shared.errors import Refusal
 from shared.snapshot.layout import sniff
-from shared.snapshot.members import role, shown, uuid_text
+from shared.snapshot.members import role, uuid_text
+from shared.snapshot.names import shown
 from shared.snapshot.tar import Kind, Member
 
 UUID = "0d3e301f-5551-46f8-ad44-8de2be084c95"

@@ -182,6 +182,20 @@ def test_data_after_the_end_mark_is_refused() -> None:
     assert "data after an end-of-archive marker" in refused(whole + whole)
 
 
+def test_a_refusal_quotes_the_beginning_of_a_long_name_only() -> None:
+    name = header_data(tarfile.GNUTYPE_LONGNAME, b"a." * 300_000)
+    member = tarfile.TarInfo("m")
+    member.size = 1 << 55
+    for raw in (
+        name + member.tobuf(tarfile.GNU_FORMAT),
+        name + header_data(tarfile.XHDTYPE, b"10 size=x\n") + archive(names=["one"]),
+        name + archive(names=["one"])[:600],
+    ):
+        said = refused(raw)
+        assert "a.a.a." in said
+        assert len(said) < 500
+
+
 def test_a_huge_long_name_is_refused_before_it_is_read() -> None:
     header = tarfile.TarInfo("././@LongLink")
     header.type, header.size = tarfile.GNUTYPE_LONGNAME, 1 << 30
