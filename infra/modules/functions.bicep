@@ -130,7 +130,6 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
     siteConfig: {
       minTlsVersion: '1.2'
       scmMinTlsVersion: '1.2'
-      ftpsState: 'Disabled'
       http20Enabled: true
       ipSecurityRestrictions: allowRules
       ipSecurityRestrictionsDefaultAction: publicAccess ? 'Allow' : 'Deny'

@@ -191,6 +191,32 @@ def test_the_app_takes_no_basic_authentication_and_no_plain_http() -> None:
     assert text(file.resources["app"].property("properties", "httpsOnly") or file.root) == "true"
 
 
+# https://learn.microsoft.com/azure/azure-functions/functions-app-settings#flex-consumption-plan-deprecations: a site of that
+# plan is refused with them (51021, "… is invalid for Flex Consumption sites").
+REFUSED_BY_FLEX = {
+    "alwaysOn", "containerSize", "ftpsState", "functionAppScaleLimit", "isReserved", "IsXenon", "javaVersion", "linuxFxVersion",
+    "netFrameworkVersion", "powerShellVersion", "preWarmedInstanceCount", "use32BitWorkerProcess", "vnetBackupRestoreEnabled",
+    "vnetContentShareEnabled", "vnetImagePullEnabled", "vnetRouteAllEnabled", "windowsFxVersion",
+}  # fmt: skip
+
+
+def test_the_app_has_no_property_that_its_plan_refuses() -> None:
+    app = read(INFRA / "modules" / "functions.bicep").resources["app"]
+    properties, site = app.property("properties"), app.property("properties", "siteConfig")
+    assert properties is not None
+    assert site is not None
+    given = {
+        text(one.children[0]) for node in (properties, site) for one in node.children if one.type == "object_property"
+    }
+    assert "minTlsVersion" in given
+    assert {name.lower() for name in given} & {name.lower() for name in REFUSED_BY_FLEX} == set()
+
+
+def test_an_app_that_a_rehearsal_may_start_lets_the_identity_change_its_settings() -> None:
+    chosen = text(read(INFRA / "main.bicep").variables["appsThatTakeSettings"])
+    assert "one.?app.?takesSettings == true || one.?throwAway == true" in chosen
+
+
 @each_file
 def test_a_guid_in_a_file_is_a_known_role_under_its_own_name(file: BicepFile) -> None:
     for name, value in file.variables.items():
