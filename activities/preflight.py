@@ -8,7 +8,7 @@ from activities.boundary import activity
 from activities.failures import attempts_with, explained
 from activities.handover import check_hand_over
 from shared import capacity, events, masking, rehearsals, runs, sessions
-from shared.apps.checks import check_stopped
+from shared.apps.checks import check_settable, check_stopped
 from shared.blobs import checks as blob_checks
 from shared.contracts import Findings, RunWork
 from shared.errors import Finding, TransientError
@@ -65,6 +65,7 @@ def preflight(work: PreflightWork) -> Findings:
         lambda: masking.check(request),
         lambda: rehearsals.events_on(request),
         lambda: check_stopped(profile, request),
+        lambda: check_settable(profile, request),
         lambda: source_checks.check_source(request.source, request.expected_model_version, work.run.id),
         lambda: _runtimes(profile, request),
         *(() if work.early else on_temporary),

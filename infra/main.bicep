@@ -410,8 +410,9 @@ var existingAccounts = union(
   map(filter(targets, one => one.files.?accountId != null), one => one.files.?accountId ?? '')
 )
 var azureApps = union([], map(filter(targets, one => one.?app.?resourceId != null), one => one.?app.?resourceId ?? ''))
+// A rehearsal starts its app with ScheduledEventExecution = NONE, which is a setting of the app.
 var appsThatTakeSettings = map(
-  filter(targets, one => one.?app.?takesSettings == true),
+  filter(targets, one => one.?app.?resourceId != null && (one.?app.?takesSettings == true || one.?throwAway == true)),
   one => one.?app.?resourceId ?? ''
 )
 var webApps = filter(azureApps, id => contains(toLower(id), '/microsoft.web/sites/'))

@@ -89,7 +89,7 @@ type application = {
   @description('Resource id of the web app or container app, for kind `azure`; the identity gets a role to start and stop it.')
   resourceId: string?
 
-  @description('Target mode `runtime` with hand-over by adapter: the run sets variables of the app, so its role may change the app\'s settings too.')
+  @description('The run sets variables of the app, so its role may change the app\'s settings too: target mode `runtime` with hand-over by adapter. A target that is `throwAway` needs it, and has it, for every rehearsal that starts the app.')
   takesSettings: bool?
 
   @description('For kind `webhook`, whose address is the secret `target-<profile>-app-url`: calls are signed with the secret `target-<profile>-app-secret`.')

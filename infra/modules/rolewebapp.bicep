@@ -10,7 +10,7 @@ param principalId string
 @maxLength(63)
 param appName string
 
-@description('The run also sets variables of the app (target mode `runtime` with hand-over by adapter).')
+@description('The run also sets variables of the app (a rehearsal that starts it; target mode `runtime` with hand-over by adapter).')
 param takesSettings bool
 
 resource app 'Microsoft.Web/sites@2024-04-01' existing = {

@@ -46,6 +46,11 @@ class AzureApp:
         with ResourceManager() as manager:
             manager.act(self.resource, "stop", self.version)
 
+    def try_settings(self) -> None:
+        """Read the settings, which the role that lets us change them allows too; Refusal ARM_FORBIDDEN without it."""
+        with ResourceManager() as manager:
+            _ = self._site(manager) if self.is_site else self._secrets(manager)
+
     def configure(self, settings: dict[str, str]) -> None:
         """Add environment variables; a Container App's password goes into a secret of its own."""
         with ResourceManager() as manager:

@@ -14,6 +14,7 @@ from shared import credentials, rehearsals, runs
 from shared import settings as settings_module
 from shared.apps.app import REHEARSAL_SETTINGS, configurable_of
 from shared.apps.azure import AzureApp
+from shared.apps.checks import check_settable
 from shared.apps.kubernetes import KubernetesApp
 from shared.apps.protocol import Configurable
 from shared.apps.webhook import Webhook
@@ -132,9 +133,12 @@ class Azure:
         self.written: list[dict[str, str]] = []
         self.containers: list[dict[str, Any]] = [{"name": "mendix", "env": [OWN]}, {"name": "sidecar"}]
         self.secrets = [{"name": "own", "value": "kept"}]
+        self.takes_settings = True
 
     def reply(self, method: str, path: str, _headers: dict[str, str], body: bytes) -> Answer:
         where, given = urlsplit(path).path, json.loads(body) if body else {}
+        if not self.takes_settings and ("/config/" in where or where.endswith("/listSecrets")):
+            return 403, b'{"error": {"code": "AuthorizationFailed", "message": "no role"}}'
         if where.endswith("/config/appsettings") and method == "PUT":
             self.site = given["properties"]
             self.written.append(self.site)
@@ -249,6 +253,30 @@ def test_the_app_of_a_rehearsal_is_started_without_its_scheduled_events(
     assert ({"name": QUIET, "value": "NONE"} in cluster.container["env"]) == quiet
     [started] = [one for one in told if one["command"] == "start"]
     assert started.get("settings") == ({"ScheduledEventExecution": "NONE"} if quiet else None)
+
+
+@pytest.mark.parametrize("resource", ["Microsoft.Web/sites", "Microsoft.App/containerApps"])
+@pytest.mark.parametrize(
+    ("purpose", "starts", "refused"),
+    [("rehearsal", "ask", True), ("rehearsal", "no", False), ("cutover", "ask", False)],
+)
+def test_preflight_of_a_rehearsal_refuses_an_app_whose_settings_the_identity_may_not_change(
+    azure: Azure, resource: str, purpose: str, starts: str, refused: bool
+) -> None:
+    profile = TargetProfile.model_validate(
+        {
+            "sql": {"server": "s", "database": "d"},
+            "blob": {"account_url": "https://a.blob.core.windows.net", "container": "files"},
+            "app": {"kind": "azure", "resource_id": azure_app(resource).resource},
+        }
+    )
+    source = {"kind": "blob", "container": "uploads", "blob": "s"}
+    request = MigrationRequest.model_validate(
+        {"source": source, "target": "t", "start_target_app": starts, "options": {"purpose": purpose}}
+    )
+    assert check_settable(profile, request) == []
+    azure.takes_settings = False
+    assert [one.code for one in check_settable(profile, request)] == ["TARGET_APP_SETTINGS"] * refused
 
 
 @pytest.mark.parametrize(

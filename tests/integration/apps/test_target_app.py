@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from activities import preflight as preflight_stage
 from activities.application import command_app, leave_app, look_at_app
 from activities.preflight import preflight
 from shared import runs, settings
@@ -85,7 +86,10 @@ def of_the_app(run: dict[str, Any]) -> list[str]:
     return [f"{one['severity']} {one['code']}" for one in found if one["code"].startswith(("TARGET_APP", "APP_"))]
 
 
-def test_a_rehearsal_is_refused_while_its_app_runs_with_its_scheduled_events(app: App) -> None:
+def test_a_rehearsal_is_refused_while_its_app_runs_with_its_scheduled_events(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preflight_stage, "ATTEMPTS", 1)  # there is no target to ask
     assert of_the_app(REHEARSAL) == ["error TARGET_APP_RUNS"]
     stops = REHEARSAL["request"] | {"stop_target_app": True}
     assert of_the_app(REHEARSAL | {"request": stops}) == [], "the run stops it, and starts it without them"
