@@ -140,7 +140,7 @@ def declared_not_null(definition: str) -> set[str]:
     """Return the columns that a dump's CREATE TABLE declares NOT NULL; pg_dump writes one column a line."""
     found = set()
     for line in definition.splitlines():
-        named = re.match(r'\s+(?:"((?:[^"]|"")+)"|(\w+)) .* NOT NULL,?$', line)
+        named = re.match(r'\s+(?:"((?:[^"]++|"")++)"|(\w+)) .* NOT NULL,?$', line)
         if named:
             found.add((named[1] or named[2]).replace('""', '"'))
     return found

@@ -8,7 +8,9 @@ from psycopg import sql
 from shared.errors import Refusal
 from shared.snapshot.dump import Dump
 
-SETVAL = re.compile(r"SELECT pg_catalog\.setval\('(?:[^']|'')+', (?P<value>-?[0-9]+), (?P<called>true|false)\);\s*\Z")
+SETVAL = re.compile(
+    r"SELECT pg_catalog\.setval\('(?:[^']++|'')++', (?P<value>-?[0-9]+), (?P<called>true|false)\);\s*\Z"
+)
 
 
 MARK = "INSERT INTO mxferry.made VALUES (-1, 'sequences') ON CONFLICT DO NOTHING"

@@ -20,13 +20,16 @@ OURS = "mxferry"  # the schema that `shared.postgres.temporary` makes beside the
 Name = tuple[str, str]
 """Schema and name of an object."""
 
+MAX_STATEMENT = 1 << 20  # characters of one entry; a table of 1,600 columns, PostgreSQL's most, has a fifth of that
+
+# Possessive where it repeats (`++`): the way back costs memory for every part of a long name or text.
 TOKEN = re.compile(
     r"""
     (?P<never>--|/\*|[eE]'|[uU]&['"]|\$)
     | (?P<blank>[ \t\n\r\f\v]+)
     | (?P<word>[A-Za-z_\x80-\U0010ffff][A-Za-z0-9_$\x80-\U0010ffff]*)
-    | (?P<name>"(?:[^"\0]|"")+")
-    | (?P<text>'(?:[^'\0]|'')*')
+    | (?P<name>"(?:[^"\0]++|"")++")
+    | (?P<text>'(?:[^'\0]++|'')*+')
     | (?P<number>[0-9]+)
     | (?P<open>[(\[])
     | (?P<close>[)\]])
@@ -48,7 +51,7 @@ FORMS = {
     "TYPE": (r"CREATE TYPE {own} AS (ENUM |RANGE )?\(\)",),
     "DOMAIN": (r"CREATE DOMAIN {own} AS [^,]+",),
     "SEQUENCE": (
-        r"CREATE (UNLOGGED )?SEQUENCE {own}( [A-Z]+| (- )?0)*",
+        r"CREATE (UNLOGGED )?SEQUENCE {own}( [A-Z]+| (- )?0)*+",
         r"ALTER TABLE (ONLY )?{table} ALTER COLUMN {name} ADD GENERATED (ALWAYS|BY DEFAULT) AS IDENTITY \(\)",
         r"ALTER SEQUENCE {own} SET (UN)?LOGGED",
     ),
@@ -83,7 +86,7 @@ class _Token(NamedTuple):
 def definition(entry: Entry, tables: Collection[Name]) -> str:
     """Return the entry's statements, for execution as they stand. `tables` are those that the entry may be about.
 
-    Raises `Refusal` DUMP_STATEMENT for anything that pg_dump would not have written for it.
+    Raises `Refusal` DUMP_STATEMENT for anything that pg_dump would not have written for it, DUMP_TOO_LARGE.
     """
     refuse_reserved(entry)
     _checked(entry, entry.definition, tables)
@@ -134,6 +137,13 @@ def refuse_reserved(entry: Entry) -> None:
 
 
 def _checked(entry: Entry, text: str, tables: Collection[Name]) -> list[list[_Token]]:
+    if len(text) > MAX_STATEMENT:
+        raise Refusal(
+            "DUMP_TOO_LARGE",
+            entry.label,
+            f"expected a definition of at most {MAX_STATEMENT:,} characters, found {len(text):,}.",
+            "This is not what a Mendix backup looks like; look at this object in the source database.",
+        )
     statements = _statements(text)
     pattern = PATTERNS[entry.desc]
     own = (entry.namespace, entry.tag)

@@ -13,7 +13,7 @@ from shared.snapshot.tar import Member
 
 METADATA = ".metadata"
 DUMP = "db/db.backup"
-FILE = re.compile(r"tree/(?:[^/]+/)*([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})\Z")
+FILE = re.compile(r"tree/(?:[^/]++/)*+([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})\Z")
 
 STRANGE = {"sparse": "a sparse file", "unknown": "a member of unknown type"}
 

@@ -1,10 +1,12 @@
 """SQL of a dump: what pg_dump writes is let through, and what it does not write is refused by its entry."""
 
+import tracemalloc
+
 import pytest
 
 from shared.errors import Refusal
 from shared.snapshot.dump import Entry
-from shared.snapshot.dumpsql import copied_columns, definition
+from shared.snapshot.dumpsql import MAX_STATEMENT, copied_columns, definition
 
 TABLES = {("public", "t"), ("public", "a$entity")}
 
@@ -159,3 +161,30 @@ def test_every_other_statement_about_rows_is_refused(statement: str) -> None:
     with pytest.raises(Refusal) as caught:
         copied_columns(entry("TABLE DATA", "t", copy=statement))
     assert (caught.value.code, caught.value.about) == ("DUMP_STATEMENT", "TABLE DATA public.t")
+
+
+LONG = MAX_STATEMENT - 100
+
+
+@pytest.mark.parametrize(
+    ("desc", "text"),
+    [
+        ("TABLE", f"CREATE TABLE public.t (a text DEFAULT '{'x' * LONG}');\n"),
+        ("TABLE", f"CREATE TABLE public.t (a text DEFAULT '{"''" * (LONG // 2)}');\n"),
+        ("TABLE", f'CREATE TABLE public.t ("{"x" * LONG}" text);\n'),
+        ("SEQUENCE", f"CREATE SEQUENCE public.t {'NO CYCLE ' * (LONG // 900)};\n"),
+    ],
+)
+def test_a_long_definition_is_read_in_no_more_memory_than_its_parts_take(desc: str, text: str) -> None:
+    tracemalloc.start()
+    try:
+        assert definition(entry(desc, "t", text), TABLES) == text
+        assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_definition_longer_than_any_that_pg_dump_writes_is_refused_before_it_is_read() -> None:
+    long = f"CREATE TABLE public.t (a text DEFAULT '{'x' * MAX_STATEMENT}');\n"
+    with pytest.raises(Refusal, match=r"DUMP_TOO_LARGE\] TABLE public.t"):
+        definition(entry("TABLE", "t", long), TABLES)
