@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -179,6 +180,47 @@ def test_on_a_server_that_takes_no_passwords_sessions_start_as_the_role(
             assert session.execute(WHO).fetchone() == (f"{name}_owner", strict.user)
     drop(server, name, "tests")
     assert roles(strict, name) == []
+
+
+class Refusing(psycopg.Connection[Any]):
+    """A session in which the server answers whoever gives a role a password with an error of its own."""
+
+    code = ""
+
+    def execute(self, query: Any, *arguments: Any, **more: Any) -> Any:
+        if isinstance(query, sql.Composed) and "PASSWORD" in query.as_string(self):
+            query = f"DO $$ BEGIN RAISE EXCEPTION 'no passwords here' USING ERRCODE = '{self.code}'; END $$"
+        return super().execute(query, *arguments, **more)
+
+
+@pytest.mark.parametrize(
+    ("code", "passes"),
+    [
+        ("0A000", False),
+        ("42501", False),
+        ("22023", False),
+        ("28000", False),
+        ("P0001", False),
+        ("57014", True),
+        ("40001", True),
+    ],
+)
+def test_whichever_error_a_server_that_takes_no_passwords_answers_the_role_stays_without_a_login(
+    postgres_server: PostgresServer, name: str, code: str, passes: bool
+) -> None:
+    with Refusing.connect(postgres_server.dsn(), autocommit=True) as maintenance:
+        runrole.make(maintenance, name)
+        maintenance.code = code
+        try:
+            if passes:
+                with pytest.raises(psycopg.Error) as raised:
+                    runrole.let_in(maintenance, settings_of(postgres_server), name)
+                assert raised.value.sqlstate == code
+            else:
+                runrole.let_in(maintenance, settings_of(postgres_server), name)
+            assert roles(postgres_server, name) == [(False, False, False, False)]
+        finally:
+            runrole.drop(maintenance, name)
 
 
 def test_a_role_whose_database_never_came_to_be_is_found_and_dropped(
