@@ -177,6 +177,34 @@ resource azureServices 'Microsoft.DBforPostgreSQL/flexibleServers/firewallRules@
   ]
 }
 
+// The log goes to the workspace, and an error's message, details and statement quote values of rows ("Key (email)=(…) already
+// exists"). With `log` an error of a statement, which the client is told anyway, is not in it; logins, and what concerns
+// the server itself, are. https://www.postgresql.org/docs/current/runtime-config-logging.html#GUC-LOG-MIN-MESSAGES
+resource noErrorMessages 'Microsoft.DBforPostgreSQL/flexibleServers/configurations@2025-08-01' = {
+  parent: server
+  name: 'log_min_messages'
+  properties: {
+    source: 'user-override'
+    value: 'log'
+  }
+  dependsOn: [
+    administrator
+    azureServices
+  ]
+}
+
+resource noErrorStatements 'Microsoft.DBforPostgreSQL/flexibleServers/configurations@2025-08-01' = {
+  parent: server
+  name: 'log_min_error_statement'
+  properties: {
+    source: 'user-override'
+    value: 'panic'
+  }
+  dependsOn: [
+    noErrorMessages
+  ]
+}
+
 module endpoint 'endpoint.bicep' = if (!empty(endpointsSubnetId)) {
   name: 'postgres-endpoint'
   params: {
@@ -189,7 +217,7 @@ module endpoint 'endpoint.bicep' = if (!empty(endpointsSubnetId)) {
     tags: tags
   }
   dependsOn: [
-    administrator
+    noErrorStatements
   ]
 }
 

@@ -155,6 +155,7 @@ resource azureServices 'Microsoft.Sql/servers/firewallRules@2023-08-01' = if (pu
   }
 }
 
+// Not Errors, Blocks and Deadlocks: their texts quote keys of rows and statements.
 resource logs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = [
   for index in range(0, length(databaseNames)): {
     scope: databases[index]
@@ -163,19 +164,7 @@ resource logs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = [
       workspaceId: workspaceId
       logs: [
         {
-          category: 'Errors'
-          enabled: true
-        }
-        {
           category: 'Timeouts'
-          enabled: true
-        }
-        {
-          category: 'Blocks'
-          enabled: true
-        }
-        {
-          category: 'Deadlocks'
           enabled: true
         }
       ]

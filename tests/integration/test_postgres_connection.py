@@ -154,3 +154,26 @@ def test_a_target_is_written_as_its_owner_whatever_his_name(postgres_server: Pos
             assert by_psycopg(target, "SELECT current_user") == owner
         finally:
             connection.execute('DROP ROLE "the \\ app\'s owner"')
+
+
+def test_a_server_whose_log_begins_at_log_quotes_no_row_in_it(tmp_path: Path) -> None:
+    """As infra/modules/postgres.bicep has it; with PostgreSQL's own values the same errors quote them."""
+    wrong = (
+        "INSERT INTO person VALUES (1, 'duplicate@example.org')",
+        "SELECT 'number@example.org'::integer",
+        "SELECT no_such_column FROM person WHERE mail = 'statement@example.org'",
+    )
+    with PostgresServer(tmp_path / "quiet") as server, psycopg.connect(server.dsn(), autocommit=True) as connection:
+        log = next(server.folder.glob("*.log"))
+        connection.execute("CREATE TABLE person (id integer, mail text UNIQUE)")
+        connection.execute("INSERT INTO person VALUES (1, 'duplicate@example.org')")
+        for quiet in (False, True):
+            if quiet:
+                connection.execute("SET log_min_messages = 'log'")
+                connection.execute("SET log_min_error_statement = 'panic'")
+            before = len(log.read_text())
+            for statement in wrong:
+                with pytest.raises(psycopg.Error):
+                    connection.execute(statement.encode())
+            connection.execute("CHECKPOINT")
+            assert ("@example.org" in log.read_text()[before:]) is not quiet

@@ -335,3 +335,21 @@ def test_diagnostics_go_to_the_workspace(file: BicepFile) -> None:
     made = [one for one in file.resources.values() if one.kind.split("@")[0] in watched and not one.existing]
     diagnostics = [one for one in file.resources.values() if "diagnosticSettings" in one.kind]
     assert not made or diagnostics
+
+
+def test_the_log_of_the_temporary_server_quotes_no_row() -> None:
+    """What these two values keep out of a log, test_postgres_connection.py sees on a real server."""
+    resources = read(INFRA / "modules" / "postgres.bicep").resources.values()
+    found = {
+        literal(one.property("name")): literal(one.property("properties", "value"))
+        for one in resources
+        if one.kind.split("@")[0].endswith("/configurations")
+    }
+    assert found == {"log_min_messages": "log", "log_min_error_statement": "panic"}
+
+
+def test_no_category_whose_texts_quote_rows_goes_to_the_workspace() -> None:
+    quoting = {"Errors", "Blocks", "Deadlocks", "allLogs", "audit", "QueryStoreWaitStatistics", "SQLInsights"}
+    sent = {value for _, value in strings(read(INFRA / "modules" / "sql.bicep"))}
+    assert "Timeouts" in sent
+    assert not sent & quoting
