@@ -118,17 +118,17 @@ class TarIndexer:
             raise corrupt(what, self.offset)
 
     def state(self) -> dict[str, Any]:
-        """Return what `resume` needs to go on from here, as JSON."""
+        """Return what `resume` needs to go on from here, as JSON that any encoder takes."""
         return {
             "offset": self.offset,
-            "current": [*self._current[:4]] if self._current else None,
+            "current": [_kept(self._current.name), *self._current[1:4]] if self._current else None,
             "left": self._left,
             "padding": self._padding,
             "part": base64.b64encode(self._part).decode(),
             "wanted": self._wanted,
-            "pax": self._pax,
-            "global_pax": self._global_pax,
-            "long_name": self._long_name,
+            "pax": {key: _kept(value) for key, value in self._pax.items()},
+            "global_pax": {key: _kept(value) for key, value in self._global_pax.items()},
+            "long_name": None if self._long_name is None else _kept(self._long_name),
             "zero_blocks": self._zero_blocks,
             "md5": self._md5.state() if self._md5 else None,
         }
@@ -143,13 +143,15 @@ class TarIndexer:
         """Return an indexer that goes on from `state`."""
         indexer = cls(on_member, digest)
         indexer.offset = state["offset"]
-        indexer._current = Member(*state["current"]) if state["current"] else None
+        if current := state["current"]:
+            indexer._current = Member(_known(current[0]), *current[1:])
         indexer._left = state["left"]
         indexer._padding = state["padding"]
         indexer._part = bytearray(base64.b64decode(state["part"]))
         indexer._wanted = tuple(state["wanted"]) if state["wanted"] else None
-        indexer._pax, indexer._global_pax = state["pax"], state["global_pax"]
-        indexer._long_name = state["long_name"]
+        indexer._pax = {key: _known(value) for key, value in state["pax"].items()}
+        indexer._global_pax = {key: _known(value) for key, value in state["global_pax"].items()}
+        indexer._long_name = None if state["long_name"] is None else _known(state["long_name"])
         indexer._zero_blocks = state["zero_blocks"]
         if indexer._current and state["md5"]:
             indexer._md5 = MemberDigest.resume(indexer._current.size, state["md5"])
@@ -245,7 +247,21 @@ def _padded(size: int) -> int:
 
 
 def _text(field: bytes) -> str:
-    return field.split(b"\0", 1)[0].decode("utf-8", "surrogateescape")
+    return _decoded(field.split(b"\0", 1)[0])
+
+
+def _kept(text: str) -> list[str]:
+    """Return a name for the state: its bytes, which need not be UTF-8."""
+    return [base64.b64encode(text.encode("utf-8", "surrogateescape")).decode()]
+
+
+def _known(kept: list[str] | str) -> str:
+    """Return a name of a state; those that mxferry 0.1.0 kept are texts."""
+    return kept if isinstance(kept, str) else _decoded(base64.b64decode(kept[0]))
+
+
+def _decoded(name: bytes) -> str:
+    return name.decode("utf-8", "surrogateescape")
 
 
 def _name(header: bytes) -> str:
@@ -292,9 +308,9 @@ def _pax(data: bytes, offset: int) -> dict[str, str]:
         key, equals, value = record[:-1].partition(b"=")
         if not record.endswith(b"\n") or not equals or at + length > len(data):
             raise corrupt("a PAX header that cannot be read", offset)
-        name = key.decode("utf-8", "surrogateescape")
+        name = _decoded(key)
         if name in PAX_KEYS:
-            records[name] = value.decode("utf-8", "surrogateescape")
+            records[name] = _decoded(value)
         elif name.startswith(SPARSE):
             records[SPARSE] = ""
         at += length

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.errors import Refusal
+from shared.snapshot.inflating import Checkpoint
 from shared.snapshot.tar import Member, TarIndexer
 
 CHUNKS = (1, 7, 511, 512, 513, 4096, 1 << 20)
@@ -79,6 +80,32 @@ def test_a_parser_resumed_from_its_state_finds_the_same_members(chunk: int) -> N
         indexer = TarIndexer.resume(json.loads(json.dumps(indexer.state())), found.append)
     indexer.close()
     assert found == list(members_of(raw))
+
+
+@pytest.mark.parametrize("layout", FORMATS)
+def test_a_name_that_is_not_utf8_is_kept_in_every_checkpoint_as_it_is(layout: int) -> None:
+    raw = archive(layout, names=["a\udcff\udcfeb", "\udce9" * 90, "ü/one"])
+    raw = header_data(tarfile.XGLTYPE, b"13 path=x\xffy\xfe\n") + header_data(tarfile.XGLTYPE, b"8 path=\n") + raw
+    found: list[Member] = []
+    indexer = TarIndexer(found.append)
+    for piece in pieces_of(raw, 100):
+        indexer.feed(piece)
+        state = Checkpoint(tar=indexer.state()).model_dump_json()
+        indexer = TarIndexer.resume(Checkpoint.model_validate_json(state).tar or {}, found.append)
+    indexer.close()
+    assert found == members_of(raw)
+    assert "\udcff" in found[0].name
+
+
+def test_a_state_with_names_as_texts_which_an_older_version_kept_is_taken_up() -> None:
+    found: list[Member] = []
+    indexer = TarIndexer(found.append)
+    indexer.feed(archive(names=["one"])[:600])
+    state = {**indexer.state(), "current": ["old", "file", 512, 100], "pax": {"path": "p"}, "long_name": "l"}
+    indexer = TarIndexer.resume(state, found.append)
+    indexer.feed(bytes(state["left"]))
+    assert found[0].name == "old"
+    assert indexer.state() == {**indexer.state(), "pax": {"path": ["cA=="]}, "long_name": ["bA=="]}
 
 
 def test_the_md5_of_every_file_is_taken_in_passing() -> None:
