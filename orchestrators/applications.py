@@ -4,6 +4,7 @@ Waiting is done here, with durable timers; the activities only look and ask. At 
 that was stopped for a target that was not written runs again, and a rehearsal's app does not stay up on its data.
 """
 
+import itertools
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
@@ -90,7 +91,7 @@ def app_left(book: Book, run: Run, outcome: Outcome) -> Steps:
     work = {"run": run.model_dump(mode="json")}
     asking = call(book.ctx, "leave_app", work | {"command": command})
     try:
-        yield from stage(book, name, _until(book, run, asking, lambda: call(book.ctx, "look_at_app", work), wanted))
+        yield from stage(book, name, _until(book, run, asking, lambda _: call(book.ctx, "look_at_app", work), wanted))
     except StageFailed as failed:
         outcome.findings.append(failed.finding.model_copy(update={"severity": "warning"}))
 
@@ -99,32 +100,35 @@ def smoke_tested(book: Book, run: Run) -> Steps:
     """Do the smoke checks; again while one fails, for as long as the request gives the app to start."""
     work = {"run": run.model_dump(mode="json")}
     until = book.now() + timedelta(seconds=run.request.smoke_patience_seconds)
-    answer = yield from call(book.ctx, "smoke_tests", work)
+    looks = itertools.count()
+    answer = yield from call(book.ctx, "smoke_tests", work | {"look": next(looks)})
     while book.now() < until and any(one["outcome"] == "failed" for one in answer["checks"]):
         yield book.ctx.create_timer(min(until, book.now() + RETRY_SMOKE))
-        answer = yield from call(book.ctx, "smoke_tests", work)
+        answer = yield from call(book.ctx, "smoke_tests", work | {"look": next(looks)})
     return answer
 
 
-def _commanded(book: Book, run: Run, command: str) -> Steps:
-    return (yield from call(book.ctx, "command_app", {"run": run.model_dump(mode="json"), "command": command}))
+def _commanded(book: Book, run: Run, command: str, look: int = 0) -> Steps:
+    work = {"run": run.model_dump(mode="json"), "command": command, "look": look}
+    return (yield from call(book.ctx, "command_app", work))
 
 
 def _commanded_until(book: Book, run: Run, command: str, wanted: str) -> Steps:
     asking = _commanded(book, run, command)
-    return (yield from _until(book, run, asking, lambda: _commanded(book, run, "look"), wanted))
+    return (yield from _until(book, run, asking, lambda look: _commanded(book, run, "look", look), wanted))
 
 
-def _until(book: Book, run: Run, asking: Steps, look: Callable[[], Steps], wanted: str) -> Steps:
+def _until(book: Book, run: Run, asking: Steps, look: Callable[[int], Steps], wanted: str) -> Steps:
     """Ask once, look until the app does what was asked; `StageRefused` when it does not within its patience."""
     answer: Payload = yield from asking
     patience = timedelta(seconds=answer["patience_seconds"])
     until = book.now() + patience
+    looks = itertools.count(1)
     while answer["state"] != wanted:
         if book.now() >= until:
             raise StageRefused(_did_not_follow(run, wanted, answer["state"], patience))
         yield book.ctx.create_timer(min(until, book.now() + max(LOOK_EVERY, patience / MOST_LOOKS)))
-        answer = yield from look()
+        answer = yield from look(next(looks))
     return answer
 
 

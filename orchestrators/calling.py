@@ -87,8 +87,8 @@ def until_finished(
     is refused with what `unfinished` makes of the last answer.
     """
     result: Payload = {}
-    for _ in range(MOST_STEPS):
-        result = yield from call(ctx, activity, payload)
+    for look in range(MOST_STEPS):
+        result = yield from call(ctx, activity, payload | {"look": look})
         on_result(result)
         if result["finished"]:
             return result

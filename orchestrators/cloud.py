@@ -34,10 +34,13 @@ def obtain_archive(ctx: task.OrchestrationContext, run: Payload, until: str, ren
 
 
 def poll_cloud(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
-    """Call an activity until it is done, or has been called often enough. Input: `activity`, `work`, `once`, `until`."""
+    """Call an activity until it is done, or has been called often enough.
+
+    Input: `activity`, `work`, `once`, `until`, and the number of the `first` call.
+    """
     wait, answer = FIRST_WAIT, {}
-    for _ in range(POLLS_OF_CHILD):
-        answer = yield from call(ctx, payload["activity"], payload["work"])
+    for look in range(payload["first"], payload["first"] + POLLS_OF_CHILD):
+        answer = yield from call(ctx, payload["activity"], payload["work"] | {"look": look})
         if _answered(answer, payload["once"]) or _is_late(ctx, payload["until"]):
             break
         _tell(ctx, answer)
@@ -57,7 +60,8 @@ def _await(
 ) -> Steps:
     """Poll in children, so that no history grows long; `StageRefused` after the deadline."""
     for child in count():
-        payload = {"activity": activity, "work": work, "once": once, "until": until}
+        first = child * POLLS_OF_CHILD
+        payload = {"activity": activity, "work": work, "once": once, "until": until, "first": first}
         answer = yield from call_sub(ctx, "poll_cloud", payload, f"{ctx.instance_id}:{name}-{child}")
         if _answered(answer, once):
             return answer

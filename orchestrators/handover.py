@@ -5,6 +5,7 @@ when it has started. Where the app's adapter does that, the wait ends when the a
 files are copied meanwhile.
 """
 
+import itertools
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -70,8 +71,7 @@ def _by_adapter(book: Book, run: Run, work: Payload, deadline: datetime) -> Step
     yield from call(book.ctx, "command_app", {"run": run.model_dump(mode="json"), "command": "start"})
     before: Payload = {}
     while book.now() < deadline:
-        seen = yield from call(book.ctx, "watch_runtime", work)
-        watch.saw(seen)
+        seen = yield from watch.look(work)
         if seen["app"] == "running" and seen["complete"] and seen == before:
             return watch.close("the app runs")
         before = seen
@@ -87,7 +87,7 @@ def _by_people(book: Book, work: Payload, deadline: datetime) -> Steps:
     said = book.ctx.wait_for_external_event(f"approve-{GATE}")
     insisted = False
     while True:
-        watch.saw((yield from call(book.ctx, "watch_runtime", work)))
+        yield from watch.look(work)
         looking = book.ctx.create_timer(min(deadline, book.now() + watch.pause()))
         yield task.when_any([said, aborted, looking])
         if aborted.is_complete:
@@ -95,7 +95,7 @@ def _by_people(book: Book, work: Payload, deadline: datetime) -> Steps:
             raise _failed(book, _decided(book, gate, "aborted", aborted))
         if said.is_complete:
             looking.cancel()
-            watch.saw((yield from call(book.ctx, "watch_runtime", work)))
+            yield from watch.look(work)
             if watch.complete or insisted:
                 decided = _decided(book, gate, "approved", said)
                 return watch.close(decided.message)
@@ -118,14 +118,16 @@ class _Watch:
         self.opened = opened
         self.seen: Payload = {}
         self.first: tuple[datetime, int] | None = None
+        self.looks = itertools.count()
 
     @property
     def complete(self) -> bool:
         """Whether all tables and rows seem to be there."""
         return bool(self.seen.get("complete"))
 
-    def saw(self, seen: Payload) -> None:
-        """Take in a look and publish it."""
+    def look(self, work: Payload) -> Steps:
+        """Look, publish what is seen, and return it."""
+        seen: Payload = yield from call(self.book.ctx, "watch_runtime", work | {"look": next(self.looks)})
         self.seen = seen
         if seen["rows"] and self.first is None:
             self.first = (self.book.now(), seen["rows"])
@@ -136,6 +138,7 @@ class _Watch:
                 "note": " ".join(part for part in (self.words(), self._expected()) if part),
             }
         )
+        return seen
 
     def words(self) -> str:
         """Return how far the runtime is, as a sentence."""

@@ -134,6 +134,10 @@ class RunWork(Strict):
     """Input of an activity that needs nothing but the run; the base of most others."""
 
     run: Run
+    look: int = Field(
+        default=0,
+        description="Which of many calls with the same input this is: the attempts of each are counted apart.",
+    )
 
 
 class RestoredWork(RunWork):

@@ -189,6 +189,13 @@ def test_another_input_has_its_own_attempts(payload):
     assert transient(slow, other).code == "SQL_TIMEOUT"
 
 
+def test_each_of_many_looks_with_one_input_has_its_own_attempts(payload):
+    slow = pyodbc.OperationalError("HYT00", "[HYT00] Query timeout expired (0) (X)")
+    for look in range(4):
+        assert transient(slow, payload | {"look": look}).code == "SQL_TIMEOUT"
+    assert refused(slow, payload | {"look": 3})["code"] == "SQL_TIMEOUT"
+
+
 def test_what_nobody_knows_is_tried_three_times_and_then_refused(payload):
     strange = RuntimeError("strange")
     for _ in range(2):

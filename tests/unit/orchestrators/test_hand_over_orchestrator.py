@@ -32,6 +32,7 @@ class Doubles:
 
     def __init__(self) -> None:
         self.calls: list[str] = []
+        self.looks: list[int | None] = []
         self.answers: dict[str, list[dict[str, Any]]] = {
             "watch_runtime": [look(0), look(40), look(100)],
             "hand_over_settings": [{"app": "stopped"}],
@@ -74,7 +75,8 @@ def hub(doubles: Doubles, monkeypatch: pytest.MonkeyPatch) -> Iterator[TaskHubGr
         worker.add_orchestrator(side)
         for name in doubles.answers:
 
-            def activity(_ctx: Any, _payload: Any, name: str = name) -> dict[str, Any]:
+            def activity(_ctx: Any, payload: Any, name: str = name) -> dict[str, Any]:
+                doubles.looks.append(payload.get("look"))
                 return doubles.answer(name)
 
             activity.__name__ = name
@@ -125,6 +127,17 @@ def test_the_runtimes_progress_is_shown_and_a_person_says_that_it_has_started(hu
     (stage,) = answer["stages"]
     assert (stage["name"], stage["state"], stage["done"]["rows"]) == ("hand-over", "done", 100)
     assert stage["note"].startswith("approved by Ada")
+
+
+def test_every_look_is_a_call_of_its_own_so_that_a_time_out_hours_ago_is_not_counted_with_todays(
+    hub: TaskHubGrpcClient, doubles: Doubles
+) -> None:
+    started(hub)
+    seen(hub, "100 of 100 rows")
+    hub.raise_orchestration_event(ID, "approve-started", data={"by": "Ada"})
+    ended(hub)
+    assert doubles.looks == list(range(len(doubles.looks)))
+    assert len(doubles.looks) > 3
 
 
 def test_an_approval_before_everything_is_there_is_asked_for_again(hub: TaskHubGrpcClient, doubles: Doubles) -> None:

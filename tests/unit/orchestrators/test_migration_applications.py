@@ -56,6 +56,20 @@ def quick(monkeypatch):
 
 
 @pytest.mark.usefixtures("quick")
+def test_every_look_at_an_app_that_stops_is_a_call_of_its_own(hub, doubles):
+    states, looks = ["running", "running", "changing", "changing", "stopped"], []
+
+    def commanded(payload):
+        looks.append((payload["command"], payload["look"]))
+        return app_of(states[min(len(looks), len(states)) - 1])[0]
+
+    doubles.answers["command_app"] = commanded
+    started(hub, stop_target_app=True)
+    assert ended(hub)["verdict"] == "verified"
+    assert looks == [("look", 0), ("stop", 0), ("look", 1), ("look", 2), ("look", 3)]
+
+
+@pytest.mark.usefixtures("quick")
 def test_the_target_is_written_only_when_nobody_else_is_on_its_database(hub, doubles):
     doubles.answers["look_for_sessions"] = [OTHERS, OTHERS, {"findings": []}]
     started(hub)
