@@ -9,12 +9,13 @@ from psycopg import sql
 
 from activities.boundary import activity
 from activities.schema import target_of, temporary_database
+from shared import runpaths
 from shared.blobs import clients
 from shared.blobs.documents import read, write, write_once
 from shared.contracts import Check, Findings, RestoredWork, TableRows
 from shared.copying.settling import settled_plan
 from shared.copying.stage import database_plan, write_lines
-from shared.databaseplan import DatabasePlan, PlannedTable, blob_name
+from shared.databaseplan import DatabasePlan, PlannedTable
 from shared.errors import Refusal
 from shared.mendix.adoption import (
     DEFAULT_ADMINISTRATOR,
@@ -58,7 +59,7 @@ def adopt_schema(work: RestoredWork) -> Adopted:
         changing = _changing(connection, source, work.run.request.options.not_compared)
     adoption = adopt(settled_plan(_plan_before(work.run.id)), source, existing, changing)
     plan = counted(temporary_database(work), adoption.plan)
-    write(clients.staging().get_blob_client(blob_name(work.run.id)), plan)
+    write(clients.staged(work.run.id, runpaths.PLAN), plan)
     rows = _count(work, plan)
     return Adopted(
         findings=decide(adoption.findings, work.run.request.options.remedies),
@@ -74,7 +75,7 @@ def adopt_schema(work: RestoredWork) -> Adopted:
 
 def _plan_before(run: str) -> DatabasePlan:
     """Return the plan as it was before the first delivery fitted it: the next one begins from it again."""
-    kept = clients.staging().get_blob_client(f"runs/{run}/database-plan.settled.json")
+    kept = clients.staged(run, runpaths.SETTLED_PLAN)
     plan = database_plan(clients.staging(), run)
     return plan if write_once(kept, plan) else read(kept, DatabasePlan) or plan
 
@@ -123,7 +124,7 @@ def _count(work: RestoredWork, plan: DatabasePlan) -> list[TableRows]:
     with session(target_of(work)) as connection:
         counted = catalogue.table_rows(connection)
         rows = [_rows(connection, table, counted) for table in plan.tables]
-    write_lines(clients.staging(), f"runs/{work.run.id}/copy/tables.ndjson", rows)
+    write_lines(clients.staging(), runpaths.of_run(work.run.id, runpaths.COPIED), rows)
     return rows
 
 

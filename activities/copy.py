@@ -3,20 +3,20 @@
 from collections import defaultdict
 
 import pyodbc
-from azure.storage.blob import ContainerClient
 
 from activities.boundary import activity
-from shared import masking
+from activities.schema import target_of
+from shared import masking, runpaths
 from shared.blobs import clients
 from shared.contracts import Copied, RestoredWork, TableRows
 from shared.copying.job import Ends, JobDone, Policy, run_job
 from shared.copying.model import Job
 from shared.copying.plan import heap_sizes, make_jobs, part_bytes, plan_chunks, total_bytes
-from shared.copying.stage import database_plan, forget_rejects, group_blob, grouped, read_lines, write_lines
+from shared.copying.stage import database_plan, forget_rejects, read_lines, write_groups, write_lines
 from shared.databaseplan import DatabasePlan, PlannedTable
 from shared.errors import Refusal, TransientError
 from shared.postgres.connection import adbc_uri, connect
-from shared.rowcontracts import CopyJob, CopyPlan, FinishCopy, JobCopied, JobGroup
+from shared.rowcontracts import CopyJob, CopyPlan, FinishCopy, JobCopied
 from shared.settings import SqlServer, settings
 from shared.sqlserver.connection import session
 from shared.sqlserver.ledger import LedgerRow, loaded_chunks
@@ -38,14 +38,14 @@ def plan_copy(work: RestoredWork) -> CopyPlan:
     jobs = make_jobs(chunks, size)
     copied = [table for table in plan.tables if table.content == "copy"]
     return CopyPlan(
-        groups=_write_groups(staging, run.id, jobs),
+        groups=write_groups(staging, run.id, "copy", jobs),
         tables=len(copied),
         chunks=len(chunks),
         rows=sum(table.rows for table in copied),
         bytes=sum(chunk.bytes for chunk in chunks),
         limit=profile.max_parallel_chunks,
         table_lock=plan.mode == "create" and profile.load == "heap-first",
-        log_stats=_tells_log_rate(_target(work)),
+        log_stats=_tells_log_rate(target_of(work)),
     )
 
 
@@ -58,7 +58,7 @@ def copy_chunks(work: CopyJob) -> JobCopied:
     postgres = settings().postgres
     database = work.restore.database
     uri = adbc_uri(postgres, database, session=masking.of_database(database, work.run.request))
-    ends = Ends(uri, postgres.port, _target(work), staging)
+    ends = Ends(uri, postgres.port, target_of(work), staging)
     policy = Policy(
         table_lock=work.table_lock,
         max_rejects=work.run.request.options.max_rejects,
@@ -76,7 +76,7 @@ def finish_copy(work: FinishCopy) -> Copied:
     """Compare the ledger with the plan, table by table; Refusal ROWS_NOT_COPIED names a table that lacks rows."""
     run, staging = work.run, clients.staging()
     plan = database_plan(staging, run.id)
-    with session(_target(work)) as connection:
+    with session(target_of(work)) as connection:
         ledger = loaded_chunks(connection, run.id)
     if len(ledger) != work.chunks:
         raise Refusal(
@@ -87,7 +87,7 @@ def finish_copy(work: FinishCopy) -> Copied:
         )
     forget_rejects(staging, run.id, {(entry.table, entry.chunk) for entry in ledger if not entry.rejected})
     tables = _table_rows(plan, ledger)
-    name = f"runs/{run.id}/copy/tables.ndjson"
+    name = runpaths.of_run(run.id, runpaths.COPIED)
     write_lines(staging, name, tables)
     return Copied(
         tables=sum(table.content == "copy" for table in tables),
@@ -98,17 +98,6 @@ def finish_copy(work: FinishCopy) -> Copied:
         rounded=sum(entry.rounded for entry in ledger),
         tables_blob=name,
     )
-
-
-def _write_groups(staging: ContainerClient, run: str, jobs: list[Job]) -> list[JobGroup]:
-    groups: list[JobGroup] = []
-    for number, some in enumerate(grouped(jobs)):
-        name = group_blob(run, "copy", number)
-        write_lines(staging, name, some)
-        rows = sum(chunk.rows for job in some for chunk in job.chunks)
-        size = sum(chunk.bytes for job in some for chunk in job.chunks)
-        groups.append(JobGroup(blob=name, jobs=len(some), rows=rows, bytes=size))
-    return groups
 
 
 def _answer(job: Job, done: JobDone) -> JobCopied:
@@ -156,13 +145,6 @@ def _check_rows(counted: TableRows, table: PlannedTable) -> None:
             f"expected {expected} rows, found {counted.rows_copied} loaded and {counted.rejected} refused.",
             "The temporary database changed after it was planned from: start the migration again.",
         )
-
-
-def _target(work: RestoredWork) -> SqlServer:
-    profile = settings().target_profile(work.run.request.target)
-    if profile.sql is None:
-        raise Refusal("NOT_SQL_SERVER", work.run.request.target, "expected a SQL Server target, found PostgreSQL.")
-    return profile.sql
 
 
 def _tells_log_rate(target: SqlServer) -> bool:

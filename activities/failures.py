@@ -20,6 +20,7 @@ import pyodbc
 from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError
 from pydantic import ValidationError
 
+from shared import runpaths
 from shared.blobs import clients
 from shared.copying.source import source_error
 from shared.errors import MxferryError, Refusal, TransientError
@@ -71,11 +72,10 @@ def attempts_with(error: MxferryError, activity: str, payload: dict[str, Any], r
 
     Each is a blob in staging that is written once.
     """
-    called = hashlib.sha256(json.dumps([activity, error.code, payload], sort_keys=True).encode()).hexdigest()
-    prefix = f"runs/{run}/attempts/{called[:32]}"
+    called = hashlib.sha256(json.dumps([activity, error.code, payload], sort_keys=True).encode()).hexdigest()[:32]
     for number in range(1, most):
         try:
-            clients.staging().upload_blob(f"{prefix}-{number}", b"", overwrite=False)
+            clients.staged(run, runpaths.attempt(called, number)).upload_blob(b"", overwrite=False)
         except ResourceExistsError:
             continue
         except AzureError:

@@ -4,13 +4,13 @@ import asyncio
 import time
 
 from activities.boundary import activity
-from shared.blobs import documents
+from shared import runpaths
+from shared.blobs import clients, documents
 from shared.blobs.clients import async_container, copy_source_url, staging, target
 from shared.contracts import FilesCopied, SnapshotWork
 from shared.errors import Refusal
 from shared.filecontracts import FileBatch, FilesPlanned, Listing, ListingState
 from shared.settings import settings
-from shared.snapshot import places
 from shared.snapshot.filecopy import FileCopy
 from shared.snapshot.fileslisting import Comparison
 from shared.snapshot.filesplan import FilesPlan, plan_of
@@ -26,7 +26,7 @@ def plan_files(work: SnapshotWork) -> FilesPlanned:
     if work.snapshot.index_blob is None:
         return FilesPlanned(batches=0, files=0, bytes=0, window=1)
     plan = plan_of(open_index(staging().get_blob_client(work.snapshot.index_blob)))
-    documents.write(places.staged(work.run.id, places.FILES_PLAN), plan)
+    documents.write(clients.staged(work.run.id, runpaths.FILES_PLAN), plan)
     return FilesPlanned(
         batches=len(plan.batches),
         files=sum(batch.files for batch in plan.batches),
@@ -38,7 +38,7 @@ def plan_files(work: SnapshotWork) -> FilesPlanned:
 @activity
 def copy_batch(work: FileBatch) -> FilesCopied:
     """Copy the files of one batch; a second delivery finds them there and copies none."""
-    plan = documents.read(places.staged(work.run.id, places.FILES_PLAN), FilesPlan)
+    plan = documents.read(clients.staged(work.run.id, runpaths.FILES_PLAN), FilesPlan)
     if plan is None or work.snapshot.index_blob is None:
         raise Refusal("FILES_UNPLANNED", work.run.id, "expected the plan of the files in staging, found none.")
     batch = plan.batches[work.batch]

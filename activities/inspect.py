@@ -5,7 +5,8 @@ from contextlib import closing
 from pydantic import Field
 
 from activities.boundary import activity
-from activities.schema import base_plan_blob, save_plan, target_of, temporary_database
+from activities.schema import save_plan, target_of, temporary_database
+from shared import runpaths
 from shared.blobs import clients
 from shared.blobs.documents import read
 from shared.contracts import Findings, RestoredWork, RunWork
@@ -98,12 +99,12 @@ def settle_inspection(work: InspectedWork) -> Findings:
 
 
 def _base_plan(work: RunWork) -> DatabasePlan:
-    name = base_plan_blob(work.run.id)
-    plan = read(clients.staging().get_blob_client(name), DatabasePlan)
+    blob = clients.staged(work.run.id, runpaths.BASE_PLAN)
+    plan = read(blob, DatabasePlan)
     if plan is None:
         raise Refusal(
             "PLAN_MISSING",
-            name,
+            blob.blob_name,
             "expected the database plan in the staging container, found none.",
             "Start the migration again, and keep the staging container's runs/ folder while it runs.",
         )

@@ -3,7 +3,8 @@
 from pydantic import Field
 
 from activities.boundary import activity
-from shared.blobs import documents
+from shared import runpaths
+from shared.blobs import clients, documents
 from shared.contracts import Planned, Run, SnapshotWork
 from shared.errors import Finding, Refusal
 from shared.mendix import dumped
@@ -13,12 +14,9 @@ from shared.postgres.connection import connect
 from shared.postgres.targetfindings import fit
 from shared.postgres.targetplan import TargetPlan
 from shared.settings import TargetPostgres, settings
-from shared.snapshot import places
 from shared.snapshot.dump import Dump
 from shared.snapshot.dumpsource import open_dump, table_text
 from shared.snapshot.restoring import POST_DATA, Contents, RestorePlan, plan_of, skipped_of
-
-DDL = "schema.sql"
 
 
 class TargetPlanned(Planned):
@@ -47,17 +45,17 @@ def plan_postgres_target(work: SnapshotWork) -> TargetPlanned:
         free = storage.check_room(connection, server, "TARGET_ROOM", need, database="", given_back=given_back)
     changes, impossible = _changes(run, dump, restore, metadata)
     plan = targetplan.plan_target(run.id, dump, restore, changes, found.wanted)
-    documents.write(places.staged(run.id, targetplan.PLAN), plan)
+    documents.write(clients.staged(run.id, runpaths.TARGET_PLAN), plan)
     drops = found.in_the_way if run.request.target_not_empty == "drop" else []
     text = "".join(targetplan.script(plan, dump, drops=drops))
-    places.reported(run.id, DDL).upload_blob(text.encode(), overwrite=True)
+    clients.reported(run.id, runpaths.SCHEMA).upload_blob(text.encode(), overwrite=True)
     version = metadata.version
     return TargetPlanned(
         findings=[*found.findings, *free, *impossible, *targetplan.not_carried(dump, found.offered)],
         tables=len(tables),
         rows=0,
         bytes=plan.bytes,
-        ddl_blob=f"runs/{run.id}/{DDL}",
+        ddl_blob=runpaths.of_run(run.id, runpaths.SCHEMA),
         model_version=version.model if version else None,
         runtime_version=version.runtime if version else None,
         target_version=target_version,
@@ -80,17 +78,17 @@ def target_server(run: Run) -> TargetPostgres:
 
 def target_plan(run: Run) -> TargetPlan:
     """Return the run's plan; `Refusal` PLAN_MISSING when staging has none."""
-    plan = documents.read(places.staged(run.id, targetplan.PLAN), TargetPlan)
+    plan = documents.read(clients.staged(run.id, runpaths.TARGET_PLAN), TargetPlan)
     if plan is None:
         raise Refusal(
-            "PLAN_MISSING", targetplan.PLAN, "expected the plan of the target in the staging container, found none.",
+            "PLAN_MISSING", runpaths.TARGET_PLAN, "expected the plan of the target in the staging container, found none.",
             "Start the migration again, and keep the staging container's runs/ folder while it runs.",
         )  # fmt: skip
     return plan
 
 
 def _restore_plan(run: Run, dump_size: int, dump: Dump) -> RestorePlan:
-    contents = documents.read(places.staged(run.id, places.LOCATED), Contents)
+    contents = documents.read(clients.staged(run.id, runpaths.LOCATED), Contents)
     if contents is None or not contents.located:
         raise Refusal("RESTORE_UNPREPARED", run.id, "expected the places of all tables, found some unknown.")
     return plan_of(contents, dump_size, skipped_of(dump))

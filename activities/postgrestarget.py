@@ -5,7 +5,7 @@ from pydantic import Field
 
 from activities.boundary import activity
 from activities.postgresplan import target_plan, target_server
-from shared import masking, runs
+from shared import masking, runpaths, runs
 from shared.blobs import clients
 from shared.contracts import Copied, Counts, DumpRef, Findings, Run, RunWork, SnapshotWork, TableRows
 from shared.copying.batches import load_batch
@@ -21,8 +21,6 @@ from shared.snapshot.dumpsource import open_dump, table_text
 from shared.snapshot.rowtext import rewrites_of
 from shared.snapshot.work import BatchDone, LoadBatch
 from shared.strict import Strict
-
-COPIED = "copy/tables.ndjson"
 
 
 class Batches(Strict):
@@ -99,7 +97,7 @@ def finish_postgres_load(work: SnapshotWork) -> Copied:
         raise _not_copied(missing[0], f"expected every table in the ledger, found {len(missing)} missing")
     tables: list[TableRows] = [_rows(table, ledger[table.data.entry]) for table in plan.tables]
     tables += [_left_empty(work.snapshot.dump, table) for table in plan.empty]
-    name = f"runs/{work.run.id}/{COPIED}"
+    name = runpaths.of_run(work.run.id, runpaths.COPIED)
     tables.sort(key=lambda one: one.name)
     write_lines(clients.staging(), name, tables)
     return Copied(

@@ -8,8 +8,7 @@ from pydantic import BaseModel, Field
 
 from activities.boundary import activity
 from activities.postgresplan import target_plan, target_server
-from activities.postgrestarget import COPIED
-from shared import masking
+from shared import masking, runpaths
 from shared.blobs import clients, documents
 from shared.budget import Budget
 from shared.contracts import Counts, Run, SnapshotWork, TableRows, Verified
@@ -17,7 +16,6 @@ from shared.copying.stage import read_lines, write_lines
 from shared.errors import Finding, Refusal
 from shared.postgres.connection import connect
 from shared.postgres.targetplan import TargetPlan, TargetTable, name_of, sequences_of
-from shared.snapshot import places
 from shared.snapshot.dumpsource import Meter, open_dump, table_text
 from shared.snapshot.rowtext import rewrites_of
 from shared.snapshot.work import BatchDone, LoadBatch
@@ -27,7 +25,6 @@ from shared.verification.restored import counted, set_up, sides_of
 from shared.verification.restoredchecks import TableVerified
 from shared.verification.textrows import advance
 
-VERIFIED = "verify/tables.ndjson"
 SECONDS = 180  # of one call
 
 
@@ -64,7 +61,10 @@ def verify_postgres_tables(work: LoadBatch) -> BatchVerified:
     """
     run, server, plan = work.run, target_server(work.run), target_plan(work.run)
     batch, state = plan.batches[work.batch], _state(work)
-    copied = {one.name: one.rows_copied for one in read_lines(clients.staging(), _blob(run, COPIED), TableRows)}
+    copied = {
+        one.name: one.rows_copied
+        for one in read_lines(clients.staging(), runpaths.of_run(run.id, runpaths.COPIED), TableRows)
+    }
     with connect(server, autocommit=True, application_name="mxferry verify") as connection:
         set_up(connection, plan.encoding)
         verifier = _Verifier(connection, work, plan, copied, Budget(SECONDS))
@@ -74,7 +74,7 @@ def verify_postgres_tables(work: LoadBatch) -> BatchVerified:
                 answer = _answer(work, batch, state, finished=False, under_way=0 if ended else verifier.bytes)
                 documents.write(_kept(run, work.batch, work.step + 1), state.model_copy(update={"done": answer.done}))
                 return answer
-    write_lines(clients.staging(), _results(run, work.batch), state.results)
+    write_lines(clients.staging(), runpaths.of_run(run.id, runpaths.results(work.batch)), state.results)
     return _answer(work, batch, state, finished=True)
 
 
@@ -84,7 +84,9 @@ def finish_postgres_verification(work: VerificationWork) -> Verified:
     run, plan, staging = work.run, target_plan(work.run), clients.staging()
     dump, levels = open_dump(work.snapshot.dump), work.run.request.options.verify
     results = [
-        one for batch in range(len(plan.batches)) for one in read_lines(staging, _results(run, batch), TableVerified)
+        one
+        for batch in range(len(plan.batches))
+        for one in read_lines(staging, runpaths.of_run(run.id, runpaths.results(batch)), TableVerified)
     ]
     with connect(target_server(run), autocommit=True, application_name="mxferry verify") as connection:
         rows = {one.table: one.rows_target for one in results} | _left_empty(connection, plan)
@@ -92,18 +94,18 @@ def finish_postgres_verification(work: VerificationWork) -> Verified:
         keys, wrong_keys = restoredchecks.key_check(connection, dump)
     tables = [
         one.model_copy(update={"rows_target": rows.get(one.name)})
-        for one in read_lines(staging, _blob(run, COPIED), TableRows)
+        for one in read_lines(staging, runpaths.of_run(run.id, runpaths.COPIED), TableRows)
     ]
     filled = [
         restoredchecks.count_finding(one.name, 0, one.rows_target or 0)
         for one in tables
         if one.content == "empty" and one.rows_target
     ]
-    write_lines(staging, _blob(run, VERIFIED), tables)
+    write_lines(staging, runpaths.of_run(run.id, runpaths.VERIFIED), tables)
     return Verified(
         checks=[*restoredchecks.row_checks(tables, results, levels), sequences, keys],
         findings=[*work.findings, *filled, *wrong_sequences, *wrong_keys],
-        tables_blob=_blob(run, VERIFIED),
+        tables_blob=runpaths.of_run(run.id, runpaths.VERIFIED),
     )
 
 
@@ -193,12 +195,4 @@ def _left_empty(connection: psycopg.Connection, plan: TargetPlan) -> dict[str, i
 
 
 def _kept(run: Run, batch: int, step: int) -> BlobClient:
-    return places.staged(run.id, f"verify/batch-{batch:06d}-{step:04d}.json")
-
-
-def _results(run: Run, batch: int) -> str:
-    return _blob(run, f"verify/results-{batch:06d}.ndjson")
-
-
-def _blob(run: Run, name: str) -> str:
-    return f"runs/{run.id}/{name}"
+    return clients.staged(run.id, runpaths.comparison(batch, step))

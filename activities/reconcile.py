@@ -6,18 +6,18 @@ import psycopg
 from azure.storage.blob import ContainerClient
 
 from activities.boundary import activity
+from shared import runpaths
+from shared.blobs import clients
 from shared.blobs.blocks import BlockSink, BlockWriter, commit
 from shared.blobs.clients import target
 from shared.contracts import Reconciled
 from shared.errors import Refusal
 from shared.postgres.connection import connect
 from shared.settings import Postgres, TargetProfile, settings
-from shared.snapshot import places
 from shared.snapshot.filedocuments import file_documents
 from shared.snapshot.reconciling import reconcile
 from shared.snapshot.work import ReconcileWork
 
-LIST = "file-differences.ndjson"
 A_PAGE = 5_000
 
 
@@ -27,7 +27,7 @@ def reconcile_files(work: ReconcileWork) -> Reconciled:
     request = work.run.request
     profile = settings().target_profile(request.target)
     container = target(profile)
-    full = places.reported(work.run.id, LIST)
+    full = clients.reported(work.run.id, runpaths.FILE_DIFFERENCES)
     with (
         _documents(work, profile) as pg,
         BlockWriter(full) as writer,

@@ -9,7 +9,7 @@ from azure.core.exceptions import AzureError
 from pydantic import Field
 
 from activities.boundary import closing_activity
-from shared import events, readiness, rehearsals, runs
+from shared import events, readiness, rehearsals, runpaths, runs
 from shared.blobs import clients
 from shared.contracts import Check, Gate, RestoreRef, Run, RunWork, SnapshotRef, StageState, TableRows, Verdict
 from shared.errors import Finding, MxferryError
@@ -60,13 +60,13 @@ class Recorded(Strict):
 def record_findings(work: RecordWork) -> Recorded:
     """Write the findings so far to the reports container, where the API reads them."""
     runs.save_findings(work.run.id, work.findings)
-    return Recorded(blob=f"runs/{work.run.id}/findings.json")
+    return Recorded(blob=runpaths.of_run(work.run.id, runpaths.FINDINGS))
 
 
 @closing_activity
 def write_report(work: ReportWork) -> Recorded:
     """Write report.json and report.html. Called again after the clean-up, it keeps what only staging knew."""
-    name = f"runs/{work.run.id}/report.json"
+    name = runpaths.of_run(work.run.id, runpaths.REPORT)
     findings = [*work.findings, *_too_late(work)]
     runs.save_findings(work.run.id, findings)
     tables = _tables(work)
@@ -79,7 +79,7 @@ def write_report(work: ReportWork) -> Recorded:
     report = readiness.compared(build(known))
     rehearsals.remember(report)
     runs.write(name, report.model_dump_json(indent=2).encode(), "application/json")
-    runs.write(f"runs/{work.run.id}/report.html", page(report).encode(), "text/html; charset=utf-8")
+    runs.write(runpaths.of_run(work.run.id, runpaths.REPORT_PAGE), page(report).encode(), "text/html; charset=utf-8")
     if any(stage.name == "stand-down" for stage in work.stages):  # the last of the two calls
         events.emit("run-ended", work.run.id, outcome=known.verdict, reason=work.reason[:300] or None)
     return Recorded(blob=name)
@@ -120,5 +120,5 @@ def _tables(work: ReportWork) -> list[TableRows]:
         if blob and clients.staging().get_blob_client(blob).exists():
             text = clients.staging().download_blob(blob).readall().decode()
             return [TableRows.model_validate_json(line) for line in text.splitlines() if line]
-    earlier = runs.read(f"runs/{work.run.id}/report.json")
+    earlier = runs.read(runpaths.of_run(work.run.id, runpaths.REPORT))
     return [TableRows.model_validate(one) for one in json.loads(earlier)["tables"]] if earlier else []

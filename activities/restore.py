@@ -5,7 +5,8 @@ import time
 import psycopg
 
 from activities.boundary import activity
-from shared.blobs import documents
+from shared import runpaths
+from shared.blobs import clients, documents
 from shared.blobs.clients import staging
 from shared.contracts import RestoredWork, RestoreRef, SnapshotWork
 from shared.copying.batches import load_batch
@@ -17,7 +18,6 @@ from shared.postgres.loading import Destination
 from shared.postgres.sequences import set_sequences
 from shared.postgres.temporary import prepare, summary
 from shared.settings import TemporaryPostgres, settings
-from shared.snapshot import places
 from shared.snapshot.dumpsource import open_dump
 from shared.snapshot.locating import advance
 from shared.snapshot.restoring import Contents, RestorePlan, contents_of, plan_of, skipped_of
@@ -49,7 +49,7 @@ class PostDataMade(Strict):
 def read_contents(work: SnapshotWork) -> Located:
     """Read the dump's table of contents; refuse, before data flows, what a migration cannot carry over."""
     contents = contents_of(open_dump(work.snapshot.dump))
-    documents.write(places.staged(work.run.id, places.LOCATED), contents)
+    documents.write(clients.staged(work.run.id, runpaths.LOCATED), contents)
     return Located(finished=contents.located)
 
 
@@ -75,11 +75,11 @@ def prepare_database(work: SnapshotWork) -> Prepared:
     server, database = settings().postgres, database_name(work.run.id)
     findings = _room(server, database, storage.need_of(work.snapshot.metadata, work.snapshot.dump))
     prepare(server, database, dump, installation())
-    contents = documents.read(places.staged(work.run.id, places.LOCATED), Contents)
+    contents = documents.read(clients.staged(work.run.id, runpaths.LOCATED), Contents)
     if contents is None or not contents.located:
         raise Refusal("RESTORE_UNPREPARED", work.run.id, "expected the places of all tables, found some unknown.")
     plan = plan_of(contents, work.snapshot.dump.size, skipped_of(dump))
-    documents.write(places.staged(work.run.id, places.RESTORE_PLAN), plan)
+    documents.write(clients.staged(work.run.id, runpaths.RESTORE_PLAN), plan)
     tables = [table for batch in plan.batches for table in batch]
     return Prepared(
         batches=len(plan.batches), tables=len(tables), bytes=sum(table.size for table in tables), findings=findings
@@ -150,7 +150,7 @@ def _finished(connection: psycopg.Connection, database: str, plan: RestorePlan) 
 
 
 def _plan(run: str) -> RestorePlan:
-    plan = documents.read(places.staged(run, places.RESTORE_PLAN), RestorePlan)
+    plan = documents.read(clients.staged(run, runpaths.RESTORE_PLAN), RestorePlan)
     if plan is None:
         raise Refusal("RESTORE_UNPREPARED", run, "expected the plan of the restore in staging, found none.")
     return plan

@@ -6,12 +6,12 @@ from typing import Any
 import psycopg
 
 from activities.boundary import activity
-from shared import masking, runs
+from shared import masking, runpaths, runs
 from shared.blobs import clients
 from shared.blobs.documents import write
 from shared.contracts import Findings, Planned, RestoredWork, RunWork
 from shared.copying.stage import database_plan
-from shared.databaseplan import DatabasePlan, blob_name
+from shared.databaseplan import DatabasePlan
 from shared.errors import Refusal
 from shared.inspection.applyremedies import CODES
 from shared.mendix.existingtarget import read_existing
@@ -33,7 +33,7 @@ def plan_database(work: RestoredWork) -> Planned:
     existing = read_existing(target_of(work)) if options.target_mode == "existing" else None
     planning = make_plan(temporary_database(work), work.run.id, options, existing)
     plan = planning.plan
-    write(clients.staging().get_blob_client(base_plan_blob(work.run.id)), plan)
+    write(clients.staged(work.run.id, runpaths.BASE_PLAN), plan)
     ddl = save_plan(plan, settings().target_profile(work.run.request.target))
     # The data preflight looks after its own in `settle_inspection`; a code that nobody knows is misspelt.
     _, ours = parted(options.remedies, CODES | {IN_USE})
@@ -62,11 +62,6 @@ def create_schema(work: RestoredWork) -> Findings:
     return Findings(findings=create(target_of(work), plan, drop=drop, keys_first=keys_first, closed=runs.closed))
 
 
-def base_plan_blob(run: str) -> str:
-    """Name of the plan as it was made, before the remedies of the data preflight went into it."""
-    return f"runs/{run}/database-plan.base.json"
-
-
 def temporary_database(work: RestoredWork) -> "functools.partial[psycopg.Connection[Any]]":
     """Return what opens a read-only session on the run's temporary database, with the key of the run's masks."""
     database = work.restore.database
@@ -78,8 +73,8 @@ def temporary_database(work: RestoredWork) -> "functools.partial[psycopg.Connect
 
 def save_plan(plan: DatabasePlan, profile: TargetProfile) -> str:
     """Write the plan to staging and its DDL to the reports container; return the name of the DDL's blob."""
-    ddl = f"runs/{plan.run}/schema.sql"
-    write(clients.staging().get_blob_client(blob_name(plan.run)), plan)
+    ddl = runpaths.of_run(plan.run, runpaths.SCHEMA)
+    write(clients.staged(plan.run, runpaths.PLAN), plan)
     if plan.mode == "existing":
         text = options_script() + ";\n".join(["-- What is done to the runtime's own schema", *emptying(plan)]) + ";\n"
     else:

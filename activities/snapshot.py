@@ -3,11 +3,11 @@
 import time
 
 from activities.boundary import activity
-from shared import runs
+from shared import runpaths, runs
+from shared.blobs import clients
 from shared.contracts import RunWork, SnapshotRef
 from shared.copying.memory import give_large_blocks_back
 from shared.errors import Refusal
-from shared.snapshot import places
 from shared.snapshot.inflating import InflatePass
 from shared.snapshot.sealing import seal_snapshot as sealed
 from shared.snapshot.staging import BLOCK, blocks_of, commit_archive, stage_blocks, stage_stream
@@ -37,7 +37,7 @@ def describe_source(work: RunWork) -> Described:
 def stage_range(work: StageRange) -> StagedRange:
     """Bring some blocks of the archive into staging, by the storage service where it can."""
     give_large_blocks_back()
-    archive = places.staged(work.run.id, places.ARCHIVE)
+    archive = clients.staged(work.run.id, runpaths.ARCHIVE)
     staged = stage_blocks(open_origin(work.run), work.facts, archive, work.first, work.stop)
     size = min(work.stop * BLOCK, work.facts.size or 0) - work.first * BLOCK
     return StagedRange(bytes=size, server_side=staged.server_side, through_us=staged.through_us)
@@ -46,7 +46,7 @@ def stage_range(work: StageRange) -> StagedRange:
 @activity
 def stage_whole(work: StageRange) -> StagedRange:
     """Bring an archive into staging whose source serves no ranges."""
-    archive = places.staged(work.run.id, places.ARCHIVE)
+    archive = clients.staged(work.run.id, runpaths.ARCHIVE)
     size = stage_stream(open_origin(work.run), work.facts, archive, lambda: runs.stop_if_aborted(work.run.id))
     return StagedRange(bytes=size, through_us=blocks_of(size))
 
@@ -54,7 +54,7 @@ def stage_whole(work: StageRange) -> StagedRange:
 @activity
 def commit_staged(work: ArchiveWork) -> StagedRange:
     """Make the archive of its blocks, check its size, and forget the source URL."""
-    commit_archive(work.facts, places.staged(work.run.id, places.ARCHIVE), work.size)
+    commit_archive(work.facts, clients.staged(work.run.id, runpaths.ARCHIVE), work.size)
     forget_source_url(work.run.id)
     return StagedRange(bytes=work.size)
 

@@ -4,7 +4,8 @@ import psycopg
 from azure.storage.blob import ContainerClient
 
 from activities.boundary import activity
-from shared import masking
+from activities.schema import target_of
+from shared import masking, runpaths
 from shared.blobs import clients
 from shared.contracts import RestoredWork, TableRows
 from shared.copying.model import Chunk, Job
@@ -19,11 +20,11 @@ from shared.copying.plan import (
     part_bytes,
     total_bytes,
 )
-from shared.copying.stage import all_rejects, database_plan, group_blob, grouped, read_lines, write_lines
+from shared.copying.stage import all_rejects, database_plan, read_lines, write_groups, write_lines
 from shared.databaseplan import DatabasePlan
-from shared.errors import Finding, Refusal
+from shared.errors import Finding
 from shared.postgres.connection import connect
-from shared.rowcontracts import FinishVerification, JobGroup, JobVerified, VerificationSummary, VerifyJob, VerifyPlan
+from shared.rowcontracts import FinishVerification, JobVerified, VerificationSummary, VerifyJob, VerifyPlan
 from shared.settings import settings
 from shared.sqlserver.connection import session
 from shared.verification.checks import checks, rounded_finding, with_targets
@@ -46,15 +47,8 @@ def plan_verification(work: RestoredWork) -> VerifyPlan:
         size = part_bytes(total, profile.max_parallel_chunks, settings().verify_slice_bytes)
         slices = _slices(connection, sizes, plan, size)
     jobs = make_jobs(slices, size)
-    groups: list[JobGroup] = []
-    for number, some in enumerate(grouped(jobs)):
-        name = group_blob(run.id, "verify", number)
-        write_lines(staging, name, some)
-        rows = sum(chunk.rows for job in some for chunk in job.chunks)
-        size = sum(chunk.bytes for job in some for chunk in job.chunks)
-        groups.append(JobGroup(blob=name, jobs=len(some), rows=rows, bytes=size))
     return VerifyPlan(
-        groups=groups,
+        groups=write_groups(staging, run.id, "verify", jobs),
         tables=len(plan.tables),
         rows=sum(table.rows for table in plan.tables if table.content == "copy"),
         limit=profile.max_parallel_chunks,
@@ -67,9 +61,7 @@ def verify_slices(work: VerifyJob) -> JobVerified:
     run, staging = work.run, clients.staging()
     plan = database_plan(staging, run.id)
     job = read_lines(staging, work.blob, Job)[work.job]
-    target = settings().target_profile(run.request.target).sql
-    if target is None:
-        raise Refusal("NOT_SQL_SERVER", run.request.target, "expected a SQL Server target, found PostgreSQL.")
+    target = target_of(work)
     results: list[SliceVerified] = []
     findings: list[Finding] = []
     database = work.restore.database
@@ -86,7 +78,7 @@ def verify_slices(work: VerifyJob) -> JobVerified:
             result, found = verify_slice(sides, run.request.options.verify)
             results.append(result)
             findings.extend(found)
-    write_lines(staging, _results_blob(run.id, job.number), results)
+    write_lines(staging, runpaths.of_run(run.id, runpaths.results(job.number)), results)
     return JobVerified(
         rows=sum(one.rows_target for one in results),
         bytes=sum(chunk.bytes for chunk in job.chunks),
@@ -99,9 +91,9 @@ def finish_verification(work: FinishVerification) -> VerificationSummary:
     """Sum up all slices: one check a level, rows per table with those counted on the target."""
     run, staging = work.run, clients.staging()
     slices = _results(staging, run.id, work.jobs)
-    copied = read_lines(staging, f"runs/{run.id}/copy/tables.ndjson", TableRows)
+    copied = read_lines(staging, runpaths.of_run(run.id, runpaths.COPIED), TableRows)
     tables = with_targets(copied, slices)
-    name = f"runs/{run.id}/verify/tables.ndjson"
+    name = runpaths.of_run(run.id, runpaths.VERIFIED)
     write_lines(staging, name, tables)
     rounded = rounded_finding(slices)
     return VerificationSummary(
@@ -130,9 +122,9 @@ def _slices(
     return found
 
 
-def _results_blob(run: str, job: int) -> str:
-    return f"runs/{run}/verify/results-{job:06d}.ndjson"
-
-
 def _results(staging: ContainerClient, run: str, jobs: int) -> list[SliceVerified]:
-    return [one for job in range(jobs) for one in read_lines(staging, _results_blob(run, job), SliceVerified)]
+    return [
+        one
+        for job in range(jobs)
+        for one in read_lines(staging, runpaths.of_run(run, runpaths.results(job)), SliceVerified)
+    ]

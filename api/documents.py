@@ -3,16 +3,16 @@
 import asyncio
 
 from api.http import DOCUMENT, Answer, Call, answer, problem, refusal, with_etag
-from shared import runs
+from shared import runpaths, runs
 from shared.errors import Refusal
-
-SCHEMA = "schema.sql"
 
 
 async def report(call: Call) -> Answer:
     """Return the report: HTML for `Accept: text/html`, JSON otherwise."""
     html = "text/html" in call.headers.get("accept", "")
-    name, content_type = ("report.html", "text/html; charset=utf-8") if html else ("report.json", "application/json")
+    name, content_type = (
+        (runpaths.REPORT_PAGE, "text/html; charset=utf-8") if html else (runpaths.REPORT, "application/json")
+    )
     return await _stored(
         call, name, content_type, "REPORT_NOT_READY", "expected a finished migration, found one without a report yet."
     )
@@ -21,7 +21,7 @@ async def report(call: Call) -> Answer:
 async def schema(call: Call) -> Answer:
     """Return the script of what is made on the target, as soon as it is planned; a dry run has it too."""
     return await _stored(
-        call, SCHEMA, "text/plain; charset=utf-8", "SCHEMA_NOT_READY",
+        call, runpaths.SCHEMA, "text/plain; charset=utf-8", "SCHEMA_NOT_READY",
         "expected a migration whose target schema is planned, found one that has not come so far.",
     )  # fmt: skip
 
@@ -45,7 +45,7 @@ async def _stored(call: Call, name: str, content_type: str, code: str, missing: 
         await asyncio.to_thread(runs.load, run_id)
     except Refusal as error:
         return refusal(error, 404)
-    stored = await asyncio.to_thread(runs.read, f"runs/{run_id}/{name}")
+    stored = await asyncio.to_thread(runs.read, runpaths.of_run(run_id, name))
     if stored is None:
         remedy = f"GET /api/migrations/{run_id} shows how far it is."
         return problem(404, code, missing, object=run_id, remedy=remedy)

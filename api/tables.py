@@ -18,14 +18,14 @@ from pydantic import BaseModel, Field
 
 from api import migrations
 from api.http import Answer, Call, answer, refusal, with_etag
-from shared import runs
+from shared import runpaths, runs
 from shared.blobs import clients, documents
 from shared.contracts import Run
 from shared.copying.stage import database_plan
 from shared.errors import MxferryError, Refusal
 from shared.postgres import targetschema
 from shared.postgres.connection import connect
-from shared.postgres.targetplan import PLAN, TargetPlan, name_of
+from shared.postgres.targetplan import TargetPlan, name_of
 from shared.settings import TargetProfile, settings
 from shared.sqlserver import catalogue, connection
 
@@ -84,7 +84,7 @@ async def show(call: Call) -> Answer:
 
 
 def _reported(run_id: str) -> TablesView:
-    stored = runs.read(f"runs/{run_id}/report.json")
+    stored = runs.read(runpaths.of_run(run_id, runpaths.REPORT))
     found = json.loads(stored) if stored else {"tables": []}
     tables = [
         TableView(
@@ -123,7 +123,7 @@ def _planned(run: Run, written: bool) -> TablesView:
 
 def _restoring(run: Run, written: bool) -> TablesView:
     """The tables that are restored straight into a PostgreSQL target; those that are in have their rows."""
-    plan = documents.read(clients.staging().get_blob_client(f"runs/{run.id}/{PLAN}"), TargetPlan)
+    plan = documents.read(clients.staged(run.id, runpaths.TARGET_PLAN), TargetPlan)
     if plan is None:
         return TablesView()
     count = _count(run) if written else None

@@ -16,7 +16,8 @@ from azure.storage.blob import BlobServiceClient
 from bench.copy_stand import NARROW, PASSWORD, WIDE, CopyStand, copy_stand
 from bench.harness import Measured, bench
 from local.azurite import Azurite
-from shared.databaseplan import DatabasePlan, IndexColumn, PlannedIndex, blob_name
+from shared import runpaths
+from shared.databaseplan import DatabasePlan, IndexColumn, PlannedIndex
 
 KEYED = WIDE.model_copy(
     update={"primary_key": PlannedIndex(name="pk_wide", columns=[IndexColumn(name="id")], unique=True)}
@@ -65,7 +66,7 @@ def app_and_ends(wide: int, narrow: int = 0, *, discard: bool = True) -> Iterato
             for container in ("mxferry-staging", "mxferry-reports"):
                 service.create_container(container)
             plan = DatabasePlan(run=run, tables=tables).model_dump_json().encode()
-            service.get_blob_client("mxferry-staging", blob_name(run)).upload_blob(plan)
+            service.get_blob_client("mxferry-staging", runpaths.of_run(run, runpaths.PLAN)).upload_blob(plan)
         options = {"verify": ["counts", "aggregates", "hash", "sample"]}
         request = {
             "source": {"kind": "blob", "container": "backups", "blob": "b"},

@@ -5,10 +5,9 @@ from durabletask import task
 from orchestrators.batches import SoFar
 from orchestrators.calling import Payload, Steps, call, fan_out
 from orchestrators.restore import find_tables
+from orchestrators.verify import FINDINGS_KEPT
 from shared.contracts import Counts, StageProgress, Verified
 from shared.errors import Finding
-
-FINDINGS_KEPT = 200  # a finding is about 1 KB, and the answer crosses the durable boundary
 
 
 def plan_postgres(ctx: task.OrchestrationContext, payload: Payload) -> Steps:

@@ -8,7 +8,7 @@ import logging
 
 import pyodbc
 
-from shared import runs
+from shared import runpaths, runs
 from shared.azure.arm import ResourceManager
 from shared.contracts import Run
 from shared.errors import Finding, MxferryError
@@ -62,7 +62,7 @@ def _stored(run_id: str) -> Capacity:
 
 
 def _name(run_id: str) -> str:
-    return f"runs/{run_id}/means.json"  # as runs of older versions named it
+    return runpaths.of_run(run_id, runpaths.CAPACITY)
 
 
 def _objective(sql: SqlServer) -> str:

@@ -101,8 +101,3 @@ class DatabasePlan(Frozen):
             if table.name == name:
                 return table
         raise KeyError(name)
-
-
-def blob_name(run: str) -> str:
-    """Name of the plan's blob in the staging container."""
-    return f"runs/{run}/database-plan.json"

@@ -4,10 +4,8 @@ from datetime import datetime
 
 from pydantic import BaseModel
 
-from shared import runs
+from shared import runpaths, runs
 from shared.contracts import named
-
-FOLDER = "runs/{run}/handed-out/"
 
 
 class HandedOut(BaseModel):
@@ -25,11 +23,11 @@ class HandedOut(BaseModel):
 
 def record(run_id: str, given: HandedOut) -> None:
     """Keep that a password is about to be given out."""
-    name = f"{FOLDER.format(run=run_id)}{given.at:%Y%m%dt%H%M%S%f}.json"
+    name = f"{runpaths.of_run(run_id, runpaths.HANDED_OUT)}{given.at:%Y%m%dt%H%M%S%f}.json"
     runs.write(name, given.model_dump_json().encode(), "application/json")
 
 
 def recorded(run_id: str) -> list[HandedOut]:
     """Return every time, the first one first."""
-    stored = [runs.read(name) for name in sorted(runs.names(FOLDER.format(run=run_id)))]
+    stored = [runs.read(name) for name in sorted(runs.names(runpaths.of_run(run_id, runpaths.HANDED_OUT)))]
     return [HandedOut.model_validate_json(one) for one in stored if one]

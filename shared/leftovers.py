@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from shared import events, remains, runs
+from shared import events, remains, runpaths, runs
 from shared.azure.arm import ResourceManager
 from shared.blobs import cleanup, clients
 from shared.contracts import RUN_ID, Run
@@ -161,7 +161,7 @@ def _keep(left: Leftover, swept: Remains, now: datetime) -> None:
 
 
 def _in_staging() -> Iterator[str]:
-    for prefix in clients.staging().walk_blobs(name_starts_with="runs/", delimiter="/"):
+    for prefix in clients.staging().walk_blobs(name_starts_with=runpaths.RUNS, delimiter="/"):
         run_id = prefix.name.split("/")[1]
         if RUN_ID.match(run_id):
             yield run_id

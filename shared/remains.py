@@ -11,7 +11,7 @@ from typing import Literal
 from azure.core.exceptions import ResourceNotFoundError
 from pydantic import BaseModel, Field
 
-from shared import runs
+from shared import runpaths, runs
 from shared.blobs import clients
 from shared.contracts import Verdict
 from shared.errors import Refusal
@@ -64,7 +64,7 @@ def close_over(run_id: str) -> Closing:
 
 def closing(run_id: str) -> Closing | None:
     """Return since when a run is closed and what it keeps; None while it is not closed."""
-    blob = clients.reports().get_blob_client(f"runs/{run_id}/closed.json")
+    blob = clients.reported(run_id, runpaths.CLOSED)
     try:
         found = blob.download_blob()
     except ResourceNotFoundError:
@@ -84,7 +84,7 @@ def save(run_id: str, remains: Remains) -> None:
 
 
 def _name(run_id: str) -> str:
-    return f"runs/{run_id}/remains.json"
+    return runpaths.of_run(run_id, runpaths.REMAINS)
 
 
 def _keep_days(request: MigrationRequest, verdict: Verdict | None) -> int | None:

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from shared import runpaths
 from shared.contracts import Check, RestoredWork
 from shared.errors import Finding
 from shared.strict import Strict
@@ -14,7 +15,7 @@ from shared.strict import Strict
 
 def kept_rejects(run: str) -> str:
     """Name of the blob in the reports container that lists the rows which the target refused, one JSON a line."""
-    return f"runs/{run}/rejects.ndjson"
+    return runpaths.of_run(run, runpaths.REJECTS)
 
 
 class JobGroup(Strict):

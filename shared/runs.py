@@ -19,6 +19,7 @@ from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, Re
 from azure.storage.blob import ContainerClient, ContentSettings
 from pydantic import BaseModel, TypeAdapter
 
+from shared import runpaths
 from shared.blobs import clients
 from shared.contracts import RUN_ID, Run, Said
 from shared.errors import Finding, Refusal
@@ -98,7 +99,7 @@ def take_over_target(profile: str, run: str, holder: Holder) -> bool:
 
 def save(run: Run) -> None:
     """Write the run's record; a repeated request writes the same. From now on there is something to tell of it."""
-    create(f"runs/{run.id}/run.json", run.model_dump(mode="json"))
+    create(runpaths.of_run(run.id, runpaths.RUN), run.model_dump(mode="json"))
     create(f"untold/{run.id}", {})
 
 
@@ -116,7 +117,7 @@ def told(run_id: str) -> None:
 
 def load(run_id: str) -> Run:
     """Return a run's record; `Refusal` UNKNOWN_RUN if there is none."""
-    record = _load(f"runs/{run_id}/run.json") if RUN_ID.match(run_id) else None
+    record = _load(runpaths.of_run(run_id, runpaths.RUN)) if RUN_ID.match(run_id) else None
     if record is None:
         raise Refusal(
             "UNKNOWN_RUN", run_id, "expected the id of a migration, found no record of it.",
@@ -129,7 +130,7 @@ def ids(limit: int, before: str | None = None) -> list[str]:
     """Return at most `limit` run ids, newest first, older than `before`."""
     found = [
         prefix.name.split("/")[1]
-        for prefix in _container().walk_blobs(name_starts_with="runs/", delimiter="/")
+        for prefix in _container().walk_blobs(name_starts_with=runpaths.RUNS, delimiter="/")
         if prefix.name.endswith("/")
     ]
     known = sorted((one for one in found if RUN_ID.match(one)), reverse=True)
@@ -138,12 +139,14 @@ def ids(limit: int, before: str | None = None) -> list[str]:
 
 def ask_to_abort(run_id: str, said: Said) -> None:
     """Ask a run to stop; every activity of it looks at this before it works. The first asker stays."""
-    create(f"runs/{run_id}/abort.json", said.model_dump(mode="json") | {"at": datetime.now(UTC).isoformat()})
+    create(
+        runpaths.of_run(run_id, runpaths.ABORT), said.model_dump(mode="json") | {"at": datetime.now(UTC).isoformat()}
+    )
 
 
 def asked_to_abort(run_id: str) -> AbortAsked | None:
     """Return who asked the run to stop, and when; None where nobody did."""
-    record = _load(f"runs/{run_id}/abort.json")
+    record = _load(runpaths.of_run(run_id, runpaths.ABORT))
     return AbortAsked.model_validate(record) if record is not None else None
 
 
@@ -159,14 +162,14 @@ def stop_if_aborted(run_id: str) -> None:
 
 def end_sides(run_id: str, failed: str) -> str:
     """Say that one side of a run has failed, so that the other one stops; returns the name of the mark."""
-    name = f"runs/{run_id}/side-failed.json"
+    name = runpaths.of_run(run_id, runpaths.SIDE_FAILED)
     create(name, {"failed": failed})
     return name
 
 
 def stop_if_side_failed(run_id: str) -> None:
     """Raise `Refusal` OTHER_SIDE_FAILED if one side of the run, database or files, has failed."""
-    record = _load(f"runs/{run_id}/side-failed.json")
+    record = _load(runpaths.of_run(run_id, runpaths.SIDE_FAILED))
     if record is not None:
         raise Refusal(
             "OTHER_SIDE_FAILED", run_id, f"expected both sides of the run to go on, found that one failed: {record['failed']}.",
@@ -176,12 +179,12 @@ def stop_if_side_failed(run_id: str) -> None:
 
 def ask_start(run_id: str) -> None:
     """Note, before it is done, that the run asks the target app to start."""
-    create(f"runs/{run_id}/app-start.json", {})
+    create(runpaths.of_run(run_id, runpaths.APP_START), {})
 
 
 def stop_if_start_asked(run_id: str) -> None:
     """Raise `Refusal` APP_START_ASKED if the run has asked the target app to start: nothing of it may stop the app now."""
-    if _load(f"runs/{run_id}/app-start.json") is not None:
+    if _load(runpaths.of_run(run_id, runpaths.APP_START)) is not None:
         raise Refusal(
             "APP_START_ASKED", run_id, "expected an app to stop before the target is written, found that this run has "
             "asked it to start since: this delivery came too late.",
@@ -191,12 +194,12 @@ def stop_if_start_asked(run_id: str) -> None:
 
 def close(run_id: str, keep_days: int | None = None) -> None:
     """Say that the run does no more work: its clean-up begins. `shared.remains` says what is kept; the first word stays."""
-    create(f"runs/{run_id}/closed.json", {"keep_days": keep_days})
+    create(runpaths.of_run(run_id, runpaths.CLOSED), {"keep_days": keep_days})
 
 
 def closed(run_id: str) -> bool:
     """Say whether the run's clean-up has begun."""
-    return read(f"runs/{run_id}/closed.json") is not None
+    return read(runpaths.of_run(run_id, runpaths.CLOSED)) is not None
 
 
 def stop_if_closed(run_id: str) -> None:
@@ -224,12 +227,12 @@ def stop_if_replaced(profile: str, run_id: str) -> None:
 
 def save_findings(run_id: str, findings: list[Finding]) -> None:
     """Write the findings so far, for the API and the page."""
-    write(f"runs/{run_id}/findings.json", _FINDINGS.dump_json(findings), "application/json")
+    write(runpaths.of_run(run_id, runpaths.FINDINGS), _FINDINGS.dump_json(findings), "application/json")
 
 
 def findings(run_id: str) -> list[Finding]:
     """Return the findings so far."""
-    stored = read(f"runs/{run_id}/findings.json")
+    stored = read(runpaths.of_run(run_id, runpaths.FINDINGS))
     return _FINDINGS.validate_json(stored) if stored else []
 
 

@@ -4,10 +4,8 @@ from datetime import datetime
 
 from pydantic import BaseModel
 
-from shared import runs
+from shared import runpaths, runs
 from shared.contracts import named
-
-FOLDER = "runs/{run}/steps/"
 
 
 class Tick(BaseModel):
@@ -34,10 +32,10 @@ def keep(run_id: str, tick: Tick) -> Tick:
 
 def kept(run_id: str) -> dict[int, Tick]:
     """Return what people have done so far, by the number of the step."""
-    stored = [runs.read(name) for name in runs.names(FOLDER.format(run=run_id))]
+    stored = [runs.read(name) for name in runs.names(runpaths.of_run(run_id, runpaths.STEPS))]
     ticks = [Tick.model_validate_json(one) for one in stored if one]
     return {one.step: one for one in ticks}
 
 
 def _name(run_id: str, step: int) -> str:
-    return f"{FOLDER.format(run=run_id)}{step:03d}.json"
+    return runpaths.of_run(run_id, runpaths.step(step))

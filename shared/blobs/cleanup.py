@@ -2,6 +2,7 @@
 
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 
+from shared import runpaths
 from shared.blobs.clients import staging
 from shared.contracts import RUN_ID
 from shared.errors import Refusal, TransientError
@@ -18,7 +19,7 @@ def delete_staging(run_id: str) -> list[str]:
     container = staging()
     count, size = 0, 0
     left: list[str] = []
-    for blob in container.list_blobs(name_starts_with=f"runs/{run_id}/", include=["uncommittedblobs"]):
+    for blob in container.list_blobs(name_starts_with=runpaths.of_run(run_id), include=["uncommittedblobs"]):
         try:
             container.delete_blob(blob.name, delete_snapshots="include")
         except ResourceNotFoundError:
@@ -33,7 +34,7 @@ def delete_staging(run_id: str) -> list[str]:
     if left:
         raise TransientError(
             "STAGING_NOT_DELETED",
-            f"{container.container_name}/runs/{run_id}/",
+            f"{container.container_name}/{runpaths.of_run(run_id)}",
             f"expected nothing left, found {len(left):,} blobs that could not be deleted: {', '.join(left[:10])}.",
             "Delete them by hand, or look at leases and legal holds on the container.",
         )

@@ -19,6 +19,7 @@ from azure.storage.blob.aio import ExponentialRetry as AsyncExponentialRetry
 from requests import Session
 from requests.adapters import HTTPAdapter
 
+from shared import runpaths
 from shared.credentials import AsyncCredential, credential
 from shared.settings import BlobAccount, TargetProfile, settings
 
@@ -39,6 +40,16 @@ def staging() -> ContainerClient:
 def reports() -> ContainerClient:
     """Return the container of reports, scripts and lists that are kept."""
     return container_of(settings().staging, settings().staging.reports_container)
+
+
+def staged(run: str, name: str) -> BlobClient:
+    """Return a client of the run's blob of that name (`shared.runpaths`) in the staging container."""
+    return staging().get_blob_client(runpaths.of_run(run, name))
+
+
+def reported(run: str, name: str) -> BlobClient:
+    """Return a client of the run's blob of that name in the container of the reports."""
+    return reports().get_blob_client(runpaths.of_run(run, name))
 
 
 def target(profile: TargetProfile) -> ContainerClient:

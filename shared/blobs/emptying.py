@@ -18,6 +18,7 @@ from azure.core.exceptions import (
 )
 from azure.storage.blob import BlobProperties, ContainerClient
 
+from shared import runpaths
 from shared.errors import TransientError
 
 A_CALL = 50_000
@@ -30,7 +31,7 @@ DELETED, GONE = 202, 404
 
 def cut_off(reports: ContainerClient, run: str) -> datetime:
     """Return the moment before which a blob may be deleted: when this run first asked, by the service's clock."""
-    marker = reports.get_blob_client(f"runs/{run}/container-emptied-from.json")
+    marker = reports.get_blob_client(runpaths.of_run(run, runpaths.CONTAINER_EMPTIED))
     with contextlib.suppress(ResourceExistsError):
         marker.upload_blob(b"{}", overwrite=False)
     moment: datetime = marker.get_blob_properties().last_modified

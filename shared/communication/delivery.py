@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from pydantic import BaseModel, Field
 
-from shared import runs
+from shared import runpaths, runs
 from shared.channel import Channel
 from shared.communication.channels import send
 from shared.communication.notices import wanted
@@ -35,7 +35,7 @@ class Told(BaseModel):
 
 def memory_of(run_id: str) -> str:
     """Return the name of the blob in which it is kept what was told of a run."""
-    return f"runs/{run_id}/told.json"
+    return runpaths.of_run(run_id, runpaths.TOLD)
 
 
 def memory(blob: str) -> Told:

@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 
 from azure.storage.blob import ContainerClient
 
+from shared import runpaths
 from shared.copying.arrow import Conversion
 from shared.copying.load import ChunkWork, RowRefused, duplicate_row, explained, load_chunk
 from shared.copying.model import Chunk, Job, Loaded, Reject
 from shared.copying.rejects import find_rejects
 from shared.copying.source import SOURCE_ERRORS, Source, source_error
-from shared.copying.stage import rejects_blob, write_lines
+from shared.copying.stage import write_lines
 from shared.copying.watchdog import Heartbeat, Sockets, run_watched
 from shared.databaseplan import DatabasePlan
 from shared.errors import Refusal, TransientError
@@ -129,7 +130,7 @@ def _load(
     except RowRefused as refused:
         rejects = _rejected(connections, work, chunk, policy, heartbeat, refused)
     # The file is there before the rows are: whoever finds the chunk in the ledger finds its rejects.
-    write_lines(ends.staging, rejects_blob(plan.run, chunk.table, chunk.number), rejects)
+    write_lines(ends.staging, runpaths.of_run(plan.run, runpaths.chunk_rejects(chunk.table, chunk.number)), rejects)
     _within_policy(rejects, policy, plan.run, chunk)
     without = [reject.ctid for reject in rejects]
     try:

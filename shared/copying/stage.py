@@ -1,14 +1,17 @@
 """The copy's files in the staging container: plans, rejects, tables. One model a line (NDJSON), written whole."""
 
+import itertools
 from collections.abc import Container, Iterable, Iterator
 
 from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.blob import ContainerClient
 from pydantic import BaseModel
 
+from shared import runpaths
 from shared.copying.model import Job, Reject
-from shared.databaseplan import DatabasePlan, blob_name
+from shared.databaseplan import DatabasePlan
 from shared.errors import Refusal
+from shared.rowcontracts import JobGroup
 
 JOBS_A_GROUP = 150
 PLANS_KEPT = 4
@@ -38,7 +41,7 @@ def read_lines[M: BaseModel](container: ContainerClient, name: str, model: type[
 
 def database_plan(container: ContainerClient, run: str) -> DatabasePlan:
     """Return the run's database plan; kept in memory for the activities of one run."""
-    name = blob_name(run)
+    name = runpaths.of_run(run, runpaths.PLAN)
     blob = container.get_blob_client(name)
     try:
         key = f"{blob.url.partition('?')[0]} {blob.get_blob_properties().etag}"
@@ -58,30 +61,21 @@ def database_plan(container: ContainerClient, run: str) -> DatabasePlan:
     return plan
 
 
-def group_blob(run: str, stage: str, group: int) -> str:
-    """Name of the blob that holds a group of jobs of a stage (`copy`, `verify`)."""
-    return f"runs/{run}/{stage}/jobs-{group:05d}.ndjson"
-
-
-def grouped(jobs: list[Job]) -> Iterator[list[Job]]:
-    """Cut jobs into groups that one orchestration hands out."""
-    for start in range(0, len(jobs), JOBS_A_GROUP):
-        yield jobs[start : start + JOBS_A_GROUP]
-
-
-def rejects_blob(run: str, table: str, chunk: int) -> str:
-    """Name of the reject file of a chunk."""
-    return f"{rejects_folder(run, table)}{chunk:06d}.ndjson"
-
-
-def rejects_folder(run: str, table: str) -> str:
-    """Prefix of the reject files of a table."""
-    return f"runs/{run}/rejects/{table}/"
+def write_groups(container: ContainerClient, run: str, stage: str, jobs: list[Job]) -> list[JobGroup]:
+    """Write the jobs of a stage (`copy`, `verify`) in groups, one for each orchestration that hands them out."""
+    groups: list[JobGroup] = []
+    for number, some in enumerate(itertools.batched(jobs, JOBS_A_GROUP, strict=False)):
+        name = runpaths.of_run(run, runpaths.jobs(stage, number))
+        write_lines(container, name, some)
+        chunks = [chunk for job in some for chunk in job.chunks]
+        rows, size = sum(chunk.rows for chunk in chunks), sum(chunk.bytes for chunk in chunks)
+        groups.append(JobGroup(blob=name, jobs=len(some), rows=rows, bytes=size))
+    return groups
 
 
 def all_rejects(container: ContainerClient, run: str, table: str | None = None) -> Iterator[Reject]:
     """Yield every rejected row of a run, or of one table of it, file by file."""
-    folder = rejects_folder(run, table) if table else f"runs/{run}/rejects/"
+    folder = runpaths.of_run(run, runpaths.rejects_of(table) if table else runpaths.ALL_REJECTS)
     for name in sorted(container.list_blob_names(name_starts_with=folder)):
         yield from read_lines(container, name, Reject)
 
@@ -91,7 +85,7 @@ def forget_rejects(container: ContainerClient, run: str, loaded_whole: Container
 
     A row may be refused once and taken the next time; the ledger knows which load was committed, the files do not.
     """
-    folder = f"runs/{run}/rejects/"
+    folder = runpaths.of_run(run, runpaths.ALL_REJECTS)
     for name in list(container.list_blob_names(name_starts_with=folder)):
         table, _, file = name.removeprefix(folder).rpartition("/")
         if (table, int(file.removesuffix(".ndjson"))) in loaded_whole:

@@ -17,7 +17,6 @@ from shared.snapshot.dump import Dump, Entry
 from shared.snapshot.restoring import LEFT_ASIDE, POST_DATA, PRE_DATA, RestorePlan, TableData
 from shared.snapshot.rowtext import RowChanges
 
-PLAN = "target/plan.json"
 PRIVILEGES = {"ACL", "DEFAULT ACL"}
 EXTENSION = "EXTENSION"
 BUILT_IN = {"plpgsql"}

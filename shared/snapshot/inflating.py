@@ -17,11 +17,11 @@ from typing import Any
 from azure.storage.blob import BlobClient
 from pydantic import BaseModel, ConfigDict, Field
 
-from shared.blobs import documents
+from shared import runpaths
+from shared.blobs import clients, documents
 from shared.blobs.blocks import MAX_BLOCKS, BlockWriter, commit
 from shared.blobs.ranges import read_ahead
 from shared.errors import Refusal
-from shared.snapshot import places
 from shared.snapshot.digest import Md5
 from shared.snapshot.gz import Inflation, Place
 from shared.snapshot.index import Row, duplicate, write_part
@@ -70,9 +70,9 @@ class InflatePass:
         self._run = run
         self._layout = layout
         self._size = size
-        self._archive = places.staged(run, places.ARCHIVE)
-        self._inflated = places.staged(run, places.DUMP if layout == "dump.gz" else places.TAR)
-        self._checkpoint = places.staged(run, places.INFLATE_CHECKPOINT)
+        self._archive = clients.staged(run, runpaths.ARCHIVE)
+        self._inflated = clients.staged(run, runpaths.DUMP if layout == "dump.gz" else runpaths.TAR)
+        self._checkpoint = clients.staged(run, runpaths.INFLATE_CHECKPOINT)
         self._wanted_md5 = md5
         self._md5: Md5 | None = None
         self._rows: list[Row] = []
@@ -181,7 +181,7 @@ class InflatePass:
 
     def _write_ignored(self) -> None:
         if self._ignored:
-            part = places.staged(self._run, places.ignored_part(self._state.ignored_parts))
+            part = clients.staged(self._run, runpaths.ignored_part(self._state.ignored_parts))
             part.upload_blob("".join(self._ignored).encode(), overwrite=True)
             self._state.ignored_parts += 1
             self._ignored = []
@@ -190,7 +190,7 @@ class InflatePass:
         if self._state.files > MAX_FILES:
             raise too_large(f"more than {MAX_FILES:,} files")
         if self._rows:
-            write_part(places.staged(self._run, places.index_part(self._state.parts)), self._rows)
+            write_part(clients.staged(self._run, runpaths.index_part(self._state.parts)), self._rows)
             self._state.parts += 1
             self._rows = []
 
@@ -238,5 +238,5 @@ def too_large(found: str) -> Refusal:
 
 def tar_place(run: str, layout: Layout) -> BlobClient:
     """Return the blob in which the members lie: the staged tar, or the archive itself when it is not compressed."""
-    names = {"tar.gz": places.TAR, "dump.gz": places.DUMP, "tar": places.ARCHIVE, "dump": places.ARCHIVE}
-    return places.staged(run, names[layout])
+    names = {"tar.gz": runpaths.TAR, "dump.gz": runpaths.DUMP, "tar": runpaths.ARCHIVE, "dump": runpaths.ARCHIVE}
+    return clients.staged(run, names[layout])

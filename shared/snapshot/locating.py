@@ -9,15 +9,13 @@ from collections.abc import Callable
 from azure.storage.blob import BlobClient
 from pydantic import BaseModel, ConfigDict, Field
 
-from shared.blobs import documents
+from shared import runpaths
+from shared.blobs import clients, documents
 from shared.blobs.ranges import READ, read_ahead
 from shared.errors import Refusal
-from shared.snapshot import places
 from shared.snapshot.dump import MAX_ENTRIES, unreadable
 from shared.snapshot.dumpdata import BlockScanner
 from shared.snapshot.restoring import Contents
-
-SCANNED = "restore/scanned.json"
 
 
 class Scanned(BaseModel):
@@ -36,13 +34,13 @@ def advance(run: str, blob: BlobClient, offset: int, size: int, enough: Callable
 
     `offset` and `size` say where the dump lies in the blob. Raises `Refusal` DUMP_UNREADABLE.
     """
-    place = places.staged(run, places.LOCATED)
+    place = clients.staged(run, runpaths.LOCATED)
     contents = documents.read(place, Contents)
     if contents is None:
         raise Refusal("RESTORE_UNPREPARED", run, "expected the dump's table of contents in staging, found none.")
     if contents.located:
         return Scanned(at=size, found=[], finished=True)
-    state = documents.read(places.staged(run, SCANNED), Scanned) or Scanned(at=contents.data_offset, found=[])
+    state = documents.read(clients.staged(run, runpaths.SCANNED), Scanned) or Scanned(at=contents.data_offset, found=[])
     scanner = BlockScanner(at=state.at, in_block=state.in_block)
     for piece in read_ahead(blob, offset + state.at, offset + size, size=READ):
         scanner.scan(piece)
@@ -51,7 +49,7 @@ def advance(run: str, blob: BlobClient, offset: int, size: int, enough: Callable
         at, in_block = scanner.place
         if enough() and at <= size:
             part = Scanned(at=at, in_block=in_block, found=[*state.found, *scanner.found])
-            documents.write(places.staged(run, SCANNED), part)
+            documents.write(clients.staged(run, runpaths.SCANNED), part)
             return part
     if not scanner.between_blocks:
         raise unreadable("its end in the middle of a table's data")
@@ -64,4 +62,4 @@ def _keep(run: str, contents: Contents, found: dict[int, int]) -> None:
         if table.entry not in found:
             raise unreadable(f"no data of {table.label}")
         table.offset = found[table.entry]
-    documents.write(places.staged(run, places.LOCATED), contents)
+    documents.write(clients.staged(run, runpaths.LOCATED), contents)

@@ -4,11 +4,12 @@ import json
 
 from azure.storage.blob import BlobClient
 
+from shared import runpaths
+from shared.blobs import clients
 from shared.blobs.blocks import BlockSink, BlockWriter, commit
 from shared.blobs.ranges import BlobFile, read_range
 from shared.contracts import DumpRef, SnapshotRef
 from shared.errors import Refusal
-from shared.snapshot import places
 from shared.snapshot.dump import read_dump
 from shared.snapshot.index import seal
 from shared.snapshot.inflating import Checkpoint, tar_place
@@ -36,12 +37,12 @@ def seal_snapshot(run: str, facts: OriginFacts, archive_bytes: int, end: Checkpo
             "Take a full backup (`files_and_database`); a files-only archive cannot be migrated.",
         )
     full = layout in ("tar", "tar.gz")
-    index = places.staged(run, places.INDEX)
+    index = clients.staged(run, runpaths.INDEX)
     if full:
-        seal((places.staged(run, places.index_part(number)) for number in range(end.parts)), index)
+        seal((clients.staged(run, runpaths.index_part(number)) for number in range(end.parts)), index)
     return SnapshotRef(
         kind="full" if full else "database",
-        archive_blob=places.staged(run, places.ARCHIVE).blob_name,
+        archive_blob=clients.staged(run, runpaths.ARCHIVE).blob_name,
         archive_bytes=archive_bytes,
         archive_md5=end.md5,
         archive_check=_check(facts, end),
@@ -62,11 +63,11 @@ def _ignored(run: str, parts: int) -> str | None:
     """Keep the list of the names left aside beside the report; return where it is, None when there are none."""
     if not parts:
         return None
-    whole = places.reported(run, places.IGNORED)
+    whole = clients.reported(run, runpaths.IGNORED)
     with BlockWriter(whole) as writer:
         sink = BlockSink(writer)
         for number in range(parts):
-            sink.write(places.staged(run, places.ignored_part(number)).download_blob().readall())
+            sink.write(clients.staged(run, runpaths.ignored_part(number)).download_blob().readall())
         sink.finish()
     commit(whole, sink.blocks)
     return whole.blob_name

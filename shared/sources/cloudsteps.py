@@ -5,19 +5,18 @@ from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from shared import runpaths
 from shared.blobs import documents
+from shared.blobs.clients import reported, staged
 from shared.contracts import Run
 from shared.errors import Refusal
 from shared.request import MendixCloudSource
 from shared.settings import MendixCloud, settings
-from shared.snapshot.places import reported, staged
 from shared.sources.mendixcloud import Busy, CloudSnapshot, MendixCloudApi
 from shared.sources.url import stow_source_url
 
 State = Literal["done", "wait"]
 
-STOPPED, STARTING = "source-stopped.json", "source-starting.json"
-"""Beside the report, not in staging: the clean-up may come before the start."""
 SETTLING = 60.0
 """Seconds in which an app that was asked to stop may still say that it runs."""
 
@@ -77,7 +76,7 @@ def stop_app(run: Run, source: MendixCloudSource) -> Step:
         if api.environment().Status in ("Stopped", "Empty"):
             return Step(state="done", note="the source app has stopped")
         # Noted before it is done: an app that was stopped without a note would never be started again.
-        documents.write_once(reported(run.id, STOPPED), _Stopped(asked_at=datetime.now(UTC)))
+        documents.write_once(reported(run.id, runpaths.SOURCE_STOPPED), _Stopped(asked_at=datetime.now(UTC)))
         api.stop()
     except Busy as busy:
         return _waiting(busy)
@@ -86,11 +85,11 @@ def stop_app(run: Run, source: MendixCloudSource) -> Step:
 
 def start_app(run: Run, source: MendixCloudSource) -> Step:
     """Start the source app again and wait until it runs; nothing is done to an app that this run has not stopped."""
-    stopped = documents.read(reported(run.id, STOPPED), _Stopped)
+    stopped = documents.read(reported(run.id, runpaths.SOURCE_STOPPED), _Stopped)
     if stopped is None:
         return Step(state="done", outcome="not-ours", note="this run has not stopped the source app")
     api = MendixCloudApi(profile_of(source))
-    starting = documents.read(reported(run.id, STARTING), _Starting)
+    starting = documents.read(reported(run.id, runpaths.SOURCE_STARTING), _Starting)
     try:
         if starting is None:
             return _begun(run, api, stopped)
@@ -106,7 +105,7 @@ def _begun(run: Run, api: MendixCloudApi, stopped: _Stopped) -> Step:
     if settling and api.environment().Status == "Running":
         # The stop was asked for a moment ago and has not come yet; it must not come after the start.
         return Step(state="wait", seconds=5, note="the source app is still stopping")
-    documents.write_once(reported(run.id, STARTING), _Starting(job=api.start()))
+    documents.write_once(reported(run.id, runpaths.SOURCE_STARTING), _Starting(job=api.start()))
     return Step(state="wait", seconds=5, note="the source app is starting")
 
 
@@ -150,7 +149,7 @@ def poll_snapshot(source: MendixCloudSource, snapshot: str) -> Step:
 
 def request_archive(run: Run, source: MendixCloudSource, snapshot: str, renewal: int) -> Step:
     """Ask for a download archive, once a renewal; its id is in the step."""
-    note = staged(run.id, f"source/archive-{renewal}.json")
+    note = staged(run.id, runpaths.renewed_archive(renewal))
     known = documents.read(note, _Requested)
     try:
         archive = known.archive if known else MendixCloudApi(profile_of(source)).request_archive(snapshot).archive_id

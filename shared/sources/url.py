@@ -15,11 +15,12 @@ from urllib.parse import urlsplit
 import httpx
 from azure.core.exceptions import ResourceNotFoundError
 
+from shared import runpaths
+from shared.blobs.clients import staged
 from shared.errors import Refusal, TransientError
 from shared.settings import settings
 from shared.snapshot.layout import SNIFF, sniff
 from shared.snapshot.origin import OriginFacts, changed, is_strong
-from shared.snapshot.places import SOURCE_URL, staged
 
 CONTENT_RANGE = re.compile(r"bytes (?:([0-9]+)-[0-9]+|\*)/([0-9]+)\Z")
 TIMEOUT = httpx.Timeout(30, read=120)
@@ -31,13 +32,13 @@ EXPIRED = {401, 403, 410}
 
 def stow_source_url(run_id: str, url: str) -> None:
     """Keep the run's source URL in staging, where only activities read it. Raises `Refusal` SOURCE_URL_INVALID."""
-    staged(run_id, SOURCE_URL).upload_blob(checked_url(url).encode(), overwrite=True)
+    staged(run_id, runpaths.SOURCE_URL).upload_blob(checked_url(url).encode(), overwrite=True)
 
 
 def source_url(run_id: str) -> str:
     """Return the stowed URL; it is a secret. Raises `Refusal` SOURCE_URL_GONE."""
     try:
-        return bytes(staged(run_id, SOURCE_URL).download_blob().readall()).decode()
+        return bytes(staged(run_id, runpaths.SOURCE_URL).download_blob().readall()).decode()
     except ResourceNotFoundError:
         raise Refusal(
             "SOURCE_URL_GONE",
@@ -50,7 +51,7 @@ def source_url(run_id: str) -> str:
 def forget_source_url(run_id: str) -> None:
     """Delete the stowed URL, if there is one."""
     try:
-        staged(run_id, SOURCE_URL).delete_blob()
+        staged(run_id, runpaths.SOURCE_URL).delete_blob()
     except ResourceNotFoundError:
         return
 

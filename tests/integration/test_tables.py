@@ -10,10 +10,10 @@ import httpx
 import pytest
 
 from api import tables
-from shared import runs
+from shared import runpaths, runs
 from shared.blobs import clients
 from shared.contracts import Progress, Run, StageState
-from shared.databaseplan import DatabasePlan, PlannedTable, blob_name
+from shared.databaseplan import DatabasePlan, PlannedTable
 from shared.errors import TransientError
 from shared.request import MigrationRequest
 from tests.fixtures.apiserver import ApiServer
@@ -51,7 +51,7 @@ def target(api: ApiServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[CountDou
         api.engine.set(run_id, "RUNNING", custom=progress.model_dump(mode="json"))
         planned = PlannedTable(name="orders$order", source_name="orders$order", columns=[], rows=9)
         plan = DatabasePlan(run=run_id, tables=[planned])
-        clients.staging().upload_blob(blob_name(run_id), plan.model_dump_json())
+        clients.staging().upload_blob(runpaths.of_run(run_id, runpaths.PLAN), plan.model_dump_json())
     made = CountDouble()
     monkeypatch.setattr(tables, "_counted_on", made)
     monkeypatch.setattr(tables, "FRESH_SECONDS", 3600.0)  # however slow the machine is

@@ -13,8 +13,8 @@ CODE = ("function_app", "api", "orchestrators", "activities", "shared", "local",
 # shared/ from the bottom up: a module or a folder imports those of its own floor and of lower ones.
 FLOORS = {
     "ground": """
-        errors strict eventkinds settingnames redaction version budget databaseplan channel request sessions targetmodes wording
-        settings credentials contracts rowcontracts filecontracts progress events masking
+        errors strict runpaths eventkinds settingnames redaction version budget databaseplan channel request sessions
+        targetmodes wording settings credentials contracts rowcontracts filecontracts progress events masking
     """,
     "rooms": "blobs azure installation runs postgres sqlserver mendix snapshot sources",
     "stages": "copying verification inspection smoke setup ticks handedout remains leftovers",

@@ -7,9 +7,10 @@ from typing import Literal
 import pytest
 from selenium.webdriver.common.keys import Keys
 
+from shared import runpaths
 from shared.blobs import clients
 from shared.contracts import Progress, StageState
-from shared.databaseplan import DatabasePlan, PlannedTable, blob_name
+from shared.databaseplan import DatabasePlan, PlannedTable
 from shared.forecast import Forecast
 from tests.fixtures.apiserver import ApiServer
 from tests.fixtures.browser import Browser
@@ -35,7 +36,7 @@ def test_tables_are_shown_as_soon_as_they_are_planned(api: ApiServer, browser: B
         PlannedTable(name=f"orders$table{n}", source_name=f"orders$table{n}", columns=[], rows=n) for n in range(3)
     ]
     plan = DatabasePlan(run=ID, tables=tables)
-    clients.staging().upload_blob(blob_name(ID), plan.model_dump_json())
+    clients.staging().upload_blob(runpaths.of_run(ID, runpaths.PLAN), plan.model_dump_json())
     signed_in(browser, api, f"runs/{ID}")
     browser.reads("3 to copy")
     browser.reads("orders$table2")

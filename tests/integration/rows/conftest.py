@@ -12,9 +12,10 @@ import pytest
 from azure.storage.blob import ContainerClient
 
 from activities import copy, verify
+from shared import runpaths
 from shared.contracts import Copied, RestoredWork, RestoreRef, Run, TableRows
 from shared.copying.stage import all_rejects, read_lines
-from shared.databaseplan import DatabasePlan, PlannedTable, blob_name
+from shared.databaseplan import DatabasePlan, PlannedTable
 from shared.errors import Finding
 from shared.settings import SqlServer, settings
 from shared.sqlserver import marker
@@ -54,7 +55,9 @@ class Stand:
         """Plan again from what the database holds now, and write the plan to staging."""
         plan = make_plan(self.postgres, self.run.id)
         self.plan = plan.model_copy(update={"tables": [change(table) for table in plan.tables]})
-        self.staging.upload_blob(blob_name(self.run.id), self.plan.model_dump_json().encode(), overwrite=True)
+        self.staging.upload_blob(
+            runpaths.of_run(self.run.id, runpaths.PLAN), self.plan.model_dump_json().encode(), overwrite=True
+        )
 
     def create_tables(self, *, with_keys: bool = False) -> None:
         """Make the target's tables and ledger, as the schema stage does."""

@@ -17,8 +17,9 @@ from psycopg import sql
 from activities.registry import ACTIVITIES
 from local.postgres import PostgresServer
 from orchestrators.registry import ORCHESTRATORS
+from shared import runpaths
 from shared.contracts import RestoredWork, RestoreRef, Run
-from shared.databaseplan import DatabasePlan, blob_name
+from shared.databaseplan import DatabasePlan
 from shared.errors import Finding
 from shared.inspection.collation import MENDIX_DEFAULT
 from shared.settings import SqlServer, settings
@@ -77,7 +78,9 @@ class Stand:
 
     def plan(self) -> DatabasePlan:
         """The plan that lies in staging."""
-        return DatabasePlan.model_validate_json(self.staging.download_blob(blob_name(self.run.id)).readall())
+        return DatabasePlan.model_validate_json(
+            self.staging.download_blob(runpaths.of_run(self.run.id, runpaths.PLAN)).readall()
+        )
 
     @property
     def target(self) -> SqlServer:

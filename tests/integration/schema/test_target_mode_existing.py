@@ -11,7 +11,8 @@ from orchestrators.copy import copy_rows
 from orchestrators.finish import finish_schema
 from orchestrators.inspect import inspect_data
 from orchestrators.verify import verify_rows
-from shared.databaseplan import DatabasePlan, PlannedTable, blob_name
+from shared import runpaths
+from shared.databaseplan import DatabasePlan, PlannedTable
 from shared.errors import Finding
 from shared.inspection.collation import MENDIX_DEFAULT
 from shared.sqlserver import catalogue, marker
@@ -32,7 +33,9 @@ def runtime_schema(stand: Stand, target: pyodbc.Connection) -> DatabasePlan:
     stand.call(schema.plan_database)
     plan = stand.plan()
     made = plan.model_copy(update={"tables": [renamed(table) for table in plan.tables]})
-    stand.staging.upload_blob(blob_name(stand.run.id), made.model_dump_json().encode(), overwrite=True)
+    stand.staging.upload_blob(
+        runpaths.of_run(stand.run.id, runpaths.PLAN), made.model_dump_json().encode(), overwrite=True
+    )
     stand.call(schema.create_schema)
     stand.answer(copy_rows)
     assert stand.drive(finish_schema) == []

@@ -17,9 +17,10 @@ from local.postgres import PostgresServer, bin_folder
 from orchestrators import calling
 from orchestrators.restore import restore_database
 from orchestrators.snapshot import take_snapshot
+from shared import runpaths
 from shared.errors import Refusal
 from shared.postgres.connection import database_name
-from shared.snapshot import locating, places
+from shared.snapshot import locating
 from shared.snapshot.dump import read_dump
 from shared.snapshot.dumpdata import BlockScanner, copy_text
 from tests.fixtures.dumps.reading import FOLDER, content_of
@@ -161,7 +162,7 @@ def test_tables_are_found_in_as_many_passes_as_it_takes_each_within_a_block_if_n
     work = {**stand.work, "snapshot": stand.drive(take_snapshot, stand.work)}
     calls: list[tuple[str, Any]] = []
     driving.drive(restore_database, work, stand.statuses, calls)
-    located = stand.staging.download_blob(f"runs/{stand.run.id}/{places.LOCATED}").readall()
+    located = stand.staging.download_blob(f"runs/{stand.run.id}/{runpaths.LOCATED}").readall()
     passes = [activity for activity, _ in calls if activity == "locate_tables"]
     assert len(passes) > len(json.loads(located)["tables"]), "some passes must have ended within a table"
     with psycopg.connect(postgres_server.dsn(database_name(stand.run.id)), autocommit=True) as connection:

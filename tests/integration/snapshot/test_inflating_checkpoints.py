@@ -10,9 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from shared import runpaths
+from shared.blobs import clients
 from shared.blobs.blocks import BlockWriter
 from shared.errors import Refusal
-from shared.snapshot import digest, inflating, places
+from shared.snapshot import digest, inflating
 from shared.snapshot.index import Row, open_index, seal, slice_of
 from shared.snapshot.inflating import Checkpoint, InflatePass
 from shared.snapshot.layout import Layout
@@ -66,12 +68,12 @@ def expected() -> list[Row]:
 
 
 def staged(stand: Stand, data: bytes) -> None:
-    places.staged(stand.run.id, places.ARCHIVE).upload_blob(data, overwrite=True)
+    clients.staged(stand.run.id, runpaths.ARCHIVE).upload_blob(data, overwrite=True)
 
 
 def index_of(stand: Stand, end: Checkpoint) -> list[Row]:
-    sealed = places.staged(stand.run.id, places.INDEX)
-    rows = seal((places.staged(stand.run.id, places.index_part(number)) for number in range(end.parts)), sealed)
+    sealed = clients.staged(stand.run.id, runpaths.INDEX)
+    rows = seal((clients.staged(stand.run.id, runpaths.index_part(number)) for number in range(end.parts)), sealed)
     return slice_of(open_index(sealed), 0, rows)
 
 
@@ -88,7 +90,7 @@ def test_a_pass_split_over_many_activities_gives_the_same_tar_and_index(stand: S
     staged(stand, ZIPPED)
     end, calls = split(stand, len(ZIPPED))
     assert calls > 10
-    assert places.staged(stand.run.id, places.TAR).download_blob().readall() == TAR
+    assert clients.staged(stand.run.id, runpaths.TAR).download_blob().readall() == TAR
     assert index_of(stand, end) == expected()
     assert (end.files, end.bytes) == (201, len(TAR))
 
@@ -117,7 +119,7 @@ def test_an_activity_that_dies_anywhere_is_succeeded(stand: Stand, monkeypatch: 
         else:
             break
     assert deaths > 5
-    assert places.staged(stand.run.id, places.TAR).download_blob().readall() == TAR
+    assert clients.staged(stand.run.id, runpaths.TAR).download_blob().readall() == TAR
     assert index_of(stand, end) == expected()
 
 
@@ -133,7 +135,7 @@ def test_two_deliveries_at_once_give_the_same_tar_and_index(stand: Stand) -> Non
     with ThreadPoolExecutor(2) as pool:
         ends = list(pool.map(deliver, range(2)))
     assert ends[0].parts == ends[1].parts
-    assert places.staged(stand.run.id, places.TAR).download_blob().readall() == TAR
+    assert clients.staged(stand.run.id, runpaths.TAR).download_blob().readall() == TAR
     assert index_of(stand, ends[0]) == expected()
 
 
@@ -141,14 +143,14 @@ def test_an_uncompressed_tar_is_indexed_where_it_lies(stand: Stand) -> None:
     staged(stand, TAR)
     end, _ = split(stand, len(TAR), "tar")
     assert index_of(stand, end) == expected()
-    assert not places.staged(stand.run.id, places.TAR).exists()
+    assert not clients.staged(stand.run.id, runpaths.TAR).exists()
 
 
 def test_a_damaged_end_is_found_even_after_many_checkpoints(stand: Stand) -> None:
     staged(stand, ZIPPED[:-6])
     with pytest.raises(Refusal, match="ARCHIVE_CORRUPT"):
         split(stand, len(ZIPPED) - 6)
-    assert not places.staged(stand.run.id, places.TAR).exists()
+    assert not clients.staged(stand.run.id, runpaths.TAR).exists()
 
 
 def test_ignored_names_are_listed_however_many_activities_read_the_archive_up_to_a_limit(
@@ -162,7 +164,7 @@ def test_ignored_names_are_listed_however_many_activities_read_the_archive_up_to
     assert (end.ignored_count, end.ignored) == (300, names[:100])
     assert end.ignored_parts > 3
     parts = [
-        places.staged(stand.run.id, places.ignored_part(number)).download_blob().readall()
+        clients.staged(stand.run.id, runpaths.ignored_part(number)).download_blob().readall()
         for number in range(end.ignored_parts)
     ]
     assert [json.loads(line)["name"] for line in b"".join(parts).splitlines()] == names[:250]
