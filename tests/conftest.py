@@ -5,6 +5,7 @@ from collections import Counter
 import pytest
 
 pytest_plugins = [
+    "tests.fixtures.appsettings",
     "tests.fixtures.azurite",
     "tests.fixtures.postgres",
     "tests.fixtures.sqlserver",

@@ -5,53 +5,38 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from azure.core.credentials import AccessToken
 from azure.storage.blob import ContainerClient
 
 from activities.forecast import forecast_end
-from shared import capacity, credentials, settings
+from shared import capacity, settings
 from shared.contracts import Counts, Run, StageState
 from shared.request import MigrationRequest
 from shared.settings import SqlServer
 from shared.sqlserver.connection import session
-from tests.fixtures.armdouble import DATABASE_ID, POSTGRES_ID, TOKEN, ArmDouble
+from tests.fixtures.appsettings import NO_POSTGRES, set_settings, staging_settings, target_settings
+from tests.fixtures.armdouble import DATABASE_ID, POSTGRES_ID, ArmDouble
 
 RUN = "20261128t200000-aaaaaa"
 NOW = datetime(2026, 11, 28, 20, 0, tzinfo=UTC)
-
-
-class Identity:
-    """A double of the app's identity."""
-
-    def get_token(self, *_scopes: str, **_options: Any) -> AccessToken:
-        return AccessToken(TOKEN, 4_000_000_000)
 
 
 @pytest.fixture
 def environment(azurite: str, container: ContainerClient, monkeypatch: pytest.MonkeyPatch) -> Iterator[ArmDouble]:
     """Settings that name a target which is scaled for the load, and a burstable server, both known to ARM's double."""
     with ArmDouble() as arm:
-        for name, value in {
-            "STAGING__CONNECTION_STRING": azurite,
-            "STAGING__CONTAINER": container.container_name,
-            "STAGING__REPORTS_CONTAINER": container.container_name,
-            "POSTGRES__HOST": "pg",
-            "POSTGRES__USER": "app",
-            "POSTGRES__RESOURCE_ID": POSTGRES_ID,
-            "TARGET__REHEARSAL__SQL__SERVER": "127.0.0.1,1",
-            "TARGET__REHEARSAL__SQL__DATABASE": "app",
-            "TARGET__REHEARSAL__SQL__RESOURCE_ID": DATABASE_ID,
-            "TARGET__REHEARSAL__SQL__SCALE_UP_TO": "GP_Gen5_8",
-            "TARGET__REHEARSAL__BLOB__CONNECTION_STRING": azurite,
-            "TARGET__REHEARSAL__BLOB__CONTAINER": container.container_name,
-            "MANAGEMENT_URL": arm.url,
-        }.items():
-            monkeypatch.setenv(name, value)
-        settings.settings.cache_clear()
-        credentials.use_credential(Identity())
+        set_settings(
+            monkeypatch,
+            staging_settings(azurite, container.container_name),
+            NO_POSTGRES,
+            target_settings("REHEARSAL", azurite, container.container_name),
+            {
+                "POSTGRES__RESOURCE_ID": POSTGRES_ID,
+                "TARGET__REHEARSAL__SQL__RESOURCE_ID": DATABASE_ID,
+                "TARGET__REHEARSAL__SQL__SCALE_UP_TO": "GP_Gen5_8",
+                "MANAGEMENT_URL": arm.url,
+            },
+        )
         yield arm
-        credentials.use_credential(None)
-        settings.settings.cache_clear()
 
 
 def run() -> Run:

@@ -10,7 +10,6 @@ from typing import Any
 
 import psycopg
 import pytest
-from azure.core.credentials import AccessToken
 from azure.storage.blob import ContainerClient
 from durabletask.client import TaskHubGrpcClient
 from durabletask.testing import create_test_backend
@@ -19,27 +18,17 @@ from durabletask.worker import TaskHubGrpcWorker
 from activities import environment as activities
 from local.postgres import PostgresServer
 from orchestrators import environment as orchestrators
-from shared import credentials, runs, settings
+from shared import runs, settings
 from shared.azure.arm import ResourceManager, sku_name
 from shared.blobs import clients
 from shared.contracts import Run, Said
 from shared.errors import Refusal, TransientError
 from shared.postgres import ownership
 from shared.request import MigrationRequest
-from tests.fixtures.armdouble import DATABASE_ID, POSTGRES_ID, TOKEN, ArmDouble
+from tests.fixtures.appsettings import postgres_settings, set_settings, staging_settings, target_settings
+from tests.fixtures.armdouble import DATABASE_ID, POSTGRES_ID, ArmDouble
 
 RUNS = ("20261128t200000-aaaaaa", "20261128t200100-bbbbbb")
-
-
-class Identity:
-    """A double of the app's identity."""
-
-    def __init__(self, arm: ArmDouble) -> None:
-        self.arm = arm
-
-    def get_token(self, *scopes: str, **_options: Any) -> AccessToken:
-        self.arm.scopes.extend(scopes)
-        return AccessToken(TOKEN, 4_000_000_000)
 
 
 @pytest.fixture
@@ -48,30 +37,19 @@ def arm(
 ) -> Iterator[ArmDouble]:
     """ARM's double, named in the settings together with a fresh container for the marks, and a real server."""
     with ArmDouble() as double:
-        for name, value in {
-            "STAGING__CONNECTION_STRING": azurite,
-            "STAGING__CONTAINER": container.container_name,
-            "STAGING__REPORTS_CONTAINER": container.container_name,
-            "POSTGRES__HOST": private_postgres.host,
-            "POSTGRES__PORT": str(private_postgres.port),
-            "POSTGRES__USER": private_postgres.user,
-            "POSTGRES__PASSWORD": private_postgres.password,
-            "POSTGRES__SSLMODE": "disable",
-            "POSTGRES__RESOURCE_ID": POSTGRES_ID,
-            "TARGET__REHEARSAL__SQL__SERVER": "sql",
-            "TARGET__REHEARSAL__SQL__DATABASE": "app",
-            "TARGET__REHEARSAL__SQL__RESOURCE_ID": DATABASE_ID,
-            "TARGET__REHEARSAL__SQL__SCALE_UP_TO": "GP_Gen5_8",
-            "TARGET__REHEARSAL__BLOB__CONNECTION_STRING": azurite,
-            "TARGET__REHEARSAL__BLOB__CONTAINER": container.container_name,
-            "MANAGEMENT_URL": double.url + "/",
-        }.items():
-            monkeypatch.setenv(name, value)
-        settings.settings.cache_clear()
-        credentials.use_credential(Identity(double))
+        set_settings(
+            monkeypatch,
+            staging_settings(azurite, container.container_name),
+            postgres_settings(private_postgres),
+            target_settings("REHEARSAL", azurite, container.container_name),
+            {
+                "POSTGRES__RESOURCE_ID": POSTGRES_ID,
+                "TARGET__REHEARSAL__SQL__RESOURCE_ID": DATABASE_ID,
+                "TARGET__REHEARSAL__SQL__SCALE_UP_TO": "GP_Gen5_8",
+                "MANAGEMENT_URL": double.url + "/",
+            },
+        )
         yield double
-        credentials.use_credential(None)
-        settings.settings.cache_clear()
 
 
 def run(number: int = 0) -> Run:
@@ -97,6 +75,17 @@ def scale(to: str, number: int = 0) -> dict[str, Any]:
     return activities.scale_sql(None, payload(number, to=to))
 
 
+def another_comes_while_it_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second run marks the server as needed in the moment after ARM was asked to stop it."""
+    stop_server = ResourceManager.stop_postgres
+
+    def stop_and_meanwhile(manager: ResourceManager, server: str) -> None:
+        stop_server(manager, server)
+        activities.ServerMarks(clients.reports()).put(RUNS[1])
+
+    monkeypatch.setattr(ResourceManager, "stop_postgres", stop_and_meanwhile)
+
+
 def until_reached(step: Any, *arguments: Any) -> list[dict[str, Any]]:
     answers = [step(*arguments)]
     while not answers[-1]["reached"] and len(answers) < 20:
@@ -112,7 +101,7 @@ def test_a_stopped_server_is_started_once_and_waited_for(arm: ArmDouble) -> None
 
 def test_the_token_is_asked_for_the_manager_in_the_settings(arm: ArmDouble) -> None:
     start()
-    assert set(arm.scopes) == {f"{arm.url}/.default"}
+    assert set(arm.identity.scopes) == {f"{arm.url}/.default"}
 
 
 def test_a_server_that_is_being_stopped_is_started_when_it_has_stopped(arm: ArmDouble) -> None:
@@ -176,13 +165,7 @@ def test_a_run_that_came_while_the_server_was_being_stopped_is_named(
     arm: ArmDouble, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     until_reached(start)
-    stop_server = ResourceManager.stop_postgres
-
-    def stop_and_meanwhile(manager: ResourceManager, server: str) -> None:
-        stop_server(manager, server)
-        activities.ServerMarks(clients.reports()).put(RUNS[1])
-
-    monkeypatch.setattr(ResourceManager, "stop_postgres", stop_and_meanwhile)
+    another_comes_while_it_is_stopped(monkeypatch)
     assert stop()["needed_by"] == [RUNS[1]]
 
 
@@ -279,7 +262,7 @@ def test_no_token_reaches_an_answer_or_an_error(arm: ArmDouble, caplog: pytest.L
     texts = [str(until_reached(start)), str(scale("load"))]
     arm.fail_next = [(400, "BadRequest")]
     texts += [str(stop()), caplog.text]
-    assert not [one for one in texts if TOKEN in one or "c=secret" in one]
+    assert not [one for one in texts if arm.token in one or "c=secret" in one]
 
 
 @pytest.mark.parametrize(
@@ -347,13 +330,7 @@ def test_a_server_stopped_under_another_runs_hands_is_started_again(
     arm: ArmDouble, engine: TaskHubGrpcClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     orchestrated(engine, "open_environment")
-    stop_server = ResourceManager.stop_postgres
-
-    def stop_and_meanwhile(manager: ResourceManager, server: str) -> None:
-        stop_server(manager, server)
-        activities.ServerMarks(clients.reports()).put(RUNS[1])
-
-    monkeypatch.setattr(ResourceManager, "stop_postgres", stop_and_meanwhile)
+    another_comes_while_it_is_stopped(monkeypatch)
     assert orchestrated(engine, "close_environment")["postgres"]["state"] == "Ready"
     assert arm.calls == ["postgres/start", "postgres/stop", "postgres/start"]
 

@@ -19,13 +19,12 @@ import adbc_driver_postgresql.dbapi as adbc
 import psycopg
 import pyarrow as pa
 import pytest
-from azure.core.credentials import AccessToken
 from azure.storage.blob import BlobServiceClient
 from psycopg import sql
 
 from local.azurite import Azurite
 from local.postgres import PostgresServer
-from shared import credentials, settings
+from shared import settings
 from shared.blobs import clients
 from shared.errors import Refusal
 from shared.postgres import connection as postgres
@@ -33,23 +32,18 @@ from shared.postgres.checks import check_server
 from shared.settings import BlobAccount, Postgres, SqlServer
 from shared.sqlserver import connection as sqlserver
 from shared.sqlserver.bulk import BulkSession
+from tests.fixtures.identity import IdentityDouble, identified_by
 
 STORAGE = "https://storage.azure.com/.default"
 
 
-class Identity:
-    """A double of a managed identity: a token of its own for every scope, renewed on demand."""
+class Identity(IdentityDouble):
+    """A double of a managed identity whose tokens a server can check, renewed on demand."""
 
-    def __init__(self) -> None:
-        self.scopes: list[str] = []
-        self.serial = 0
+    serial = 0
 
     def token(self, scope: str) -> str:
         return jwt(scope.removesuffix("/.default"), self.serial)
-
-    def get_token(self, *scopes: str, **_options: Any) -> AccessToken:
-        self.scopes.extend(scopes)
-        return AccessToken(self.token(scopes[0]), int(time.time()) + 3600)
 
 
 def jwt(audience: str, serial: int) -> str:
@@ -67,10 +61,8 @@ def jwt(audience: str, serial: int) -> str:
 
 @pytest.fixture
 def identity() -> Iterator[Identity]:
-    double = Identity()
-    credentials.use_credential(double)
-    yield double
-    credentials.use_credential(None)
+    with identified_by(Identity()) as double:
+        yield double
 
 
 # --- blobs -----------------------------------------------------------------------------------------------------------

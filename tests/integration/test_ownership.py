@@ -8,25 +8,19 @@ import psycopg
 import pytest
 from azure.storage.blob import BlobServiceClient
 from psycopg import sql
-from pydantic import SecretStr
 
 from local.postgres import PostgresServer
-from shared import settings
 from shared.errors import Refusal
 from shared.installation import installation
 from shared.postgres import ownership, temporary
 from shared.settings import Postgres
+from tests.fixtures.appsettings import NO_POSTGRES, set_settings, staging_settings, target_settings
+from tests.fixtures.postgres import settings_of
 
 
 @pytest.fixture
 def server(postgres_server: PostgresServer) -> Postgres:
-    return Postgres(
-        host=postgres_server.host,
-        port=postgres_server.port,
-        user=postgres_server.user,
-        password=SecretStr(postgres_server.password),
-        sslmode="disable",
-    )
+    return settings_of(postgres_server)
 
 
 @pytest.fixture
@@ -78,23 +72,12 @@ def test_two_clean_ups_at_once_drop_a_database_and_neither_fails(
 
 
 def test_an_installation_keeps_its_id_and_another_has_another(azurite: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {
-        "STAGING__CONNECTION_STRING": azurite,
-        "POSTGRES__HOST": "pg",
-        "POSTGRES__USER": "app",
-        "TARGET__A__SQL__SERVER": "sql",
-        "TARGET__A__SQL__DATABASE": "app",
-        "TARGET__A__BLOB__CONNECTION_STRING": azurite,
-        "TARGET__A__BLOB__CONTAINER": "files",
-    }.items():
-        monkeypatch.setenv(name, value)
     ids = []
     with BlobServiceClient.from_connection_string(azurite, api_version="2026-06-06") as service:
         for container in (service.create_container(f"reports-{secrets.token_hex(4)}") for _ in range(2)):
-            monkeypatch.setenv("STAGING__REPORTS_CONTAINER", container.container_name)
-            settings.settings.cache_clear()
+            staging = staging_settings(azurite, container.container_name)
+            set_settings(monkeypatch, staging, NO_POSTGRES, target_settings("TEST", azurite, "files"))
             ids.append({installation() for _ in range(3)})
             container.delete_container()
-    settings.settings.cache_clear()
     assert [len(one) for one in ids] == [1, 1]
     assert ids[0] != ids[1]

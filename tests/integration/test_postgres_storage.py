@@ -6,45 +6,24 @@ from typing import Any
 
 import psycopg
 import pytest
-from azure.core.credentials import AccessToken
 
 from local.postgres import PostgresServer
-from shared import credentials, settings
 from shared.contracts import DumpRef
 from shared.errors import Finding
 from shared.postgres.connection import connect
 from shared.postgres.storage import GIB, USED, Need, check_room, need_of
 from shared.settings import Postgres, TemporaryPostgres
-from tests.fixtures.armdouble import POSTGRES_ID, TOKEN, ArmDouble
+from tests.fixtures.appsettings import NO_POSTGRES, set_settings, staging_settings, target_settings
+from tests.fixtures.armdouble import POSTGRES_ID, ArmDouble
 from tests.fixtures.postgres import settings_of
-
-
-class Identity:
-    """A double of the app's identity."""
-
-    def get_token(self, *_scopes: str, **_options: Any) -> AccessToken:
-        return AccessToken(TOKEN, 4_000_000_000)
 
 
 @pytest.fixture
 def arm(azurite: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[ArmDouble]:
     with ArmDouble() as double:
-        for name, value in {
-            "MANAGEMENT_URL": double.url,
-            "STAGING__CONNECTION_STRING": azurite,
-            "POSTGRES__HOST": "nowhere",
-            "POSTGRES__USER": "nobody",
-            "TARGET__TEST__SQL__SERVER": "sql",
-            "TARGET__TEST__SQL__DATABASE": "app",
-            "TARGET__TEST__BLOB__CONNECTION_STRING": azurite,
-            "TARGET__TEST__BLOB__CONTAINER": "files",
-        }.items():
-            monkeypatch.setenv(name, value)
-        settings.settings.cache_clear()
-        credentials.use_credential(Identity())
+        staging, target = staging_settings(azurite, "staging"), target_settings("TEST", azurite, "files")
+        set_settings(monkeypatch, staging, NO_POSTGRES, target, {"MANAGEMENT_URL": double.url})
         yield double
-        credentials.use_credential(None)
-        settings.settings.cache_clear()
 
 
 @pytest.fixture

@@ -16,11 +16,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
-from azure.core.credentials import AccessToken
 
 from api.telling import tell
 from orchestrators.sourceapp import NOT_OURS, TWO_SYSTEMS
-from shared import credentials, rehearsals, runs, settings
+from shared import rehearsals, runs, settings
 from shared.communication import channels
 from shared.communication.delivery import memory, memory_of
 from shared.communication.occurrences import Seen, occurrences
@@ -32,6 +31,7 @@ from shared.progress import View, stage_view
 from shared.request import MigrationRequest
 from tests.fixtures import reports
 from tests.fixtures.apiserver import EngineDouble
+from tests.fixtures.identity import IdentityDouble, identified_by
 
 ID = "20261122t203000-3f9a1c"
 REQUEST = {"source": {"kind": "blob", "container": "uploads", "blob": "s.tar.gz"}, "target": "demo"}
@@ -421,23 +421,13 @@ def test_teams_gets_an_adaptive_card_and_slack_plain_text_blocks(receiver: Recei
     assert "<!channel>" not in sent["/slack"]["text"]
 
 
-class TokenDouble:
-    """A double of the app's identity."""
-
-    def get_token(self, *scopes: str, **_: Any) -> AccessToken:
-        return AccessToken(f"token for {scopes[0]}", int(time.time()) + 3600)
-
-
 def test_mail_goes_through_communication_services_with_the_apps_identity(receiver: Receiver, channel) -> None:
     channel("bosses", kind="mail", endpoint=receiver.url, sender="noreply@example.org", recipients="a@example.org, b@example.org", events="verified")  # fmt: skip
-    credentials.use_credential(TokenDouble())
-    try:
-        receiver.answers = [503]
-        engine = engine_at(Progress(stages=recent()), "COMPLETED", {"verdict": "verified"})
+    receiver.answers = [503]
+    engine = engine_at(Progress(stages=recent()), "COMPLETED", {"verdict": "verified"})
+    with identified_by(IdentityDouble()):
         asyncio.run(tell(engine))
         asyncio.run(tell(engine))
-    finally:
-        credentials.use_credential(None)
     [(path, headers, body)] = receiver.got
     assert path == "/emails:send?api-version=2023-03-31"
     assert headers["authorization"] == "Bearer token for https://communication.azure.com/.default"

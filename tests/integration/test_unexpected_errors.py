@@ -1,9 +1,7 @@
 """What the boundary of the activities makes of exceptions that no activity expected."""
 
 import asyncio
-import secrets
 import socket
-from datetime import UTC, datetime
 
 import psycopg
 import pyarrow as pa
@@ -16,35 +14,16 @@ from pydantic import BaseModel
 from activities.boundary import activity, closing_activity
 from shared.contracts import Findings, RunWork
 from shared.errors import Refusal, TransientError
-from shared.settings import settings
+from tests.fixtures.appsettings import NO_POSTGRES, set_settings, staging_settings, target_settings
+from tests.fixtures.runs import new_run
 
 
 @pytest.fixture
 def payload(azurite, container, monkeypatch):
     """A run's input, with staging and reports in Azurite."""
-    values = {
-        "STAGING__CONNECTION_STRING": azurite,
-        "STAGING__CONTAINER": container.container_name,
-        "STAGING__REPORTS_CONTAINER": container.container_name,
-        "POSTGRES__HOST": "127.0.0.1",
-        "POSTGRES__USER": "u",
-        "TARGET__TEST__SQL__SERVER": "127.0.0.1",
-        "TARGET__TEST__SQL__DATABASE": "d",
-        "TARGET__TEST__BLOB__CONNECTION_STRING": azurite,
-        "TARGET__TEST__BLOB__CONTAINER": container.container_name,
-    }
-    for key, value in values.items():
-        monkeypatch.setenv(key, value)
-    settings.cache_clear()
-    now = datetime.now(UTC)
-    yield {
-        "run": {
-            "id": f"{now:%Y%m%dt%H%M%S}-{secrets.token_hex(3)}",
-            "created_at": now.isoformat(),
-            "request": {"source": {"kind": "blob", "container": "backups", "blob": "b"}, "target": "test"},
-        }
-    }
-    settings.cache_clear()
+    name = container.container_name
+    set_settings(monkeypatch, staging_settings(azurite, name), NO_POSTGRES, target_settings("TEST", azurite, name))
+    return {"run": new_run().model_dump(mode="json")}
 
 
 def raising(error, wrap=activity):

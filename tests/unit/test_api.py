@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import uuid
-from types import SimpleNamespace
 
 import pytest
 
@@ -16,55 +14,14 @@ from api.routes import ROUTES
 from shared import remains, runs, settings
 from shared.contracts import Findings, RunWork
 from shared.errors import Refusal
+from tests.fixtures.apiserver import EngineDouble, match
 
 BODY = {"source": {"kind": "blob", "container": "uploads", "blob": "s.tar.gz"}, "target": "demo"}
 
 
-class FakeEngine:
-    """A double of the durable client: remembers what was scheduled and raised."""
-
-    def __init__(self):
-        self.states = {}
-        self.scheduled = []
-        self.events = []
-
-    async def schedule_new_orchestration(self, orchestrator, *, input, instance_id):  # noqa: A002
-        self.scheduled.append((orchestrator, instance_id, input))
-        self.set(instance_id, "RUNNING")
-        return instance_id
-
-    async def get_orchestration_state(self, instance_id, *, fetch_payloads=True):
-        return self.states.get(instance_id)
-
-    async def raise_orchestration_event(self, instance_id, event_name, *, data=None):
-        self.events.append((instance_id, event_name, data))
-
-    def set(self, instance_id, status, *, custom=None, output=None):
-        self.states[instance_id] = SimpleNamespace(
-            runtime_status=SimpleNamespace(name=status), failure_details=None,
-            serialized_custom_status=json.dumps(custom) if custom else None,
-            serialized_output=json.dumps(output) if output else None,
-        )  # fmt: skip
-
-
 @pytest.fixture
-def engine(azurite, monkeypatch):
-    from azure.storage.blob import BlobServiceClient
-
-    suffix = uuid.uuid4().hex[:8]
-    for name, value in {
-        "STAGING__CONNECTION_STRING": azurite, "STAGING__CONTAINER": f"staging-{suffix}",
-        "STAGING__REPORTS_CONTAINER": f"reports-{suffix}", "POSTGRES__HOST": "127.0.0.1", "POSTGRES__USER": "app",
-        "TARGET__DEMO__SQL__SERVER": "127.0.0.1,1", "TARGET__DEMO__SQL__DATABASE": "app",
-        "TARGET__DEMO__BLOB__CONNECTION_STRING": azurite, "TARGET__DEMO__BLOB__CONTAINER": f"target-{suffix}",
-    }.items():  # fmt: skip
-        monkeypatch.setenv(name, value)
-    service = BlobServiceClient.from_connection_string(azurite, api_version="2026-06-06")
-    service.create_container(f"staging-{suffix}")
-    service.create_container(f"reports-{suffix}")
-    settings.settings.cache_clear()
-    yield FakeEngine()
-    settings.settings.cache_clear()
+def engine(api_settings):
+    return EngineDouble()
 
 
 def ask(engine, method, path, body=None, headers=None, query=None):
@@ -75,16 +32,12 @@ def ask(engine, method, path, body=None, headers=None, query=None):
 
 def answered(engine, method, path, body=None, headers=None, query=None):
     """Call a route as the triggers do."""
-    for route in ROUTES:
-        want, got = route.path.split("/"), path.split("/")
-        if route.method == method and len(want) == len(got) and all(
-            w == g or w[0] == "{" for w, g in zip(want, got, strict=True)
-        ):  # fmt: skip
-            params = {w.strip("{}"): g for w, g in zip(want, got, strict=True) if w[0] == "{"}
-            raw = body if isinstance(body, bytes) else json.dumps(body).encode() if body is not None else b""
-            call = Call(engine=engine, params=params, query=query or {}, headers=headers or {}, body=raw)
-            return asyncio.run(served(route, call))
-    raise LookupError(path)
+    found = match(ROUTES, method, f"/api/{path}")
+    assert found, path
+    route, params = found
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode() if body is not None else b""
+    call = Call(engine=engine, params=params, query=query or {}, headers=headers or {}, body=raw)
+    return asyncio.run(served(route, call))
 
 
 def test_a_start_answers_202_with_the_place_to_look(engine):

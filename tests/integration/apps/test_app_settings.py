@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from activities.application import CommandWork, command_app
-from shared import credentials, rehearsals, runs
+from shared import rehearsals, runs
 from shared import settings as settings_module
 from shared.apps.app import REHEARSAL_SETTINGS, configurable_of
 from shared.apps.azure import AzureApp
@@ -21,8 +21,9 @@ from shared.apps.webhook import Webhook
 from shared.contracts import Run
 from shared.request import MigrationRequest
 from shared.settings import Application, TargetProfile
+from tests.fixtures.appsettings import set_settings
 from tests.fixtures.httpdouble import serving
-from tests.integration.apps.test_applications import TokenDouble
+from tests.fixtures.identity import IdentityDouble, identified_by
 
 SETTINGS = {
     "SourceDatabaseType": "POSTGRESQL",
@@ -162,12 +163,9 @@ class Azure:
 @pytest.fixture
 def azure(api_settings: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Azure]:
     double = Azure()
-    credentials.use_credential(TokenDouble())
-    with serving(double.reply) as url:
-        monkeypatch.setenv("MANAGEMENT_URL", url)
-        settings_module.settings.cache_clear()
+    with identified_by(IdentityDouble()), serving(double.reply) as url:
+        set_settings(monkeypatch, {"MANAGEMENT_URL": url})
         yield double
-    credentials.use_credential(None)
 
 
 def azure_app(kind: str) -> AzureApp:

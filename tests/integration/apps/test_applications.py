@@ -8,10 +8,8 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from azure.core.credentials import AccessToken
 from pydantic import SecretStr, ValidationError
 
-from shared import credentials
 from shared import settings as settings_module
 from shared.apps.app import app_of
 from shared.apps.azure import AzureApp
@@ -20,7 +18,9 @@ from shared.apps.webhook import Webhook
 from shared.errors import Refusal, TransientError
 from shared.settings import Application
 from shared.smoke.runtime import AdminApi, check_runtime, version_of
+from tests.fixtures.appsettings import set_settings
 from tests.fixtures.httpdouble import serving
+from tests.fixtures.identity import IdentityDouble, identified_by
 
 
 def test_a_profile_without_an_adapter_is_left_to_people(api_settings: None) -> None:
@@ -140,13 +140,6 @@ def test_an_app_on_kubernetes_is_scaled_to_none_and_back(kind: str, path: str) -
             KubernetesApp(Application.model_validate(wanted | {"token": "another"})).stop()
 
 
-class TokenDouble:
-    """A double of the app's identity."""
-
-    def get_token(self, *scopes: str, **_: Any) -> AccessToken:
-        return AccessToken(f"token for {scopes[0]}", 4_000_000_000)
-
-
 @pytest.mark.parametrize(
     ("resource", "stopped"),
     [
@@ -166,17 +159,12 @@ def test_an_app_in_azure_is_stopped_through_its_own_actions(
             {"properties": stopped if len(asked) > 1 else {"state": "Running", "runningStatus": "Running"}}
         ).encode()
 
-    credentials.use_credential(TokenDouble())
-    try:
-        with serving(reply) as url:
-            monkeypatch.setenv("MANAGEMENT_URL", url)
-            settings_module.settings.cache_clear()
-            app = AzureApp(Application.model_validate({"kind": "azure", "resource_id": resource}))
-            assert app.state() == "running"
-            app.stop()
-            assert app.state() == "stopped"
-    finally:
-        credentials.use_credential(None)
+    with identified_by(IdentityDouble()), serving(reply) as url:
+        set_settings(monkeypatch, {"MANAGEMENT_URL": url})
+        app = AzureApp(Application.model_validate({"kind": "azure", "resource_id": resource}))
+        assert app.state() == "running"
+        app.stop()
+        assert app.state() == "stopped"
     assert asked[1] == f"POST {resource}/stop"
 
 

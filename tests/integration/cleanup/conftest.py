@@ -10,24 +10,17 @@ from typing import Any
 
 import psycopg
 import pytest
-from azure.core.credentials import AccessToken
 from azure.storage.blob import BlobServiceClient, ContainerClient
 from psycopg import sql
 
 from api.sweep import sweep_leftovers
 from local.postgres import PostgresServer
-from shared import credentials, remains, runs, settings
-from shared.contracts import Run
+from shared import remains, runs
 from shared.postgres import ownership
 from shared.postgres.connection import database_name
-from tests.fixtures.armdouble import POSTGRES_ID, TOKEN, ArmDouble
-
-
-class Identity:
-    """A double of the app's identity."""
-
-    def get_token(self, *_scopes: str, **_options: Any) -> AccessToken:
-        return AccessToken(TOKEN, 4_000_000_000)
+from tests.fixtures.appsettings import postgres_settings, set_settings, staging_settings, target_settings
+from tests.fixtures.armdouble import POSTGRES_ID, ArmDouble
+from tests.fixtures.runs import new_run
 
 
 @dataclass
@@ -48,12 +41,9 @@ class Stand:
 
     def run(self, *, age: timedelta = timedelta(hours=2), hub: str | None = None, **options: Any) -> str:
         """Record a run of ours; returns its id."""
-        run_id = new_id()
-        source = {"kind": "blob", "container": "backups", "blob": "b"}
-        request = {"source": source, "target": "a", "options": options}
-        created = datetime.now(UTC) - age
-        runs.save(Run.model_validate({"id": run_id, "request": request, "created_at": created, "hub": hub}))
-        return run_id
+        run = new_run(created_at=datetime.now(UTC) - age, hub=hub, options=options)
+        runs.save(run)
+        return run.id
 
     def stage(self, run_id: str, name: str = "snapshot.tar") -> str:
         self.staging.upload_blob(f"runs/{run_id}/{name}", b"production data")
@@ -97,7 +87,7 @@ class Stand:
 
 
 def new_id() -> str:
-    return f"{datetime.now(UTC):%Y%m%dt%H%M%S}-{secrets.token_hex(3)}"
+    return runs.new_id(datetime.now(UTC))
 
 
 @pytest.fixture
@@ -106,25 +96,13 @@ def stand(azurite: str, private_postgres: PostgresServer, monkeypatch: pytest.Mo
     mark = secrets.token_hex(4)
     with ArmDouble() as double, BlobServiceClient.from_connection_string(azurite) as service:
         double.state = "Ready"
-        for name, value in {
-            "STAGING__CONNECTION_STRING": azurite,
-            "STAGING__CONTAINER": f"staging-{mark}",
-            "STAGING__REPORTS_CONTAINER": f"reports-{mark}",
-            "POSTGRES__HOST": "127.0.0.1",
-            "POSTGRES__PORT": str(private_postgres.port),
-            "POSTGRES__USER": private_postgres.user,
-            "POSTGRES__PASSWORD": private_postgres.password,
-            "POSTGRES__SSLMODE": "disable",
-            "POSTGRES__RESOURCE_ID": POSTGRES_ID,
-            "TARGET__A__SQL__SERVER": "sql.example",
-            "TARGET__A__SQL__DATABASE": "app",
-            "TARGET__A__BLOB__ACCOUNT_URL": "https://files.example",
-            "TARGET__A__BLOB__CONTAINER": "files",
-            "MANAGEMENT_URL": double.url,
-        }.items():
-            monkeypatch.setenv(name, value)
-        settings.settings.cache_clear()
-        credentials.use_credential(Identity())
+        set_settings(
+            monkeypatch,
+            staging_settings(azurite, f"staging-{mark}", f"reports-{mark}"),
+            postgres_settings(private_postgres),
+            target_settings("TEST", azurite, "files"),
+            {"POSTGRES__RESOURCE_ID": POSTGRES_ID, "MANAGEMENT_URL": double.url},
+        )
         staging, reports = (service.create_container(f"{name}-{mark}") for name in ("staging", "reports"))
         made = Stand(private_postgres, staging, reports, double, monkeypatch)
         yield made
@@ -133,5 +111,3 @@ def stand(azurite: str, private_postgres: PostgresServer, monkeypatch: pytest.Mo
                 session.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(name)))
         staging.delete_container()
         reports.delete_container()
-        credentials.use_credential(None)
-        settings.settings.cache_clear()

@@ -8,7 +8,6 @@ role the app's token as its password.
 import base64
 import json
 import secrets
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -29,32 +28,27 @@ from shared.setup import check_databases
 from shared.sqlserver import users as sqlserver_users
 from shared.sqlserver.checks import check_target
 from shared.sqlserver.connection import SQL_COPT_SS_ACCESS_TOKEN, connection_string, session, token_struct
+from tests.fixtures.identity import IdentityDouble, identified_by
 
 APP = "mxf-app-id"
 CLIENT = "00112233-4455-6677-8899-aabbccddeeff"
 GROUP = "mxferry-administrators"
 
 
-class Identity:
+class Identity(IdentityDouble):
     """A double of the app's identity; `user` is who its tokens say it is, nobody for an administrator."""
 
-    def __init__(self) -> None:
-        self.user: str | None = None
+    user: str | None = None
 
-    def token(self) -> str:
+    def token(self, scope: str = "") -> str:
         claims = base64.urlsafe_b64encode(json.dumps({"mxf_user": self.user}).encode()).rstrip(b"=").decode()
         return f"e30.{claims}.c2lnbmF0dXJl"
-
-    def get_token(self, *_scopes: str, **_options: Any) -> AccessToken:
-        return AccessToken(self.token(), int(time.time()) + 3600)
 
 
 @pytest.fixture
 def identity() -> Iterator[Identity]:
-    double = Identity()
-    credentials.use_credential(double)
-    yield double
-    credentials.use_credential(None)
+    with identified_by(Identity()) as double:
+        yield double
 
 
 # --- Azure SQL -------------------------------------------------------------------------------------------------------

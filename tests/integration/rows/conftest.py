@@ -1,9 +1,7 @@
 """A run between the shop in PostgreSQL and the SQL Server stand-in, with settings, staging and plan in place."""
 
-import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
@@ -22,6 +20,8 @@ from shared.sqlserver import marker
 from shared.sqlserver.connection import connection_string
 from shared.sqlserver.ddl import create_table
 from shared.sqlserver.ledger_table import CREATE_LEDGER
+from tests.fixtures.appsettings import postgres_settings, set_settings, staging_settings, target_settings
+from tests.fixtures.runs import new_run
 from tests.integration.rows.shop import make_plan, make_tables
 
 Answer = dict[str, Any]
@@ -119,6 +119,12 @@ def orders() -> int:
 
 
 @pytest.fixture
+def many_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chunks of 64 KiB; to be named before the stand, which reads its settings."""
+    monkeypatch.setenv("COPY_CHUNK_BYTES", str(64 * 1024))
+
+
+@pytest.fixture
 def stand(
     azurite: str,
     container: ContainerClient,
@@ -129,26 +135,14 @@ def stand(
     orders: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Stand]:
-    values = {
-        "STAGING__CONNECTION_STRING": azurite,
-        "STAGING__CONTAINER": container.container_name,
-        "POSTGRES__HOST": postgres_server.host,
-        "POSTGRES__PORT": str(postgres_server.port),
-        "POSTGRES__USER": postgres_server.user,
-        "POSTGRES__PASSWORD": postgres_server.password,
-        "POSTGRES__SSLMODE": "disable",
-        "TARGET__TEST__SQL__SERVER": f"{sql_server.host},{sql_server.port}",
-        "TARGET__TEST__SQL__DATABASE": sql_database,
-        "TARGET__TEST__SQL__USER": sql_server.user,
-        "TARGET__TEST__SQL__PASSWORD": sql_server.password,
-        "TARGET__TEST__SQL__ENCRYPT": "no",
-        "TARGET__TEST__BLOB__CONNECTION_STRING": azurite,
-        "TARGET__TEST__BLOB__CONTAINER": container.container_name,
-        "REHEARSAL_SCHEDULE": "0 0 2 * * 6",
-    }
-    for key, value in values.items():
-        monkeypatch.setenv(key, value)
-    settings.cache_clear()
+    name = container.container_name
+    set_settings(
+        monkeypatch,
+        staging_settings(azurite, name),
+        postgres_settings(postgres_server),
+        target_settings("TEST", azurite, name, sql_server, sql_database),
+        {"REHEARSAL_SCHEDULE": "0 0 2 * * 6"},
+    )
     profile = settings().target_profile("test").sql
     assert profile is not None
     with (
@@ -160,15 +154,3 @@ def stand(
         stand = Stand(run, database, postgres, target, container, sql_server, profile, make_plan(postgres, run.id))
         stand.replan()
         yield stand
-    settings.cache_clear()
-
-
-def new_run() -> Run:
-    now = datetime.now(UTC)
-    return Run.model_validate(
-        {
-            "id": f"{now:%Y%m%dt%H%M%S}-{secrets.token_hex(3)}",
-            "created_at": now.isoformat(),
-            "request": {"source": {"kind": "blob", "container": "backups", "blob": "b"}, "target": "test"},
-        }
-    )

@@ -44,12 +44,6 @@ def ids_on_both_sides(stand, table="shop$order", column="id"):
     return source, target
 
 
-@pytest.fixture
-def many_chunks(monkeypatch):
-    """Chunks of 64 KiB, before the stand reads its settings."""
-    monkeypatch.setenv("COPY_CHUNK_BYTES", str(64 * 1024))
-
-
 @pytest.mark.parametrize("what", FAULTS)
 def test_a_fault_leaves_no_row_twice_and_none_out(stand, what):
     stand.create_tables()

@@ -7,14 +7,14 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pyodbc
-import pytest
 
 from activities import copy
 from shared.sqlserver import bulk, marker
 from shared.sqlserver.connection import connection_string
 from shared.sqlserver.ledger import claim_statement, loaded_chunks
 from shared.sqlserver.ledger_table import OUR_TABLES
-from tests.integration.rows.conftest import new_run, opened
+from tests.fixtures.runs import new_run
+from tests.integration.rows.conftest import opened
 
 # As another app instance does it: a process of its own delivers every job, again and again until all are done.
 INSTANCE = """
@@ -33,12 +33,6 @@ while jobs:
     if answer["stopped"]:
         jobs.append(job)
 """
-
-
-@pytest.fixture
-def many_chunks(monkeypatch):
-    """Chunks of 64 KiB, before the stand reads its settings."""
-    monkeypatch.setenv("COPY_CHUNK_BYTES", str(64 * 1024))
 
 
 def refusals(jobs):

@@ -15,6 +15,7 @@ from shared.copying.rejects import refused_rows
 from shared.copying.stage import read_lines
 from shared.errors import TransientError
 from shared.reporting.model import Report
+from tests.fixtures.appsettings import set_settings
 from tests.integration.rows.conftest import opened
 
 
@@ -110,11 +111,11 @@ def test_a_row_that_was_refused_once_and_taken_by_the_next_delivery_is_not_count
 
 
 @pytest.fixture
-def reports(monkeypatch, azurite):
-    """The container of reports, apart from staging, before the stand reads its settings."""
+def reports(monkeypatch, azurite, stand):
+    """The container of reports, apart from staging."""
     with BlobServiceClient.from_connection_string(azurite) as service:
         container = service.create_container(f"reports-{secrets.token_hex(4)}")
-        monkeypatch.setenv("STAGING__REPORTS_CONTAINER", container.container_name)
+        set_settings(monkeypatch, {"STAGING__REPORTS_CONTAINER": container.container_name})
         yield container
         container.delete_container()
 

@@ -14,7 +14,7 @@ from orchestrators.verify import verify_group, verify_rows
 from shared.contracts import RestoredWork, RestoreRef
 from shared.errors import TransientError
 from tests.fixtures.engine import EngineBench
-from tests.integration.rows.conftest import new_run
+from tests.fixtures.runs import new_run
 
 RESTORE = RestoreRef(database="run_x", tables=1, rows=1, bytes=1, server_version=170000)
 
