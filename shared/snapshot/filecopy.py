@@ -3,8 +3,9 @@
 Small files: many neighbours in the tar come by one ranged read, and each goes out as one Put Blob; their MD5 is compared
 with the one taken while the archive was inflated, and the service compares it again with what it received. Large files:
 the service copies the range itself (Put Block From URL), so no byte of them passes through here; it compares every block
-of 64 MiB with the MD5 that was taken of it while the archive was inflated. Blocks that a dead delivery has brought are
-left alone. Either way the blob is written under `If-None-Match: *`: what is there already is compared, never overwritten.
+of 64 MiB with the MD5 that was taken of it while the archive was inflated. A file that is there, and blocks that a dead
+delivery has brought, are not copied again. Either way the blob is written under `If-None-Match: *`: what is there already
+is compared, never overwritten.
 """
 
 import asyncio
@@ -88,6 +89,10 @@ class FileCopy:
 
     async def _large(self, row: Row) -> None:
         blob = self._blob(row)
+        if await blob.exists():  # `If-None-Match` would say so too, after all blocks
+            await self._existed(row)
+            self._done(row)
+            return
         there = await _staged_blocks(blob) if row.size > PIECE else {}
         server_side = self._service_copies and await self._by_service(blob, row, there)
         if not server_side:

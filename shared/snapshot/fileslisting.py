@@ -4,7 +4,7 @@ The service lists blobs in lexicographic order of their names
 (https://learn.microsoft.com/rest/api/storageservices/list-blobs), which for lower-case UUIDs is the order of their bytes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -16,6 +16,9 @@ from shared.snapshot.names import shown
 
 A_PAGE = 5_000
 SHOWN = 100
+
+type Row = tuple[bytes, int, bytes | None]
+"""UUID, bytes and MD5 of a file in the index."""
 
 
 class Comparison:
@@ -47,27 +50,30 @@ class Comparison:
     def _page(self, blobs: list[BlobProperties]) -> None:
         """Compare one page with the stretch of the index that it can match."""
         state = self.state
-        stretch = self._files.slice(state.position, len(blobs) + A_PAGE).to_pydict()
-        uuids, sizes, md5s = stretch["uuid"], stretch["size"], stretch["md5"]
-        at = 0
+        rows = self._rows(state.position)
+        row = next(rows, None)
         for blob in blobs:
             state.blobs += 1
             state.bytes += int(blob.size)
             name = blob.name[len(self._prefix) :]
-            while at < len(uuids) and uuid_text(uuids[at]) < name:
-                self._missing(uuids[at])
-                at += 1
-                if at == len(uuids):  # many files missing in a row: take up the next stretch of the index
-                    state.position += at
-                    stretch = self._files.slice(state.position, len(blobs) + A_PAGE).to_pydict()
-                    uuids, sizes, md5s, at = stretch["uuid"], stretch["size"], stretch["md5"], 0
-            if at < len(uuids) and uuid_text(uuids[at]) == name:
-                self._compare(blob, sizes[at], md5s[at])
-                at += 1
+            while row is not None and uuid_text(row[0]) < name:
+                self._missing(row[0])
+                row = self._next(rows)
+            if row is not None and uuid_text(row[0]) == name:
+                self._compare(blob, *row[1:])
+                row = self._next(rows)
             else:
                 state.unexpected += 1
                 self._example(f"{shown(name)} is in the container, but not in the snapshot.")
-        state.position += at
+
+    def _rows(self, start: int) -> Iterator[Row]:
+        for at in range(start, self._files.num_rows, A_PAGE):
+            stretch = self._files.slice(at, A_PAGE).to_pydict()
+            yield from zip(stretch["uuid"], stretch["size"], stretch["md5"], strict=True)
+
+    def _next(self, rows: Iterator[Row]) -> Row | None:
+        self.state.position += 1
+        return next(rows, None)
 
     def _compare(self, blob: BlobProperties, size: int, md5: bytes | None) -> None:
         state = self.state

@@ -155,6 +155,23 @@ def large(stand: Stand, sample_dump: Path) -> tuple[dict[str, Any], str, bytes]:
     return taken(stand, backup(sample_dump.read_bytes(), [(name, data)])), name, data
 
 
+def test_a_large_file_that_is_there_is_compared_and_no_block_of_it_copied_again(
+    stand: Stand, sample_dump: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work, name, data = large(stand, sample_dump)
+    stand.drive(copy_files, work)
+
+    async def never(*_: Any, **__: Any) -> None:
+        raise AssertionError("a block was copied")
+
+    monkeypatch.setattr(BlobClient, "stage_block_from_url", never)
+    monkeypatch.setattr(BlobClient, "stage_block", never)
+    again = stand.drive(copy_files, work)
+    assert (again["existed"], again["files"], blobs_of(stand)) == (1, 1, {name: data})
+    stand.target.upload_blob(name, b"somebody else's", overwrite=True)
+    assert stand.refusal(copy_files, work)[:2] == ("FILE_EXISTS", name)
+
+
 def refuse_copies(monkeypatch: pytest.MonkeyPatch) -> None:
     async def refuse(*_: Any, **__: Any) -> None:
         raise HttpResponseError(response=cast("Any", SimpleNamespace(status_code=403, reason="", headers={})))
@@ -274,6 +291,20 @@ def test_a_listing_of_many_pages_goes_on_where_the_last_activity_ended(
         check["detail"]
         == f"40 files, {40 - len(gone) + 6} blobs: {len(gone)} missing, 6 unexpected, 0 of another size."
     )
+
+
+@pytest.mark.parametrize("gone", range(2, 12))
+def test_more_missing_files_in_a_row_than_a_page_holds_are_counted_as_what_they_are(
+    stand: Stand, sample_dump: Path, monkeypatch: pytest.MonkeyPatch, gone: int
+) -> None:
+    wanted = {uuid_of(number): b"x" for number in range(16)}
+    work = taken(stand, backup(sample_dump.read_bytes(), wanted.items()))
+    stand.drive(copy_files, work)
+    monkeypatch.setattr(fileslisting, "A_PAGE", 3)
+    for name in sorted(wanted)[1 : 1 + gone]:
+        stand.target.delete_blob(name)
+    check = stand.drive(verify_files, work)["checks"][1]
+    assert check["detail"] == f"16 files, {16 - gone} blobs: {gone} missing, 0 unexpected, 0 of another size."
 
 
 def test_files_whose_md5_nobody_knows_have_not_passed_that_check(stand: Stand, sample_dump: Path) -> None:
