@@ -123,12 +123,16 @@ def _start(run: str | None) -> Power:
     server_id = settings().postgres.resource_id
     if server_id is None:
         return NOT_USED
+    marks = ServerMarks(clients.reports())
     if run is not None:
-        ServerMarks(clients.reports()).put(run)
+        marks.put(run)
     with ResourceManager() as manager:
         state = manager.postgres_state(server_id)
+        if state == "Ready" and marks.is_stopping():
+            state = "Stopping"
         if state == "Stopped":
             manager.start_postgres(server_id)
+            marks.not_stopping()
             state = "Starting"
             events.emit("environment-changed", run or "", what="postgres-start")
     return Power(managed=True, state=state, reached=state == "Ready")

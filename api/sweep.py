@@ -1,4 +1,4 @@
-"""The timer that deletes what runs left behind."""
+"""The timer that deletes what runs left behind, and stops the temporary server that was left running."""
 
 import asyncio
 import logging
@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from api.http import Engine
 from api.migrations import OVER
-from shared import leftovers, runs
+from shared import idling, leftovers, runs
 from shared.contracts import Run
 from shared.leftovers import A_TICK
 from shared.settings import settings
@@ -18,8 +18,9 @@ UNKNOWN_FOR = timedelta(hours=1)
 
 
 async def sweep_leftovers(engine: Engine) -> list[str]:
-    """Delete what runs of ours left that are over and not kept; returns what was done and what not, as sentences.
+    """Delete what runs of ours left that are over and not kept, and stop the temporary server if nobody uses it.
 
+    Returns what was done and what not, as sentences.
     What could not be deleted before comes last, and counts by itself: it never keeps the rest from being deleted.
     """
     said: list[str] = []
@@ -36,7 +37,10 @@ async def sweep_leftovers(engine: Engine) -> list[str]:
             said.append(f"{left.run.id}: {sentence}")
         failed += bool(swept.left)
         cleaned += bool(swept.done and not swept.left)
-    return said
+    stopped = await asyncio.to_thread(idling.stop_idle_server, now)
+    for sentence in stopped:
+        log.info("%s", sentence)
+    return said + stopped
 
 
 def _in_order() -> list[leftovers.Leftover]:

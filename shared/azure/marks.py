@@ -13,6 +13,7 @@ from azure.storage.blob import ContainerClient
 
 # A run that crashed leaves its mark; it must not keep the server awake for ever.
 FORGOTTEN_AFTER = timedelta(hours=48)
+STOPPING, STOPS_WITHIN = "environment/postgres-stopping", timedelta(minutes=5)
 
 
 class ServerMarks:
@@ -41,6 +42,22 @@ class ServerMarks:
             for blob in self.container.list_blobs(name_starts_with=prefix)
             if (name := blob.name.removeprefix(prefix)) != run and blob.last_modified >= since
         ]
+
+    def stopping(self) -> None:
+        """Mark that the server is about to be stopped; a run that sees it Ready waits until it is not, or starts it again."""
+        self.container.upload_blob(STOPPING, b"", overwrite=True)
+
+    def not_stopping(self) -> None:
+        """Take that mark away; it may be gone already."""
+        try:
+            self.container.delete_blob(STOPPING)
+        except ResourceNotFoundError:
+            return
+
+    def is_stopping(self) -> bool:
+        """Say whether the server is about to be stopped; a mark that somebody left is forgotten after some minutes."""
+        since = datetime.now(UTC) - STOPS_WITHIN
+        return any(one.last_modified >= since for one in self.container.list_blobs(name_starts_with=STOPPING))
 
 
 class SizeMark:

@@ -17,7 +17,7 @@ FLOORS = {
         targetmodes wording settings credentials contracts rowcontracts filecontracts progress events masking
     """,
     "rooms": "blobs azure installation runs postgres sqlserver mendix snapshot sources",
-    "stages": "copying verification inspection smoke setup ticks handedout remains leftovers",
+    "stages": "copying verification inspection smoke setup ticks handedout remains leftovers idling",
     "the run as a whole": "apps communication reporting forecast sizing capacity rehearsals readiness",
 }
 

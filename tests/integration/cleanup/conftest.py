@@ -15,7 +15,7 @@ from psycopg import sql
 
 from api.sweep import sweep_leftovers
 from local.postgres import PostgresServer
-from shared import remains, runs
+from shared import idling, remains, runs
 from shared.postgres import ownership
 from shared.postgres.connection import database_name
 from tests.fixtures.appsettings import postgres_settings, set_settings, staging_settings, target_settings
@@ -103,6 +103,7 @@ def stand(azurite: str, private_postgres: PostgresServer, monkeypatch: pytest.Mo
             target_settings("TEST", azurite, "files"),
             {"POSTGRES__RESOURCE_ID": POSTGRES_ID, "MANAGEMENT_URL": double.url},
         )
+        monkeypatch.setattr(idling, "UP_FOR", timedelta(days=1))  # however long the tests take
         staging, reports = (service.create_container(f"{name}-{mark}") for name in ("staging", "reports"))
         made = Stand(private_postgres, staging, reports, double, monkeypatch)
         yield made

@@ -4,9 +4,13 @@ import json
 from datetime import timedelta
 from typing import Any
 
-from activities.environment import stop_postgres
+import pytest
+
+from activities.environment import start_postgres, stop_postgres
 from api import sweep
-from shared import leftovers, remains, runs, settings
+from shared import idling, leftovers, remains, runs, settings
+from shared.azure.arm import ResourceManager
+from shared.azure.marks import ServerMarks
 from shared.installation import installation
 from shared.postgres.connection import database_name
 from tests.integration.cleanup.conftest import Stand, new_id
@@ -168,3 +172,66 @@ def test_the_server_is_not_stopped_under_a_run_that_has_waited_longer_than_its_m
     assert stopped_by(last) == "kept running"
     stand.close(waiting)
     assert stopped_by(last) == "Stopping"
+
+
+@pytest.fixture
+def long_up(stand: Stand) -> Stand:
+    """The server has been up for longer than the hour that people have."""
+    stand.patch.setattr(idling, "UP_FOR", timedelta(0))
+    return stand
+
+
+def test_a_server_that_nobody_uses_is_stopped_and_a_run_that_comes_then_starts_it(long_up: Stand) -> None:
+    assert long_up.sweep() == ["Stopped the temporary server 127.0.0.1, which nobody used."]
+    assert long_up.arm.state == "Stopping"
+    assert long_up.sweep() == []
+    for _ in range(4):
+        start(long_up)
+    assert (long_up.arm.state, long_up.arm.calls) == ("Ready", ["postgres/stop", "postgres/start"])
+    assert start(long_up) == ("Ready", True)
+
+
+def test_a_server_is_left_running_for_an_hour_for_a_mark_for_an_open_run_and_where_the_settings_say_so(
+    stand: Stand,
+) -> None:
+    assert stand.sweep() == [], "it has just started"
+    stand.patch.setattr(idling, "UP_FOR", timedelta(0))
+    marks = ServerMarks(stand.reports)
+    marks.put("20261128t200000-abc123")
+    assert stand.sweep() == []
+    marks.take_away("20261128t200000-abc123")
+    waiting = stand.restore(stand.run(), installation())
+    stand.states[waiting] = "RUNNING"
+    assert stand.sweep() == []
+    stand.close(waiting)
+    stand.patch.setenv("POSTGRES__STOP_WHEN_IDLE", "false")
+    settings.settings.cache_clear()
+    stand.sweep()
+    assert (stand.arm.state, stand.arm.calls) == ("Ready", [])
+
+
+def test_a_run_that_comes_while_the_server_is_about_to_be_stopped_waits_and_one_that_came_before_keeps_it(
+    long_up: Stand,
+) -> None:
+    stop_server = ResourceManager.stop_postgres
+    seen: list[object] = []
+
+    def late(manager: ResourceManager, server: str) -> None:
+        seen.append(start(long_up))  # its mark comes after our look
+        stop_server(manager, server)
+
+    long_up.patch.setattr(ResourceManager, "stop_postgres", late)
+    assert len(long_up.sweep()) == 1
+    assert seen == [("Stopping", False)]
+
+    long_up.arm.state = "Ready"
+    ServerMarks(long_up.reports).not_stopping()
+    long_up.patch.setattr(idling, "_idle", lambda *_: start(long_up)[1])  # its mark comes between our two looks
+    assert long_up.sweep() == []
+    assert start(long_up) == ("Ready", True)
+
+
+def start(stand: Stand) -> tuple[str, bool]:
+    run = runs.load(stand.run()).model_copy(update={"id": "20261128t200000-abc123"})
+    power = start_postgres(None, {"run": run.model_dump(mode="json")})
+    return power["state"], power["reached"]
