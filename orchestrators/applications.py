@@ -30,6 +30,7 @@ def app_stopped(book: Book, run: Run, outcome: Outcome) -> Steps:
         return
     seen = yield from aside("app-stop", _commanded(book, run, "look"))
     if seen["manual"]:
+        outcome.app_stopped_by = "perhaps people"  # who does what was asked for does not always say so
         yield from asked(book, "app-stop", "stop-app", _deadline(book, run))
         outcome.app_stopped_by = "people"
         return
@@ -80,8 +81,8 @@ def app_started(book: Book, run: Run, outcome: Outcome) -> Steps:
 def app_left(book: Book, run: Run, outcome: Outcome) -> Steps:
     """Leave the target app as it should be; where that does not succeed a warning says so."""
     if outcome.app_stopped_by and not outcome.target_written:
-        if outcome.app_stopped_by == "people":
-            outcome.findings.append(_still_stopped(run))
+        if outcome.app_stopped_by != "this run":
+            outcome.findings.append(_still_stopped(run, sure=outcome.app_stopped_by == "people"))
             return
         name, command, wanted = "app-restart", "start", "running"
     elif run.request.options.purpose == "rehearsal" and _started_here(book, run):
@@ -179,12 +180,12 @@ def _not_started(expired: Finding) -> Finding:
     )  # fmt: skip
 
 
-def _still_stopped(run: Run) -> Finding:
-    return Finding(
-        code="TARGET_APP_STOPPED", severity="warning", object=run.request.target,
-        message="expected the target app to run as before, since the target was not written, found that people have "
-        "stopped it for this run.",
-        remedy="Start it by hand, if it should run; the data on the target is as it was.",
+def _still_stopped(run: Run, *, sure: bool) -> Finding:
+    found = "have stopped it for this run" if sure else "were asked to stop it, and nobody said whether they did"
+    return Finding.warning(
+        "TARGET_APP_STOPPED", run.request.target,
+        f"expected the target app to run as before, since the target was not written, found that people {found}.",
+        "See whether it runs, and start it by hand if it should; the data on the target is as it was.",
     )  # fmt: skip
 
 

@@ -24,7 +24,7 @@ class Outcome:
         self.opened = False
         """Whether the environment was awake in this run: before, there is no temporary database."""
         self.target_written = False
-        self.app_stopped_by: Literal["this run", "people"] | None = None
+        self.app_stopped_by: Literal["this run", "people", "perhaps people"] | None = None
         """Who stopped the target app for this run; None where nobody did, or where it was stopped already."""
         self.told_end: datetime | None = None
         """The end after the window's that people were told of, or have accepted."""

@@ -150,6 +150,16 @@ def test_an_app_that_people_stopped_for_nothing_is_said_to_be_stopped(hub, doubl
     assert "leave_app" not in doubles.calls
 
 
+def test_an_app_that_people_were_asked_to_stop_and_may_have_stopped_is_said_too(hub, doubles):
+    started(hub, stop_target_app=True)
+    wait_until_waiting(hub, "stop-app")
+    hub.raise_orchestration_event(RUN_ID, "abort", data={"by": "kim"})
+    assert ended(hub)["verdict"] == "aborted"
+    [found] = [one for one in doubles.reports[-1]["findings"] if one["code"] == "TARGET_APP_STOPPED"]
+    assert found["message"].endswith("found that people were asked to stop it, and nobody said whether they did.")
+    assert found["remedy"].startswith("See whether it runs")
+
+
 def test_nobody_starts_the_app_again_on_a_target_that_was_written(hub, doubles):
     doubles.answers["command_app"] = app_of("running", "stopped")
     doubles.answers["copy_rows"] = {"refused": finding("ROW_REFUSED")}

@@ -206,6 +206,14 @@ def test_an_abort_during_the_copy_ends_in_report_and_clean_up(hub, doubles):
     assert doubles.reports[-1]["answers"]["stock"]["holding"] == {"a$b": 3}
 
 
+def test_an_abort_while_the_target_is_scaled_up_ends_before_anything_is_written(hub, doubles):
+    doubles.answers["scale_for_load"] = {"refused": finding("ABORTED")}
+    started(hub)
+    assert ended(hub)["verdict"] == "aborted"
+    assert not {"create_schema", "copy_files", "take_stock"} & set(doubles.calls)
+    assert doubles.reports[-1]["target_written_at"] is None
+
+
 @pytest.mark.parametrize("working", ["reconcile_files", "smoke_tests"])
 def test_an_abort_while_the_last_stage_works_ends_aborted(hub, doubles, working):
     """What the boundary does: it refuses the next activity that a run calls, and the last stage has no next one."""
