@@ -49,7 +49,7 @@ async def approve(call: Call) -> Answer:
     said = _said(call, decision)
     if isinstance(said, Answer):
         return said
-    await _raise(call, f"approve-{gate.name}", said, [seen.progress.gate_instance or seen.id])
+    await _raise(call, gate.approval, said, [seen.progress.gate_instance or seen.id])
     return answer(Accepted(id=seen.id, accepted="approve"), 202)
 
 

@@ -80,7 +80,7 @@ def asked(book: Book, stage: str, name: str, deadline: datetime) -> Steps:
     gate = Gate.model_validate({"name": name, "asked_at": book.now(), "answers_by": deadline})
     opened = book.wait(stage, gate)
     # The event is named by its gate: a second approval of this gate, which waits in the mailbox, never opens the next.
-    gate = yield from _decided(book, gate, {"approved": book.ctx.wait_for_external_event(f"approve-{name}")}, "expired")
+    gate = yield from _decided(book, gate, {"approved": book.ctx.wait_for_external_event(gate.approval)}, "expired")
     if gate.decision == "approved":
         book.close(opened, "done", note=f"approved by {book.progress.gates[-1].who}")
         return gate.who

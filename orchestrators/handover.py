@@ -84,7 +84,7 @@ def _by_people(book: Book, work: Payload, deadline: datetime) -> Steps:
     gate = Gate(name=GATE, asked_at=book.now(), answers_by=deadline)
     watch = _Watch(book, book.wait(STAGE, gate))
     aborted = book.ctx.wait_for_external_event("abort")
-    said = book.ctx.wait_for_external_event(f"approve-{GATE}")
+    said = book.ctx.wait_for_external_event(gate.approval)
     insisted = False
     while True:
         yield from watch.look(work)
@@ -103,7 +103,7 @@ def _by_people(book: Book, work: Payload, deadline: datetime) -> Steps:
             insisted = True
             gate = gate.model_copy(update={"comment": EARLY})
             book.decided(gate)  # it is asked again
-            said = book.ctx.wait_for_external_event(f"approve-{GATE}")
+            said = book.ctx.wait_for_external_event(gate.approval)
             book.publish()
         elif book.now() >= deadline:
             book.decided(gate.model_copy(update={"decision": "expired", "decided_at": book.now()}))

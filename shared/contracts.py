@@ -273,7 +273,15 @@ class Gate(Strict):
         default=False, description="Whether App Service authentication vouches for `decided_by`; else it is as stated."
     )
     decided_at: datetime | None = None
-    comment: str | None = None
+    comment: str | None = Field(
+        default=None, description="Of who decided; while the gate waits, why it is asked once more."
+    )
+
+    @property
+    def approval(self) -> str:
+        """The event that approves it. Asked once more it has another one: the first yes, given twice, is no second yes."""
+        again = self.decision is None and self.comment
+        return f"approve-{self.name}{'-again' if again else ''}"
 
     @property
     def who(self) -> str | None:

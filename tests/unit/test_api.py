@@ -295,6 +295,15 @@ def test_the_gate_of_a_side_is_answered_where_it_is_held(engine):
     assert {one[:2] for one in engine.events[1:]} == {(body["id"], "abort"), (side, "abort")}
 
 
+def test_a_yes_to_a_gate_that_asks_once_more_is_another_one_than_the_first(engine):
+    _, body, _ = ask(engine, "POST", "migrations", BODY)
+    path = f"migrations/{body['id']}/approve"
+    for asked in (GATE | {"name": "started"}, GATE | {"name": "started", "comment": "Approved before everything was…"}):
+        engine.set(body["id"], "RUNNING", custom={"stages": [], "gates": [asked]})
+        assert ask(engine, "POST", path, {"by": "kim", "gate": "started"})[0] == 202
+    assert [event for _, event, _ in engine.events] == ["approve-started", "approve-started-again"]
+
+
 @pytest.mark.parametrize(("enabled", "who"), [("true", "ada@example.org"), ("", "somebody else")])
 def test_a_signed_in_name_stands_in_the_place_of_the_given_one(engine, monkeypatch, enabled, who):
     monkeypatch.setenv("WEBSITE_AUTH_ENABLED", enabled)
