@@ -1,6 +1,7 @@
 """Stage snapshot: the archive into staging, inflated, indexed, and told what it is."""
 
 import time
+from collections.abc import Callable
 
 from activities.boundary import activity
 from shared import runpaths, runs
@@ -38,7 +39,7 @@ def stage_range(work: StageRange) -> StagedRange:
     """Bring some blocks of the archive into staging, by the storage service where it can."""
     give_large_blocks_back()
     archive = clients.staged(work.run.id, runpaths.ARCHIVE)
-    staged = stage_blocks(open_origin(work.run), work.facts, archive, work.first, work.stop)
+    staged = stage_blocks(open_origin(work.run), work.facts, archive, work.first, work.stop, _look(work))
     size = min(work.stop * BLOCK, work.facts.size or 0) - work.first * BLOCK
     return StagedRange(bytes=size, server_side=staged.server_side, through_us=staged.through_us)
 
@@ -47,8 +48,12 @@ def stage_range(work: StageRange) -> StagedRange:
 def stage_whole(work: StageRange) -> StagedRange:
     """Bring an archive into staging whose source serves no ranges."""
     archive = clients.staged(work.run.id, runpaths.ARCHIVE)
-    size = stage_stream(open_origin(work.run), work.facts, archive, lambda: runs.stop_if_aborted(work.run.id))
+    size = stage_stream(open_origin(work.run), work.facts, archive, _look(work))
     return StagedRange(bytes=size, through_us=blocks_of(size))
+
+
+def _look(work: StageRange) -> Callable[[], None]:
+    return lambda: runs.stop_if_aborted(work.run.id)
 
 
 @activity

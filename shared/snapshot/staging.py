@@ -23,7 +23,7 @@ BLOCK = 16 * 1024 * 1024  # bytes; 50,000 of them are 781 GiB
 AT_ONCE = 4  # server-side copies under way in one activity
 PARALLEL = 3  # blocks under way in one activity when the bytes pass through us
 STREAM_SECONDS = 20 * 60  # of one `stage_stream`, below the time limit of host.json: it cannot go on where it stopped
-LOOK = 64  # blocks after which a stream asks whether it is to stop
+LOOK_SECONDS = 10.0  # after which a stream asks whether it is to stop
 THROUGH_US = BoundedSemaphore(4)  # of these in the whole process, whatever the number of activities: its memory's bound
 
 
@@ -49,10 +49,17 @@ def blocks_of(size: int) -> int:
     return blocks
 
 
-def stage_blocks(origin: Origin, facts: OriginFacts, archive: BlobClient, first: int, stop: int) -> Staged:
+def stage_blocks(
+    origin: Origin,
+    facts: OriginFacts,
+    archive: BlobClient,
+    first: int,
+    stop: int,
+    look: Callable[[], None] = lambda: None,
+) -> Staged:
     """Bring the blocks [first, stop) of the archive into the blob's uncommitted blocks.
 
-    Raises `Refusal` SOURCE_CHANGED when the source is no longer the version of `facts`, and what `origin.read` raises.
+    `look` is called before each that passes through us; it raises when the run is to stop. Raises `Refusal` SOURCE_CHANGED when the source is no longer the version of `facts`, and what `origin.read` raises.
     """
     size = facts.size or 0
     there = staged_blocks(archive)
@@ -65,7 +72,7 @@ def stage_blocks(origin: Origin, facts: OriginFacts, archive: BlobClient, first:
             raise changed(origin.label, "another version after its blocks were copied")
         return staged
     with ThreadPoolExecutor(PARALLEL, thread_name_prefix="bring-block") as pool:
-        for _ in pool.map(lambda number: _bring_block(origin, facts, archive, number), wanted):
+        for _ in pool.map(lambda number: _bring_block(origin, facts, archive, number, look), wanted):
             pass
     staged.through_us = len(wanted)
     return staged
@@ -79,23 +86,33 @@ def stage_stream(origin: Origin, facts: OriginFacts, archive: BlobClient, look: 
     """
     # A block that is there spares a write only where it is known to be of this version: the new bytes are here anyway.
     there = staged_blocks(archive) if is_strong(facts.etag) else {}
-    started = time.monotonic()
     number = size = 0
     with BlockWriter(archive, version=_version(facts)) as writer:
-        for data in _reblocked(origin.stream(facts)):
+        for data in _reblocked(_watched(origin.stream(facts), origin.label, look)):
             number, size = number + 1, size + len(data)
             blocks_of(size)
             if there.get(block_id(number - 1, _version(facts))) != len(data):
                 writer.put(number - 1, data)
-            if time.monotonic() - started > STREAM_SECONDS:
-                raise _too_slow(origin.label, size)
-            if number % LOOK == 0:
-                look()
     if facts.size is not None and size != facts.size:
         raise TransientError(
             "SOURCE_DROPPED", origin.label, f"expected {facts.size:,} bytes, found {size:,} and an end."
         )
     return size
+
+
+def _watched(pieces: Iterator[bytes], label: str, look: Callable[[], None]) -> Iterator[bytes]:
+    """Look at the time at every piece, however small: a source that trickles never fills a block."""
+    started = looked = time.monotonic()
+    size = 0
+    for piece in pieces:
+        size += len(piece)
+        yield piece
+        now = time.monotonic()
+        if now - started > STREAM_SECONDS:
+            raise _too_slow(label, size)
+        if now - looked > LOOK_SECONDS:
+            look()
+            looked = now
 
 
 def _too_slow(label: str, size: int) -> Refusal:
@@ -147,8 +164,11 @@ def _length(number: int, size: int) -> int:
     return min(BLOCK, size - number * BLOCK)
 
 
-def _bring_block(origin: Origin, facts: OriginFacts, archive: BlobClient, number: int) -> None:
+def _bring_block(
+    origin: Origin, facts: OriginFacts, archive: BlobClient, number: int, look: Callable[[], None]
+) -> None:
     with THROUGH_US:
+        look()
         data = origin.read(number * BLOCK, _length(number, facts.size or 0), facts)
         put_block(archive, number, data, _version(facts))
 

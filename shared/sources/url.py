@@ -25,6 +25,7 @@ from shared.snapshot.origin import OriginFacts, changed, is_strong
 CONTENT_RANGE = re.compile(r"bytes (?:([0-9]+)-[0-9]+|\*)/([0-9]+)\Z")
 TIMEOUT = httpx.Timeout(30, read=120)
 MOST_SECONDS = 600  # for one `read`, of 16 MiB at most: a source slower than this could not be staged in a day
+FACTS_SECONDS = 120  # for the first bytes, by which the archive is known
 FRUITLESS = 4  # answers in a row that bring less than `PROGRESS`
 PROGRESS = 64 * 1024  # bytes; some servers answer a range with its beginning only
 EXPIRED = {401, 403, 410}
@@ -94,7 +95,7 @@ class UrlOrigin:
     def facts(self) -> OriginFacts:
         """Look at the first bytes. Raises `Refusal` SOURCE_URL_EXPIRED, SOURCE_MISSING or of `sniff`."""
         with self._get({"Range": f"bytes=0-{SNIFF - 1}"}) as answer:
-            first = b"".join(_first(answer, SNIFF))
+            first = self._sniffed(answer)
             size, etag = _total(answer), answer.headers.get("ETag")
             return OriginFacts(
                 size=size,
@@ -104,6 +105,21 @@ class UrlOrigin:
                 ranges=answer.status_code == httpx.codes.PARTIAL_CONTENT and size is not None,
                 layout=sniff(first),
             )
+
+    def _sniffed(self, answer: httpx.Response) -> bytes:
+        """Return the first bytes; a source that lets them trickle is given up."""
+        first, started = bytearray(), time.monotonic()
+        for piece in _first(answer, SNIFF):
+            first += piece
+            if time.monotonic() - started > FACTS_SECONDS:
+                break
+        else:
+            return bytes(first)
+        raise TransientError(
+            "SOURCE_DROPPED",
+            self.label,
+            f"expected the first {SNIFF:,} bytes within {FACTS_SECONDS} seconds, found {len(first):,}.",
+        )
 
     def copy_url(self) -> str:
         """Return the URL itself; the storage service can follow it if the source is open to it."""

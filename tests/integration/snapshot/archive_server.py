@@ -1,7 +1,8 @@
 """An http server that hands out one archive the way pre-signed URLs do, and misbehaves when asked to."""
 
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -22,6 +23,9 @@ class ArchiveServer:
         self.to_the_end = False  # answers a range with all that follows
         self.shifted = 0  # bytes by which every answer begins too late
         self.endless = False  # sends zeros for ever, in chunks
+        self.trickles: Callable[[], None] | None = (
+            None  # sends an answer byte by byte, for ever late; called before each
+        )
         self.status: int | None = None  # answers only that
         self.requests: list[tuple[str, str]] = []
         self.sent = 0  # bytes
@@ -82,6 +86,11 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self.wfile.flush()
             self.connection.shutdown(2)
+        elif self.serves.trickles is not None:
+            for at in range(len(body)):
+                self.serves.trickles()
+                self.wfile.write(body[at : at + 1])
+                time.sleep(0.01)
         else:
             self.wfile.write(body)
 

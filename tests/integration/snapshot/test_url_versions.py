@@ -236,7 +236,7 @@ def test_a_stream_stops_when_the_run_is_aborted(
     by_url: Stand, server: ArchiveServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.ranges = False
-    monkeypatch.setattr(staging, "LOOK", 2)
+    monkeypatch.setattr(staging, "LOOK_SECONDS", 0)
     facts, put = UrlOrigin(server.signed).facts(), staging.BlockWriter.put
 
     def aborted_meanwhile(writer: Any, number: int, data: bytes) -> None:
@@ -246,7 +246,45 @@ def test_a_stream_stops_when_the_run_is_aborted(
 
     monkeypatch.setattr(staging.BlockWriter, "put", aborted_meanwhile)
     assert staged(by_url, facts)["refused"]["code"] == "ABORTED"
-    assert len(staging.staged_blocks(by_url.staging.get_blob_client(f"runs/{by_url.run.id}/snapshot.archive"))) == 2
+    assert len(staging.staged_blocks(by_url.staging.get_blob_client(f"runs/{by_url.run.id}/snapshot.archive"))) == 1
+
+
+@pytest.mark.timeout(60)  # it once waited for a whole block, which never comes
+def test_a_stream_that_trickles_is_given_up_and_hears_of_an_abort(
+    by_url: Stand, server: ArchiveServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.ranges = False
+    facts = UrlOrigin(server.signed).facts()
+    server.trickles = lambda: None
+    monkeypatch.setattr(staging, "STREAM_SECONDS", 0.5)
+    assert staged(by_url, facts)["refused"]["code"] == "SOURCE_TOO_SLOW"
+    monkeypatch.setattr(staging, "STREAM_SECONDS", 3600)
+    monkeypatch.setattr(staging, "LOOK_SECONDS", 0)
+    server.trickles = lambda: runs.ask_to_abort(by_url.run.id, Said(by="somebody"))
+    assert staged(by_url, facts)["refused"]["code"] == "ABORTED"
+
+
+@pytest.mark.timeout(60)
+def test_first_bytes_that_trickle_are_given_up(server: ArchiveServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    server.trickles = lambda: None
+    monkeypatch.setattr(url_source, "FACTS_SECONDS", 0.5)
+    with pytest.raises(TransientError, match=r"SOURCE_DROPPED.* within 0\.5 seconds"):
+        UrlOrigin(server.signed).facts()
+
+
+def test_blocks_that_pass_through_us_hear_of_an_abort(
+    by_url: Stand, server: ArchiveServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    origin, read = UrlOrigin(server.signed), UrlOrigin.read
+
+    def aborted_meanwhile(*arguments: Any) -> bytes:
+        runs.ask_to_abort(by_url.run.id, Said(by="somebody"))
+        return read(*arguments)
+
+    monkeypatch.setattr(UrlOrigin, "read", aborted_meanwhile)
+    monkeypatch.setattr(staging, "PARALLEL", 1)
+    assert staged(by_url, origin.facts())["refused"]["code"] == "ABORTED"
+    assert len(staging.staged_blocks(by_url.staging.get_blob_client(f"runs/{by_url.run.id}/snapshot.archive"))) == 1
 
 
 def test_a_stream_without_an_end_is_refused_at_the_limit(
