@@ -74,5 +74,5 @@ def object_counter(shift: int) -> str:
 def random_bits(metadata: Metadata) -> int:
     """Return how many random bits the ids of this runtime version have below the counter."""
     version = metadata.version.runtime if metadata.version else None
-    numbers = [int(part) for part in (version or "").split(".")[:2] if part.isdigit()]
+    numbers = [int(part) for part in (version or "").split(".")[:2] if part.isascii() and part.isdigit()]
     return RANDOM_BITS if len(numbers) < 2 or tuple(numbers) >= RANDOM_BITS_SINCE else 0

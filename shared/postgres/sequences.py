@@ -9,7 +9,7 @@ from shared.errors import Refusal
 from shared.snapshot.dump import Dump
 
 SETVAL = re.compile(
-    r"SELECT pg_catalog\.setval\('(?:[^']++|'')++', (?P<value>-?[0-9]+), (?P<called>true|false)\);\s*\Z"
+    r"SELECT pg_catalog\.setval\('(?:[^']++|'')++', (?P<value>-?[0-9]{1,19}), (?P<called>true|false)\);\s*\Z"
 )
 
 

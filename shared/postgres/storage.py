@@ -4,6 +4,7 @@ PostgreSQL has no function that tells what its disk holds. What there is is told
 server, and by the settings for any other; what is in use the server says itself.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,7 @@ REMEDY = (
     "then start the migration again."
 )
 
+BYTES = re.compile(r"[0-9]{1,18}\Z")  # `isdigit` takes more than `int` does
 GIB = 1 << 30
 WITH_LOG = 1.3  # the write-ahead log of the load lies beside the tables for a time; docs/sizing.md
 OF_A_DUMP = {"none": 1.5}  # bytes of a database with its indexes for one of its dump
@@ -63,7 +65,7 @@ def when_full(about: str, error: psycopg.Error) -> Refusal:
 def need_of(metadata: dict[str, str], dump: DumpRef) -> Need:
     """Return what the source's database will need: by its size in the archive's metadata, else by the dump's."""
     size = metadata.get("databaseSize", "")
-    if size.isdigit() and int(size):
+    if BYTES.match(size) and int(size):
         return Need(int(int(size) * WITH_LOG), f"the source's size of {int(size):,} bytes x {WITH_LOG}")
     factor = OF_A_DUMP.get(dump.compression, OF_A_COMPRESSED_DUMP)
     words = f"an estimate from {dump.size:,} bytes of dump x {factor} x {WITH_LOG}"

@@ -14,9 +14,11 @@ from shared.snapshot.dump import read_dump
 from shared.snapshot.index import seal
 from shared.snapshot.inflating import Checkpoint, tar_place
 from shared.snapshot.layout import Layout
+from shared.snapshot.names import shown
 from shared.snapshot.origin import OriginFacts, is_strong
 
 MAX_METADATA = 1 << 20
+METADATA_KEYS = ("duration", "dumpSize", "modelVersion", "databaseSize", "filesSize")
 CHECKS: dict[Layout, str] = {
     "tar.gz": "gzip's CRC-32 and length were compared with every inflated byte, and every tar header with its checksum.",
     "dump.gz": "gzip's CRC-32 and length were compared with every inflated byte.",
@@ -105,11 +107,15 @@ def dump_ref(blob: BlobClient, offset: int, size: int) -> DumpRef:
 
 
 def _metadata(blob: BlobClient, offset: int, size: int) -> dict[str, str]:
-    """Return the archive's .metadata; what is no JSON object of a sensible size is none."""
-    if size > MAX_METADATA:
-        return {}
+    return metadata_of(read_range(blob, offset, size)) if size <= MAX_METADATA else {}
+
+
+def metadata_of(raw: bytes) -> dict[str, str]:
+    """Return what an archive's .metadata says under the keys that Mendix writes; what cannot be read says nothing."""
     try:
-        found = json.loads(read_range(blob, offset, size))
-    except ValueError:
+        found = json.loads(raw)
+    except (ValueError, RecursionError):  # brackets within brackets, some thousands
         return {}
-    return {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else {}
+    if not isinstance(found, dict):
+        return {}
+    return {key: shown(str(found[key])) for key in METADATA_KEYS if isinstance(found.get(key), str | int)}

@@ -17,8 +17,8 @@ def check_database(source: MendixCloudSource, server: Postgres) -> list[Finding]
     profile = settings().source_profile(source.profile).mendix_cloud
     try:
         told = MendixCloudApi(profile).database_version() if profile else None
-        major = (told or "").partition(".")[0]
-        ours = _major_of(server) if major.isdigit() else None
+        major = (told or "").partition(".")[0][:9]
+        ours = _major_of(server) if major.isascii() and major.isdigit() else None
     except (Busy, TransientError):
         return []
     except Refusal as refused:

@@ -22,7 +22,8 @@ from shared.settings import settings
 from shared.snapshot.layout import SNIFF, sniff
 from shared.snapshot.origin import OriginFacts, changed, is_strong
 
-CONTENT_RANGE = re.compile(r"bytes (?:([0-9]+)-[0-9]+|\*)/([0-9]+)\Z")
+CONTENT_RANGE = re.compile(r"bytes (?:([0-9]{1,19})-[0-9]{1,19}|\*)/([0-9]{1,19})\Z")
+LENGTH = re.compile(r"[0-9]{1,19}\Z")  # `isdigit` takes more than `int` does
 TIMEOUT = httpx.Timeout(30, read=120)
 MOST_SECONDS = 600  # for one `read`, of 16 MiB at most: a source slower than this could not be staged in a day
 FACTS_SECONDS = 120  # for the first bytes, by which the archive is known
@@ -213,7 +214,7 @@ def _total(answer: httpx.Response) -> int | None:
         told = CONTENT_RANGE.match(answer.headers.get("Content-Range", ""))
         return int(told[2]) if told else None
     length = answer.headers.get("Content-Length", "")
-    return int(length) if length.isdigit() and "Content-Encoding" not in answer.headers else None
+    return int(length) if LENGTH.match(length) and "Content-Encoding" not in answer.headers else None
 
 
 def _md5(answer: httpx.Response) -> str | None:

@@ -50,7 +50,17 @@ def test_the_source_says_how_large_its_database_is_and_the_log_comes_on_top() ->
 
 
 @pytest.mark.parametrize(("compression", "wanted"), [("none", 1950), ("gzip", 7800), ("zstd", 7800)])
-@pytest.mark.parametrize("metadata", [{}, {"databaseSize": ""}, {"databaseSize": "0"}, {"databaseSize": "?"}])
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {},
+        {"databaseSize": ""},
+        {"databaseSize": "0"},
+        {"databaseSize": "?"},
+        {"databaseSize": "²"},
+        {"databaseSize": "9" * 5000},
+    ],
+)
 def test_of_a_bare_dump_it_is_estimated_and_that_is_said(
     metadata: dict[str, str], compression: str, wanted: int
 ) -> None:

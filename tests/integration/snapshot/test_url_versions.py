@@ -191,6 +191,14 @@ def test_a_server_that_sends_another_part_than_asked_for_is_not_believed(server:
         UrlOrigin(server.signed).read(10, 5000, facts)
 
 
+@pytest.mark.parametrize("length", ["²", "9" * 5000, "-1", ""])
+def test_a_length_that_is_no_number_is_not_known(length: str) -> None:
+    answer = SimpleNamespace(status_code=200, headers={"Content-Length": length})
+    assert url_source._total(cast("Any", answer)) is None
+    answer = SimpleNamespace(status_code=206, headers={"Content-Range": f"bytes 0-1/{length}"})
+    assert url_source._total(cast("Any", answer)) is None
+
+
 MD5 = base64.b64encode(hashlib.md5(DATA).digest()).decode()
 
 
