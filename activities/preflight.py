@@ -7,7 +7,7 @@ from pydantic import Field
 from activities.boundary import activity
 from activities.failures import attempts_with, explained
 from activities.handover import check_hand_over
-from shared import capacity, events, masking, rehearsals, runs, sessions
+from shared import capacity, events, masking, rehearsals, remains, runs, sessions
 from shared.apps.checks import check_settable, check_stopped
 from shared.blobs import checks as blob_checks
 from shared.contracts import Findings, RunWork
@@ -59,6 +59,7 @@ def preflight(work: PreflightWork) -> Findings:
     found, passing = gathered(
         lambda: _holds_target(work.run.id, request.target),
         blob_checks.check_staging,
+        lambda: remains.check_keep(request),
         lambda: blob_checks.check_target(profile, request.options.blob_prefix),
         lambda: _database(profile, request),
         lambda: rehearsals.unmasked(request),

@@ -9,13 +9,15 @@ from azure.core.exceptions import AzureError
 from pydantic import Field
 
 from activities.boundary import closing_activity
-from shared import events, readiness, rehearsals, runpaths, runs
+from shared import events, readiness, rehearsals, remains, runpaths, runs
 from shared.blobs import clients
 from shared.contracts import Check, Gate, RestoreRef, Run, RunWork, SnapshotRef, StageState, TableRows, Verdict
 from shared.errors import Finding, MxferryError
 from shared.reporting import rejects
 from shared.reporting.build import Known, build
 from shared.reporting.html import page
+from shared.reporting.model import Place
+from shared.reporting.places import Moved, places
 from shared.settings import settings
 from shared.sqlserver import catalogue, connection
 from shared.strict import Strict
@@ -75,6 +77,7 @@ def write_report(work: ReportWork) -> Recorded:
         target_written_at=work.target_written_at, snapshot=work.snapshot, restore=work.restore, answers=work.answers,
         checks=work.checks, findings=findings, reported_at=work.reported_at, tables=tables,
         target_version=_target_version(work.run), rejects=rejects.kept(work.run),
+        places=_places(work),
     )  # fmt: skip
     report = readiness.compared(build(known))
     rehearsals.remember(report)
@@ -83,6 +86,11 @@ def write_report(work: ReportWork) -> Recorded:
     if any(stage.name == "stand-down" for stage in work.stages):  # the last of the two calls
         events.emit("run-ended", work.run.id, outcome=known.verdict, reason=work.reason[:300] or None)
     return Recorded(blob=name)
+
+
+def _places(work: ReportWork) -> list[Place]:
+    moved = Moved(work.run, work.stages, work.target_written_at is not None, remains.load(work.run.id))
+    return places(moved, settings())
 
 
 def _too_late(work: ReportWork) -> list[Finding]:

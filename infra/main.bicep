@@ -116,7 +116,7 @@ param apiClientId string = ''
 ])
 param stagingRedundancy string = 'Standard_LRS'
 
-@description('Days after which runs that were not cleaned up are deleted from staging.')
+@description('Days after which runs that were not cleaned up are deleted from staging; at least two more than `keepDays` are taken.')
 @minValue(1)
 @maxValue(365)
 param stagingExpiryDays int = 14
@@ -363,6 +363,12 @@ var tags = {
   stage: stage
 }
 
+// Azure's shortest for a server; the data is a copy of a snapshot that lies elsewhere.
+var postgresBackupDays = 7
+var filesSoftDeleteDays = 7
+// The rule counts from the last change of a blob, a run is kept from its clean-up on: two days are for the run itself.
+var expireAfterDays = max(stagingExpiryDays, keepDays + 2)
+
 var newPostgres = postgresMode == 'new'
 var managedPostgres = newPostgres || !empty(existingPostgresId)
 var withScheduler = durableBackend == 'DurableTaskScheduler'
@@ -472,7 +478,7 @@ module hostStorage 'modules/storage.bicep' = {
     containers: [
       deploymentContainer
     ]
-    softDelete: false
+    softDeleteDays: 0
     endpointGroups: [
       'blob'
       'queue'
@@ -501,9 +507,9 @@ module staging 'modules/storage.bicep' = {
       reportsContainer
     ]
     expiringPrefix: '${stagingContainer}/runs/'
-    expireAfterDays: stagingExpiryDays
+    expireAfterDays: expireAfterDays
     // What clean-up deletes is production data: deleted must mean gone.
-    softDelete: false
+    softDeleteDays: 0
     endpointGroups: [
       'blob'
     ]
@@ -524,7 +530,7 @@ module files 'modules/storage.bicep' = if (newFiles) {
     name: filesAccountName
     skuName: filesRedundancy
     containers: newContainers
-    softDelete: true
+    softDeleteDays: filesSoftDeleteDays
     endpointGroups: [
       'blob'
     ]
@@ -578,6 +584,7 @@ module postgres 'modules/postgres.bicep' = if (newPostgres) {
     unusedPassword: postgresUnusedPassword
     skuName: postgresSkuName
     skuTier: postgresSkuTier
+    backupRetentionDays: postgresBackupDays
     storageSizeGB: postgresStorageSizeGB
     identityName: identity.outputs.name
     identityPrincipalId: identity.outputs.principalId
@@ -813,6 +820,8 @@ var ownSettings = {
   POSTGRES__SSLROOTCERT: postgresSslRootCertificate
   POSTGRES__STOP_WHEN_IDLE: string(postgresStopWhenIdle)
   KEEP_DAYS: string(keepDays)
+  RETENTION__STAGING_DAYS: string(expireAfterDays)
+  RETENTION__LOG_DAYS: string(logRetentionDays)
   MASK_SECRET: '@Microsoft.KeyVault(SecretUri=${keyVault.outputs.maskUri})'
   COPY_CHUNK_BYTES: string(copyChunkBytes)
   COPY_STALL_SECONDS: string(copyStallSeconds)
@@ -827,6 +836,8 @@ var made = {
   vaultUri: 'https://${vaultName}${environment().suffixes.keyvaultDns}/'
   identityName: identityName
   sqlServerId: sqlServerId
+  sqlBackupDays: sqlBackupRetentionDays
+  filesSoftDeleteDays: filesSoftDeleteDays
   filesEndpoint: 'https://${filesAccountName}.blob.${environment().suffixes.storage}/'
   storageSuffix: environment().suffixes.storage
   sqlSuffix: environment().suffixes.sqlServerHostname
@@ -835,6 +846,12 @@ var made = {
 var postgresPowerSettings = managedPostgres
   ? {
       POSTGRES__RESOURCE_ID: postgresId
+    }
+  : {}
+
+var postgresBackupSettings = newPostgres
+  ? {
+      RETENTION__POSTGRES_BACKUP_DAYS: string(postgresBackupDays)
     }
   : {}
 
@@ -878,6 +895,7 @@ module functions 'modules/functions.bicep' = {
       schedulerSettings,
       ownSettings,
       postgresPowerSettings,
+      postgresBackupSettings,
       postgresRoomSettings,
       postgresPasswordSettings,
       profileSettings

@@ -237,6 +237,12 @@ type surroundings = {
   @description('Resource id of the new Azure SQL server.')
   sqlServerId: string
 
+  @description('Days of back-ups of a new database.')
+  sqlBackupDays: int
+
+  @description('Days for which deleted blobs of the new account can be brought back.')
+  filesSoftDeleteDays: int
+
   @description('Blob endpoint of the new account for files.')
   filesEndpoint: string
 
@@ -279,6 +285,7 @@ func sqlSettings(target targetProfile, made surroundings) object =>
         SQL__RESOURCE_ID: target.?sql.?scaleUpTo == null || target.?sql.?host != null
           ? null
           : '${sqlServerOf(target, made)}/databases/${target.?sql.?database ?? ''}'
+        SQL__BACKUP_DAYS: target.?sql.?serverId == null && target.?sql.?host == null ? made.sqlBackupDays : null
         SQL__SCALE_UP_TO: target.?sql.?host == null ? target.?sql.?scaleUpTo : null
       }
 
@@ -333,6 +340,7 @@ func fillingSettings(target targetProfile, made surroundings) object => {
     ? made.filesEndpoint
     : blobEndpoint(made, target.files.?accountId ?? '')
   BLOB__CONTAINER: target.files.container
+  BLOB__SOFT_DELETE_DAYS: target.files.?accountId == null ? made.filesSoftDeleteDays : null
 }
 
 @export()

@@ -14,9 +14,12 @@ from pydantic import BaseModel, Field
 from shared import runpaths, runs
 from shared.blobs import clients
 from shared.contracts import Verdict
-from shared.errors import Refusal
+from shared.errors import Finding, Refusal
 from shared.request import MigrationRequest
 from shared.settings import settings
+
+RUN_DAYS = 2
+"""Of a run, from its snapshot to its clean-up; infra/main.bicep leaves them between `keepDays` and the rule."""
 
 Part = Literal["staging", "database", "target", "hand-over"]
 """Staging blobs; temporary database; our marker on the target; what mode `runtime` gave to the app."""
@@ -70,6 +73,24 @@ def closing(run_id: str) -> Closing | None:
     except ResourceNotFoundError:
         return None
     return Closing(at=found.properties.last_modified, keep_days=json.loads(found.readall()).get("keep_days"))
+
+
+def check_keep(request: MigrationRequest) -> list[Finding]:
+    """Return KEPT_TOO_LONG if a rule of the staging account would delete what the request wants to be kept.
+
+    The rule counts from the last change of a blob; two days are for the run, from its snapshot to its clean-up.
+    """
+    rule, days = settings().retention.staging_days, _keep_days(request, None)
+    if rule is None or days is None or days + RUN_DAYS <= rule:
+        return []
+    return [
+        Finding.error(
+            "KEPT_TOO_LONG", "options.keep_days",
+            f"expected a run to be kept for {max(rule - RUN_DAYS, 0)} days at most, found {days} days: a rule of the staging "
+            f"account deletes what is older than {rule} days.",
+            "Ask for fewer keep_days, or deploy with a larger stagingExpiryDays.",
+        )
+    ]  # fmt: skip
 
 
 def load(run_id: str) -> Remains | None:

@@ -123,12 +123,20 @@ class SqlServer(Section):
         default=None,
         description="SKU name for the time of the load, such as `GP_Gen5_8`; scaled back after (needs `resource_id`).",
     )
+    backup_days: int | None = Field(
+        default=None, ge=1, description="Days of the database's back-ups, for the report; absent: not known to the app."
+    )
 
 
 class TargetBlob(BlobAccount):
     """The container of the target app's files."""
 
     container: str = Field(description="Container that the target app reads its files from.")
+    soft_delete_days: int | None = Field(
+        default=None,
+        ge=1,
+        description="Days for which deleted blobs can be brought back, for the report; absent: not known to the app.",
+    )
 
 
 class Application(Section):
@@ -235,6 +243,18 @@ class SourceProfile(Section):
     blob: BlobAccount | None = Field(default=None, description="A storage account that holds snapshots.")
 
 
+class Retention(Section):
+    """How long services keep what they hold by themselves, as the deployment made them; absent: not known to the app."""
+
+    staging_days: int | None = Field(
+        default=None, ge=1, description="Days after which a rule of the staging account deletes what a run left."
+    )
+    postgres_backup_days: int | None = Field(
+        default=None, ge=1, description="Days of back-ups of the temporary PostgreSQL server."
+    )
+    log_days: int | None = Field(default=None, ge=1, description="Days of logs in Log Analytics.")
+
+
 class Rehearsal(Section):
     """The timer that starts rehearsals; off unless enabled."""
 
@@ -272,6 +292,7 @@ class Settings(BaseSettings):
         default=None,
         description="Name of the durable task hub, `%TASKHUB_NAME%` in host.json: the sweep leaves the runs of another one alone.",
     )
+    retention: Retention = Field(default_factory=Retention, description="What services keep.")
     rehearsal: Rehearsal = Field(default_factory=Rehearsal, description="The rehearsal timer.")
     azure_client_id: str | None = Field(default=None, description="Client id of the user-assigned identity.")
     identity_name: str | None = Field(

@@ -46,6 +46,11 @@ param skuTier string
 ])
 param storageSizeGB int
 
+@description('Days for which a point in time can be restored.')
+@minValue(7)
+@maxValue(35)
+param backupRetentionDays int
+
 @description('Let logins with a password in beside Entra tokens.')
 @allowed([
   'Disabled'
@@ -126,9 +131,8 @@ resource server 'Microsoft.DBforPostgreSQL/flexibleServers@2025-08-01' = {
       storageSizeGB: storageSizeGB
       autoGrow: 'Enabled'
     }
-    // The data is a copy of a snapshot that lies elsewhere: the shortest back-up is enough.
     backup: {
-      backupRetentionDays: 7
+      backupRetentionDays: backupRetentionDays
       geoRedundantBackup: 'Disabled'
     }
     highAvailability: {

@@ -29,11 +29,13 @@ param expiringPrefix string = ''
 
 @description('Days after which the life-cycle rule deletes them.')
 @minValue(1)
-@maxValue(365)
+@maxValue(367)
 param expireAfterDays int = 14
 
-@description('Let deleted blobs be brought back for seven days; false where deleted must mean gone.')
-param softDelete bool
+@description('Days for which deleted blobs can be brought back; 0 where deleted must mean gone.')
+@minValue(0)
+@maxValue(365)
+param softDeleteDays int
 
 @description('Sub-resources that get a private endpoint; empty for none.')
 @maxLength(3)
@@ -85,10 +87,10 @@ resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2024-01-01' = {
   parent: account
   name: 'default'
   properties: {
-    deleteRetentionPolicy: softDelete
+    deleteRetentionPolicy: softDeleteDays > 0
       ? {
           enabled: true
-          days: 7
+          days: softDeleteDays
         }
       : {
           enabled: false

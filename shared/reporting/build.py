@@ -1,7 +1,7 @@
 """Builds the report from what the orchestrator knows."""
 
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from importlib import metadata
 from typing import Any
@@ -9,7 +9,16 @@ from typing import Any
 from shared.contracts import Check, Gate, Reconciliation, RestoreRef, Run, SnapshotRef, StageState, TableRows, Verdict
 from shared.errors import Finding
 from shared.reporting.applications import sentences
-from shared.reporting.model import CLOSING, OUTSIDE, FilesReport, RejectsReport, Report, StockReport, stage_report
+from shared.reporting.model import (
+    CLOSING,
+    OUTSIDE,
+    FilesReport,
+    Place,
+    RejectsReport,
+    Report,
+    StockReport,
+    stage_report,
+)
 from shared.request import MigrationRequest, origin_of
 from shared.version import VERSION
 from shared.wording import bytes_of, plural, source_words
@@ -34,6 +43,7 @@ class Known:
     tables: list[TableRows]
     target_version: str | None = None
     rejects: RejectsReport | None = None
+    places: list[Place] = field(default_factory=list)
 
 
 def build(known: Known) -> Report:
@@ -62,7 +72,7 @@ def build(known: Known) -> Report:
         smoke=[one for one in known.checks if one.name.startswith("smoke")],
         cleanup=known.answers.get("clean-up", {}).get("done", []),
         applications=sentences(known.run, known.stages, known.answers),
-        outside=list(OUTSIDE),
+        outside=list(OUTSIDE), places=known.places,
         ddl=known.answers.get("plan", {}).get("ddl_blob"), versions=_versions(known),
     )  # fmt: skip
 

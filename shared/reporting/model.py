@@ -83,6 +83,15 @@ class StockReport(BaseModel):
     bytes: int = 0
 
 
+class Place(BaseModel):
+    """A place where data of the run lies, or may lie."""
+
+    name: str
+    where: str = Field(description="Server, account, database, container: names, never a secret.")
+    holds: str = Field(description="What of the app lies there.")
+    until: str = Field(description="When it was or will be deleted, or that it stays.")
+
+
 class Report(BaseModel):
     """`report.json`."""
 
@@ -122,6 +131,7 @@ class Report(BaseModel):
     outside: list[str] = Field(default_factory=list, description="What no check of a run looks at.")
     applications: list[str] = Field(default_factory=list, description="How source and target app were left.")
     cleanup: list[str] = Field(default_factory=list, description="What was deleted, what was kept, and why.")
+    places: list[Place] = Field(default_factory=list, description="Where the data went, and until when it lies there.")
     ddl: str | None = Field(default=None, description="Blob of the DDL script in the reports container.")
     versions: dict[str, str] = Field(default_factory=dict)
     compared_with: RunId | None = Field(default=None, description="The rehearsal before, if there was one.")

@@ -10,7 +10,7 @@ from shared import wording
 from shared.contracts import Check, Gate, StageState, TableRows
 from shared.errors import Finding
 from shared.reporting.html import page
-from shared.reporting.model import RejectedRow, Report, stage_report
+from shared.reporting.model import Place, RejectedRow, Report, stage_report
 from shared.request import Window
 from tests.fixtures import reports
 
@@ -134,7 +134,7 @@ def test_the_window_is_told_with_what_was_left_of_it(minutes: int, kept: str) ->
     assert kept in words(reports.verified().model_copy(update={"window": window}))
 
 
-@pytest.mark.parametrize("place", ["table", "finding", "check", "source", "snapshot", "gate", "cleanup"])
+@pytest.mark.parametrize("place", ["table", "finding", "check", "source", "snapshot", "gate", "cleanup", "place"])
 def test_hostile_values_from_a_database_stay_text(place: str) -> None:
     report = reports.verified()
     changed = {
@@ -145,12 +145,19 @@ def test_hostile_values_from_a_database_stay_text(place: str) -> None:
         "snapshot": {"snapshot": {HOSTILE: HOSTILE}},
         "gate": {"gates": [report.gates[0].model_copy(update={"comment": HOSTILE})]},
         "cleanup": {"cleanup": [HOSTILE]},
+        "place": {"places": [Place(name=HOSTILE, where=HOSTILE, holds=HOSTILE, until=HOSTILE)]},
     }[place]  # fmt: skip
     seen = Seen(page(report.model_copy(update=changed)))
     assert "script" not in seen.tags
     assert "img" not in seen.tags
     assert not [name for name, _ in seen.attributes if name.startswith("on")]
     assert HOSTILE in "".join(seen.text)
+
+
+def test_every_place_is_told_with_what_lies_there_and_until_when() -> None:
+    text = " ".join(" ".join(Seen(page(reports.verified())).text).split())
+    for place in reports.verified().places:
+        assert f"{place.where} {place.holds} {place.until}" in text
 
 
 def test_the_page_loads_nothing_from_outside() -> None:

@@ -30,7 +30,7 @@ FILES = all_files()
 PARAMETER_FILES = sorted(INFRA.glob("*.bicepparam"))
 FUNCTIONS = {
     "bool", "cidrSubnet", "concat", "contains", "deployment", "empty", "environment", "filter", "guid", "items",
-    "length", "loadTextContent", "map", "newGuid", "range", "readEnvironmentVariable", "reduce", "replace",
+    "length", "loadTextContent", "map", "max", "newGuid", "range", "readEnvironmentVariable", "reduce", "replace",
     "resourceGroup", "resourceId", "split", "startsWith", "string", "subscription", "subscriptionResourceId", "tenant",
     "toLower", "toObject", "toUpper", "union", "uniqueString",
 }  # fmt: skip
