@@ -71,7 +71,7 @@ def load_table(
 
     `text` begins with the table's first row; `rewrites` change it on its way. Safe to be called twice at once: the second
     waits for the first, and goes on where that one stopped. Raises `Refusal` DUMP_ROW_REFUSED when PostgreSQL does not
-    take the rows, SERVER_FULL when it has no room for them, RUN_OVER when the target is another run's.
+    take the rows, DUMP_ROWS_DIFFER when not all, SERVER_FULL when it has no room for them, RUN_OVER when the target is another run's.
     """
     with runrole.session(into.server, into.database, "mxferry restore") as connection:
         locks.hold(connection, locks.TABLE, table.entry, table.label)
@@ -123,9 +123,21 @@ def _segment(
     while True:
         part = rewritten(text.part(lambda size: size >= A_COPY or spent()), rewrites)
         rows += _copy(connection, table, part, before=rows, emptied=before is None)
+        if not rewrites and rows - start.rows != text.rows:
+            raise _not_as_many(table, start.rows_read + text.rows, rows)
         if text.ended or spent():
             new = (rows - start.rows, text.at - start.text_bytes)
             return TableLoaded(rows, start.rows_read + text.rows, text.at, text.ended, *new)
+
+
+def _not_as_many(table: TableData, wanted: int, found: int) -> Refusal:
+    """Return the refusal of a text that COPY does not read to its end, or not as one row a line."""
+    return Refusal(
+        "DUMP_ROWS_DIFFER",
+        table.label,
+        f"expected {wanted:,} rows, one for each line of the table's text, found that PostgreSQL took {found:,}.",
+        "The dump is damaged or was not written by pg_dump; take the backup again.",
+    )
 
 
 def _note(connection: psycopg.Connection[Any], table: TableData, now: TableLoaded) -> None:

@@ -53,13 +53,16 @@ def advance(run: str, blob: BlobClient, offset: int, size: int, enough: Callable
             return part
     if not scanner.between_blocks:
         raise unreadable("its end in the middle of a table's data")
-    _keep(run, contents, dict([*state.found, *scanner.found]))
+    _keep(run, contents, [*state.found, *scanner.found])
     return Scanned(at=size, found=[], finished=True)
 
 
-def _keep(run: str, contents: Contents, found: dict[int, int]) -> None:
+def _keep(run: str, contents: Contents, blocks: list[tuple[int, int]]) -> None:
+    found = dict(blocks)
     for table in contents.tables:
         if table.entry not in found:
             raise unreadable(f"no data of {table.label}")
         table.offset = found[table.entry]
+    if len(found) < len(blocks):
+        raise unreadable("the data of an entry twice")
     documents.write(clients.staged(run, runpaths.LOCATED), contents)

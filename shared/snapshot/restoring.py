@@ -105,6 +105,7 @@ class RestorePlan(BaseModel):
 def contents_of(dump: Dump) -> Contents:
     """Return the tables of the dump. Raises `Refusal` for everything a conversion cannot carry over, by name."""
     _refuse_unknown(dump.entries)
+    _refuse_repeated(dump.entries)
     _refuse_foreign(dump)
     _refuse_without_table(dump)
     encoding = "UTF8"
@@ -112,7 +113,7 @@ def contents_of(dump: Dump) -> Contents:
     for entry in dump.entries:
         if entry.desc == "ENCODING" and (found := ENCODING.search(entry.definition)):
             encoding = found[1]
-        if entry.desc == "TABLE DATA" and entry.has_data:
+        if entry.desc == "TABLE DATA":
             tables.append(_table(entry))
     return Contents(encoding=encoding, data_offset=dump.data_offset, tables=tables)
 
@@ -201,7 +202,7 @@ def _refuse_foreign(dump: Dump) -> None:
 def _refuse_without_table(dump: Dump) -> None:
     """Refuse rows of a table that the dump does not make: there would be nothing to load them into."""
     tables = tables_of(dump)
-    rows = [one for one in dump.entries if one.desc == "TABLE DATA" and one.has_data]
+    rows = [one for one in dump.entries if one.desc == "TABLE DATA"]
     without = [one.label for one in rows if (one.namespace, one.tag) not in tables]
     if without:
         raise Refusal(
@@ -212,6 +213,26 @@ def _refuse_without_table(dump: Dump) -> None:
             "Make the dump without `--data-only`; drop an extension that keeps rows of its own in a copy of the source "
             "database and make the backup from that copy.",
         )
+
+
+def _refuse_repeated(entries: Iterable[Entry]) -> None:
+    """Refuse what would restore a table short: an id twice, the rows of a table twice, rows that are said not to be there.
+
+    pg_dump writes one entry with data for each table, and none for a table whose rows it leaves out.
+    """
+    ids: set[int] = set()
+    filled: set[dumpsql.Name] = set()
+    for entry in entries:
+        if entry.id in ids:
+            raise unreadable(f"entry {entry.id} twice ({entry.label})")
+        ids.add(entry.id)
+        if entry.desc != "TABLE DATA":
+            continue
+        if (entry.namespace, entry.tag) in filled:
+            raise unreadable(f"{entry.label} twice")
+        if not entry.has_data:
+            raise unreadable(f"{entry.label} without data")
+        filled.add((entry.namespace, entry.tag))
 
 
 def _refuse_unknown(entries: Iterable[Entry]) -> None:

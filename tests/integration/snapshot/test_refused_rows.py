@@ -36,6 +36,19 @@ def test_a_refused_row_is_named_by_its_place_and_never_by_its_values(
     assert caught.value.message == f"expected PostgreSQL to take every row, found: {found}."
 
 
+@pytest.mark.parametrize("rows", [b"1\tone\n\\.\n2\ttwo\n", b"1\tone\r2\ttwo\r", b"1\tone\n2\ttwo"])
+def test_a_text_of_which_postgresql_takes_not_one_row_a_line_is_refused_and_nothing_of_it_is_kept(
+    postgres_server: PostgresServer, database: str, rows: bytes
+) -> None:
+    with psycopg.connect(postgres_server.dsn(database)) as connection:
+        connection.execute(OUR_TABLES.encode())
+        connection.execute("CREATE TABLE public.t (id int, email text)")
+    with pytest.raises(Refusal, match=r"DUMP_ROW(S_DIFFER|_REFUSED)\] public.t"):
+        load_table(Destination(settings_of(postgres_server, database), database, "UTF8"), TABLE, [rows])
+    with psycopg.connect(postgres_server.dsn(database)) as connection:
+        assert connection.execute("SELECT FROM public.t").rowcount == 0
+
+
 @pytest.mark.parametrize(
     ("statement", "found"),
     [

@@ -8,8 +8,8 @@ import pytest
 
 from shared.errors import Refusal
 from shared.snapshot import dump
-from shared.snapshot.dump import Dump, read_dump
-from shared.snapshot.restoring import contents_of
+from shared.snapshot.dump import Dump, Entry, read_dump
+from shared.snapshot.restoring import Contents, contents_of
 
 
 def integer(value: int) -> bytes:
@@ -65,6 +65,29 @@ def test_what_a_dump_calls_its_entries_and_its_server_is_cut_where_it_is_shown()
     assert len(str(caught.value)) < 1_000
     told = read_dump(io.BytesIO(head(0).replace(text("15.8") * 2, text("15." + "8" * 300_000) * 2)))
     assert (len(told.server_version), len(told.dump_version), told.server_major) == (200, 200, 15)
+
+
+def listed(*entries: Entry) -> Contents:
+    return contents_of(Dump((1, 14), "none", "15", "15", entries, 0))
+
+
+def table(name: str, number: int = 1) -> Entry:
+    return Entry(number, name, "TABLE", "public", f"CREATE TABLE public.{name} (\n);\n", "", (), False, None)
+
+
+def rows(name: str, number: int = 2) -> Entry:
+    return Entry(number, name, "TABLE DATA", "public", "", f"COPY public.{name}  FROM stdin;\n", (1,), True, None)
+
+
+def test_contents_that_would_restore_a_table_short_are_refused() -> None:
+    assert [one.label for one in listed(table("a"), rows("a")).tables] == ["public.a"]
+    for entries, said in (
+        ((table("a"), rows("a"), rows("a", 3)), "TABLE DATA public.a twice"),
+        ((table("a"), table("b", 3), rows("a"), rows("b")), "entry 2 twice"),
+        ((table("a"), replace(rows("a"), has_data=False)), "TABLE DATA public.a without data"),
+    ):
+        with pytest.raises(Refusal, match=f"DUMP_UNREADABLE.*{said}"):
+            listed(*entries)
 
 
 @pytest.mark.parametrize("dependency", ["", "x", "-1", "\u00b2", "9" * 5000])
