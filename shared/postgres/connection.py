@@ -5,11 +5,9 @@ password's place (https://learn.microsoft.com/azure/postgresql/flexible-server/s
 """
 
 from collections.abc import Mapping
-from typing import LiteralString
 from urllib.parse import quote, urlencode
 
 import psycopg
-from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from shared.credentials import token
@@ -101,16 +99,6 @@ def adbc_uri(
 def database_name(run_id: str) -> str:
     """Return the temporary database's name: `run_20261122t101500_abc123`."""
     return "run_" + run_id.replace("-", "_")
-
-
-def quoted(name: str) -> sql.Identifier:
-    """Return a quoted identifier for `psycopg.sql` composition."""
-    return sql.Identifier(name)
-
-
-def statement(template: LiteralString, **names: str) -> sql.Composed:
-    """Return a statement with its identifiers quoted: `statement("TRUNCATE TABLE {table}", table="system$user")`."""
-    return sql.SQL(template).format(**{key: sql.Identifier(name) for key, name in names.items()})
 
 
 def _options(

@@ -19,7 +19,7 @@ from pydantic import SecretStr
 from shared.errors import MxferryError, Refusal, TransientError
 from shared.postgres import locks
 from shared.postgres.connection import A_QUESTION, connect
-from shared.postgres.runrole import no_passwords, scram
+from shared.postgres.runrole import no_passwords, role_exists, scram
 from shared.settings import Postgres
 
 CONNECTIONS = 25
@@ -84,7 +84,7 @@ def drop_reader(server: Postgres, database: str) -> list[str]:
     with connect(
         server, autocommit=True, application_name="mxferry clean-up", statement_timeout=A_QUESTION
     ) as maintenance:
-        if not _exists(maintenance, name):
+        if not role_exists(maintenance, name):
             return []
         try:
             _end_sessions(maintenance, name)
@@ -123,7 +123,7 @@ def try_passwords(server: Postgres) -> None:
 
 
 def _make_role(connection: psycopg.Connection, login: Login) -> None:
-    verb: LiteralString = "ALTER" if _exists(connection, login.user) else "CREATE"
+    verb: LiteralString = "ALTER" if role_exists(connection, login.user) else "CREATE"
     statement = sql.SQL(verb) + sql.SQL(" ROLE {} LOGIN CONNECTION LIMIT {} PASSWORD {} VALID UNTIL {}").format(
         sql.Identifier(login.user),
         sql.Literal(CONNECTIONS),
@@ -183,10 +183,6 @@ def _drop_rights(server: Postgres, database: str, name: str) -> None:
         server, database, autocommit=True, application_name="mxferry clean-up", statement_timeout=A_QUESTION
     ) as connection:
         connection.execute(sql.SQL("DROP OWNED BY {}").format(sql.Identifier(name)))
-
-
-def _exists(connection: psycopg.Connection, name: str) -> bool:
-    return connection.execute("SELECT FROM pg_roles WHERE rolname = %s", (name,)).rowcount > 0
 
 
 def _ours(database: str) -> None:

@@ -46,7 +46,7 @@ def make(maintenance: psycopg.Connection, database: str) -> str | None:
         return None
     name = role_name(database)
     role = sql.Identifier(name)
-    if not _exists(maintenance, name):
+    if not role_exists(maintenance, name):
         maintenance.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(role))
     # A member may make a database that belongs to the role, read its tables, and drop it.
     maintenance.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(role))
@@ -90,7 +90,7 @@ def session(server: Postgres, database: str, application_name: str) -> psycopg.C
 def drop(maintenance: psycopg.Connection, database: str) -> None:
     """Drop the role; its database must be gone. Raises `TransientError` LOGIN_NOT_DROPPED."""
     name = role_name(database)
-    if not _exists(maintenance, name):
+    if not role_exists(maintenance, name):
         return
     try:
         maintenance.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(name)))
@@ -103,6 +103,11 @@ def left(connection: psycopg.Connection) -> list[str]:
     """Return the names of the databases that a role was made for, also of those that are gone."""
     found = connection.execute(r"SELECT rolname FROM pg_roles WHERE rolname LIKE 'run\_%\_owner'").fetchall()
     return [str(name).removesuffix(SUFFIX) for (name,) in found]
+
+
+def role_exists(connection: psycopg.Connection, name: str) -> bool:
+    """Say whether the server has a role of that name."""
+    return connection.execute("SELECT FROM pg_roles WHERE rolname = %s", (name,)).rowcount > 0
 
 
 def scram(connection: psycopg.Connection, user: str, password: str) -> sql.Literal:
@@ -138,7 +143,3 @@ def _password(server: Postgres, database: str) -> str:
         return secrets.token_urlsafe(24)
     secret = server.password.get_secret_value().encode()
     return hmac.new(secret, f"mxferry {role_name(database)}".encode(), sha256).hexdigest()
-
-
-def _exists(connection: psycopg.Connection, name: str) -> bool:
-    return connection.execute("SELECT FROM pg_roles WHERE rolname = %s", (name,)).rowcount > 0

@@ -120,12 +120,6 @@ def drop(server: Postgres, database: str, owner: str) -> list[str]:
     return [f"Dropped the temporary database {database}."]
 
 
-def row_counts(connection: psycopg.Connection) -> dict[str, int]:
-    """Return the rows loaded into each table of schema public, as COPY counted them."""
-    query = "SELECT table_name, rows FROM mxferry.loaded WHERE schema_name = 'public'"
-    return {str(name): int(rows) for name, rows in connection.execute(query)}
-
-
 @dataclass(frozen=True)
 class Summary:
     """What the temporary database holds: `bytes` on disk, indexes and TOAST included."""

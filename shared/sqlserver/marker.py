@@ -20,20 +20,11 @@ State = Literal["created", "finished"]
 Closed = Callable[[str], bool]
 """Says of a run whether its clean-up has begun."""
 
-READ = f"SELECT [state] FROM [dbo].[{MARKER_TABLE}] WHERE [run_id] = ?"  # noqa: S608
 UPDATE = f"UPDATE [dbo].[{MARKER_TABLE}] SET [state] = ?, [changed_at] = SYSUTCDATETIME() WHERE [run_id] = ?"  # noqa: S608
 READ_ALL = f"SELECT [run_id] FROM [dbo].[{MARKER_TABLE}] ORDER BY [changed_at]"  # noqa: S608
 FORGET = f"DELETE FROM [dbo].[{MARKER_TABLE}] WHERE [run_id] = ?"  # noqa: S608
 FORGET_OTHERS = f"DELETE FROM [dbo].[{MARKER_TABLE}] WHERE [run_id] <> ?"  # noqa: S608
 INSERT = f"INSERT INTO [dbo].[{MARKER_TABLE}] ([run_id], [state], [changed_at]) VALUES (?, ?, SYSUTCDATETIME())"  # noqa: S608
-
-
-def state_of(connection: pyodbc.Connection, run: str) -> State | None:
-    """Return how far a run is on this target; None when it has made nothing there."""
-    if not table_exists(connection, MARKER_TABLE):
-        return None
-    row = connection.execute(READ, run).fetchone()
-    return None if row is None else row[0]
 
 
 def runs_on(connection: pyodbc.Connection) -> list[str]:

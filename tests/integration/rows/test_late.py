@@ -13,6 +13,7 @@ from shared.sqlserver import bulk, marker
 from shared.sqlserver.connection import connection_string
 from shared.sqlserver.ledger import claim_statement, loaded_chunks
 from shared.sqlserver.ledger_table import OUR_TABLES
+from tests.fixtures.runmarker import state_of
 from tests.fixtures.runs import new_run
 from tests.integration.rows.conftest import opened
 
@@ -99,7 +100,7 @@ def test_who_ends_a_run_waits_for_the_loads_that_are_under_way(stand):
         session.execute("COMMIT TRANSACTION")
         ending.result(20)
     session.close()
-    assert marker.state_of(stand.target, stand.run.id) == "finished"
+    assert state_of(stand.target, stand.run.id) == "finished"
 
 
 def test_a_chunk_that_another_delivery_holds_too_long_is_put_off_and_loaded_when_that_one_dies(stand, monkeypatch):

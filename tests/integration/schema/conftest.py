@@ -147,7 +147,7 @@ def environment(azurite: str, postgres_server: PostgresServer, monkeypatch: pyte
         "TARGET__TEST__SQL__SERVER": "127.0.0.1,1",
         "TARGET__TEST__SQL__DATABASE": "none",
         "TARGET__TEST__SQL__USER": "nobody",
-        "TARGET__TEST__SQL__PASSWORD": "nothing",
+        "TARGET__TEST__SQL__PASSWORD": "no-word-of-a-test",
         "TARGET__TEST__SQL__ENCRYPT": "no",
         "TARGET__TEST__BLOB__CONNECTION_STRING": azurite,
         "TARGET__TEST__BLOB__CONTAINER": f"target-{mark}",

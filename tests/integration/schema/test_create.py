@@ -14,6 +14,7 @@ from shared.sqlserver import catalogue, marker
 from shared.sqlserver.existing import empty
 from shared.sqlserver.ledger_table import LEDGER_TABLE
 from shared.sqlserver.runtimetarget import empty_for_runtime
+from tests.fixtures.runmarker import state_of
 from tests.integration.schema.conftest import Stand, at_once
 
 DROP: dict[str, Any] = {"target_not_empty": "drop", "confirm": "test"}
@@ -37,7 +38,7 @@ def test_every_planned_table_is_made_as_a_heap(stand: Stand, target: pyodbc.Conn
         assert columns_of(target, table.name) == {column.name: column.nullable for column in table.columns}
         assert catalogue.indexes(target, table.name) == {}
     assert catalogue.table_exists(target, LEDGER_TABLE)
-    assert marker.state_of(target, stand.run.id) == "created"
+    assert state_of(target, stand.run.id) == "created"
 
 
 def test_with_keys_first_the_primary_keys_are_there_from_the_start(
@@ -116,8 +117,8 @@ def test_another_run_on_the_same_target_must_drop_or_is_refused(stand: Stand, ta
     assert stand.refused(schema.create_schema).code == "TARGET_NOT_EMPTY"
     stand.request(**DROP)
     stand.call(schema.create_schema)
-    assert marker.state_of(target, first) is None
-    assert marker.state_of(target, stand.run.id) == "created"
+    assert state_of(target, first) is None
+    assert state_of(target, stand.run.id) == "created"
 
 
 def test_a_database_that_another_run_fills_is_left_alone_until_that_run_is_over(
@@ -132,7 +133,7 @@ def test_a_database_that_another_run_fills_is_left_alone_until_that_run_is_over(
         empty_for_runtime(stand.target, stand.run.id, drop=True, closed=runs.closed)
     with pytest.raises(Refusal, match="TARGET_BUSY"):
         empty(stand.target, stand.plan(), drop=True, closed=runs.closed)
-    assert marker.state_of(target, first) == "created"
+    assert state_of(target, first) == "created"
     assert len(catalogue.tables(target)) == len(stand.plan().tables)
 
 
@@ -168,4 +169,4 @@ def test_when_making_a_table_fails_nothing_is_left(
     monkeypatch.setattr(creation, "CREATE_LEDGER", broken)
     assert schema.create_schema(None, stand.work)["refused"]["code"] == "SQL_REFUSED"
     assert catalogue.tables(target) == []
-    assert marker.state_of(target, stand.run.id) is None
+    assert state_of(target, stand.run.id) is None

@@ -12,6 +12,7 @@ from shared.sqlserver import catalogue, marker
 from shared.sqlserver.connection import connect
 from shared.sqlserver.ledger import loaded_chunks
 from shared.sqlserver.ledger_table import LEDGER_TABLE, MARKER_TABLE
+from tests.fixtures.runmarker import state_of
 from tests.integration.schema.conftest import Stand, at_once
 
 
@@ -31,7 +32,7 @@ def test_finish_makes_every_key_index_and_foreign_key_of_the_plan(stand: Stand, 
         assert catalogue.indexes(target, table.name) == expected
     keys = {(table.name, key.name) for table in plan.tables for key in table.foreign_keys if not key.omitted}
     assert set(catalogue.foreign_keys(target)) == keys
-    assert marker.state_of(target, stand.run.id) == "finished"
+    assert state_of(target, stand.run.id) == "finished"
     assert stand.statuses[-1]["done"]["tables"] == len(plan.tables)
 
 
@@ -161,7 +162,7 @@ def test_a_late_clean_up_leaves_another_runs_marker_and_ledger_alone(stand: Stan
             run,
         )
     marker.remove(target, late)
-    assert marker.state_of(target, other) == "finished"
+    assert state_of(target, other) == "finished"
     assert loaded_chunks(target, late) == []
     assert [row.chunk for row in loaded_chunks(target, other) if row.table == "t"] == [99]
     answers = at_once(*[lambda: removed(stand, other)] * 3)

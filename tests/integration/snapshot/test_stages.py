@@ -25,7 +25,7 @@ from orchestrators.snapshot import ignored_names, take_snapshot
 from shared.blobs.cleanup import delete_staging
 from shared.installation import installation
 from shared.postgres import ownership
-from shared.postgres.temporary import drop, row_counts
+from shared.postgres.temporary import drop
 from shared.settings import settings
 from shared.snapshot import fileslisting
 from shared.snapshot.digest import PIECE
@@ -55,6 +55,13 @@ def blobs_of(stand: Stand, prefix: str = "") -> dict[str, bytes]:
         blob.name.removeprefix(prefix): bytes(stand.target.download_blob(blob.name).readall())
         for blob in stand.target.list_blobs(name_starts_with=prefix or None)
     }
+
+
+def row_counts(connection: psycopg.Connection[Any]) -> dict[str, int]:
+    """Rows loaded into each table, as COPY counted them."""
+    return dict(
+        connection.execute("SELECT table_name, rows FROM mxferry.loaded WHERE schema_name = 'public'").fetchall()
+    )
 
 
 def outcomes(verified: dict[str, Any]) -> list[str]:
