@@ -51,6 +51,8 @@ SELECT collation_name, compatibility_level, is_read_committed_snapshot_on, snaps
 FROM sys.databases
 WHERE name = DB_NAME()"""
 
+AZURE_SQL_DATABASE = 5
+"""EngineEdition of Azure SQL Database."""
 ENGINE = """\
 SELECT CAST(SERVERPROPERTY('EngineEdition') AS int) AS edition,
        CAST(SERVERPROPERTY('ProductVersion') AS nvarchar(128)) AS product_version"""
@@ -68,7 +70,7 @@ class DatabaseState:
 
 @dataclass(frozen=True)
 class Engine:
-    """The engine: `edition` 5 is Azure SQL Database, 8 Managed Instance; `major` is 15 for SQL Server 2019."""
+    """The engine: `edition` 8 is Managed Instance; `major` is 15 for SQL Server 2019."""
 
     edition: int
     version: str
@@ -81,7 +83,7 @@ class Engine:
     @property
     def in_azure(self) -> bool:
         """Whether this is Azure SQL Database or Managed Instance."""
-        return self.edition in (5, 8)
+        return self.edition in (AZURE_SQL_DATABASE, 8)
 
 
 @dataclass(frozen=True)

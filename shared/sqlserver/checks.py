@@ -26,6 +26,10 @@ ASK_RIGHTS = "\n     , ".join(
 )
 AZURE_PROGRAMS = ("AutomaticTuningAgent", "BackupService", "DmvCollector", "MetricsDownloader", "TdService")
 """Azure SQL's own sessions, as users of it report them; nobody can end them, and they read only."""
+SEES_SESSIONS = """\
+SELECT HAS_PERMS_BY_NAME(NULL, NULL, 'VIEW SERVER STATE'), HAS_PERMS_BY_NAME(NULL, NULL, 'VIEW SERVER PERFORMANCE STATE')"""
+"""What shows other sessions outside Azure SQL Database, where VIEW DATABASE STATE does; the latter is SQL Server 2022's.
+https://learn.microsoft.com/sql/relational-databases/system-dynamic-management-views/sys-dm-exec-sessions-transact-sql#permissions"""
 RESUMING = 40613
 """Azure SQL's error number while a serverless database resumes."""
 WAKING = "TARGET_WAKING"
@@ -76,6 +80,7 @@ def _checks(
         lambda connection: _options(connection, where),
         lambda connection: _empty(connection, where) if mode == "create" else _prepared(connection, where),
         lambda connection: _in_use(connection, where),
+        lambda connection: _unseen(connection, where),
         lambda connection: _collation(connection, where, collation),
     ]
 
@@ -169,6 +174,17 @@ def _in_use(connection: pyodbc.Connection, where: str) -> list[Finding]:
         f"{group.count} × {group.program or 'unnamed program'} on {group.host or 'unknown host'}" for group in others
     ]
     return sessions.in_use(where, sum(group.count for group in others), seen)
+
+
+def _unseen(connection: pyodbc.Connection, where: str) -> list[Finding]:
+    """Say so where the login sees its own sessions only: that nobody else is there would be no more than a guess."""
+    if catalogue.engine(connection).edition == catalogue.AZURE_SQL_DATABASE:
+        return []
+    if 1 in tuple(connection.execute(SEES_SESSIONS).fetchone() or ()):
+        return []
+    message = "expected to see every session, found that the login sees its own only: who else is there is not checked."
+    remedy = "See to it that the target app is stopped, or, in master: GRANT VIEW SERVER STATE to the login."
+    return [Finding.warning("TARGET_SESSIONS_UNSEEN", where, message, remedy)]
 
 
 def _collation(connection: pyodbc.Connection, where: str, wanted: str | None) -> list[Finding]:

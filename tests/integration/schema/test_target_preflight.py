@@ -164,6 +164,18 @@ def test_missing_rights_are_named_with_the_statements_that_give_them() -> None:
     assert "app's managed identity" in grant(sql, None)
 
 
+@pytest.mark.parametrize(
+    ("edition", "row", "unseen"),
+    [(3, (0, None), True), (8, (0, 0), True), (3, (0, 1), False), (3, (1, None), False), (5, (0, 0), False)],
+)
+def test_a_login_that_sees_no_other_session_does_not_pass_for_nobody_being_there(
+    monkeypatch: pytest.MonkeyPatch, edition: int, row: tuple[int | None, ...], unseen: bool
+) -> None:
+    monkeypatch.setattr(catalogue, "engine", lambda _: Engine(edition, "16.0.1"))
+    found = checks._unseen(Answering(row), "s/app")  # type: ignore[arg-type]
+    assert [(one.code, one.severity) for one in found] == [("TARGET_SESSIONS_UNSEEN", "warning")] * unseen
+
+
 def test_several_things_wrong_are_all_said_at_once(profile: TargetProfile, monkeypatch: pytest.MonkeyPatch) -> None:
     assert profile.sql is not None
     with connect(profile.sql) as connection:
