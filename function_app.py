@@ -52,9 +52,9 @@ async def sweep(timer: func.TimerRequest, client: df.DurableFunctionsClient) -> 
     await sweep_leftovers(client)
 
 
-@app.timer_trigger(schedule="0 * * * * *", arg_name="timer", run_on_startup=False)
+@app.timer_trigger(schedule="%TELL_SCHEDULE%", arg_name="timer", run_on_startup=False)
 @app.durable_client_input(client_name="client")
 async def tell_channels(timer: func.TimerRequest, client: df.DurableFunctionsClient) -> None:
-    """Tell the channels of the settings, every minute, what has happened in runs; does nothing without channels."""
+    """Tell the channels of the settings what has happened in runs, every minute unless TELL_SCHEDULE says otherwise."""
     del timer
     await tell(client)

@@ -324,9 +324,12 @@ param verifySliceBytes int = 536870912
 param secrets object = {}
 
 @secure()
-@description('The key of a rehearsal\'s masks is drawn from it; a new one with every deployment, into Key Vault.')
+@description('The key of a rehearsal\'s masks is drawn from it, in Key Vault.')
 @minLength(16)
 param maskSecret string = 'Mx-${newGuid()}'
+
+@description('Put that secret into the vault; false where an earlier deployment has, so that a run that is under way keeps its masks.')
+param newMaskSecret bool = true
 
 // --- rehearsals and people -----------------------------------------------------------------------------------------
 
@@ -566,6 +569,7 @@ module keyVault 'modules/keyvault.bicep' = {
     name: vaultName
     secrets: secrets
     maskSecret: maskSecret
+    newMaskSecret: newMaskSecret
     privateDnsZoneId: vaultZoneId
     endpointsSubnetId: endpointsSubnetId
     publicAccess: publicAccess
@@ -805,6 +809,8 @@ var schedulerSettings = withScheduler
     }
   : {}
 
+var maskUri = newMaskSecret ? keyVault.outputs.maskUri : '${made.vaultUri}secrets/mask/'
+
 var ownSettings = {
   AZURE_CLIENT_ID: identity.outputs.clientId
   IDENTITY_NAME: identity.outputs.name
@@ -822,11 +828,13 @@ var ownSettings = {
   KEEP_DAYS: string(keepDays)
   RETENTION__STAGING_DAYS: string(expireAfterDays)
   RETENTION__LOG_DAYS: string(logRetentionDays)
-  MASK_SECRET: '@Microsoft.KeyVault(SecretUri=${keyVault.outputs.maskUri})'
+  MASK_SECRET: '@Microsoft.KeyVault(SecretUri=${maskUri})'
   COPY_CHUNK_BYTES: string(copyChunkBytes)
   COPY_STALL_SECONDS: string(copyStallSeconds)
   VERIFY_SLICE_BYTES: string(verifySliceBytes)
   REHEARSAL_SCHEDULE: rehearsalSchedule
+  // Without channels there is nobody to tell, and a timer of every minute would keep waking the app.
+  TELL_SCHEDULE: empty(channels) ? '0 0 3 * * *' : '0 * * * * *'
   REHEARSAL__ENABLED: string(rehearsalEnabled)
   REHEARSAL__REQUEST: rehearsalRequest
 }

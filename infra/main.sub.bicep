@@ -55,6 +55,13 @@ param administratorObjectId string
 ])
 param administratorType string = 'Group'
 
+@description('Client id of the Entra application that callers of the API get tokens for; empty for function keys only.')
+@maxLength(36)
+param apiClientId string = ''
+
+@description('Put the secret of the masks into the vault; false where an earlier deployment has.')
+param newMaskSecret bool = true
+
 @description('Where orchestrations keep their state.')
 @allowed([
   'AzureStorage'
@@ -116,6 +123,8 @@ module app 'main.bicep' = {
     administratorName: administratorName
     administratorObjectId: administratorObjectId
     administratorType: administratorType
+    apiClientId: apiClientId
+    newMaskSecret: newMaskSecret
     durableBackend: durableBackend
     targets: targets
     sources: sources

@@ -13,6 +13,8 @@ param allowedAddresses = empty(readEnvironmentVariable('MXFERRY_ALLOWED_ADDRESS'
 param administratorName = readEnvironmentVariable('MXFERRY_ADMIN_NAME', 'mxferry-administrators')
 param administratorObjectId = readEnvironmentVariable('MXFERRY_ADMIN_OBJECT_ID', readEnvironmentVariable('AZURE_PRINCIPAL_ID', '00000000-0000-0000-0000-000000000000'))
 param administratorType = readEnvironmentVariable('MXFERRY_ADMIN_TYPE', 'Group')
+param apiClientId = readEnvironmentVariable('MXFERRY_API_CLIENT_ID', '')
+param newMaskSecret = bool(readEnvironmentVariable('MXFERRY_NEW_MASK_SECRET', 'true'))
 param durableBackend = readEnvironmentVariable('MXFERRY_DURABLE_BACKEND', 'AzureStorage')
 param sources = empty(readEnvironmentVariable('MENDIX_PROJECT_ID', ''))
   ? []

@@ -12,6 +12,7 @@ TARGET = f"TARGET__{PROFILE.upper()}"
 HOST_SETTINGS = {
     "ALLOW_HTTP_SOURCES": "true",
     "REHEARSAL_SCHEDULE": "0 0 2 * * 6",
+    "TELL_SCHEDULE": "0 * * * * *",
     "TASKHUB_NAME": "mxferry",
     "PYTHON_THREADPOOL_THREAD_COUNT": "16",
 }

@@ -282,6 +282,10 @@ class Settings(BaseSettings):
     # Not a part of `rehearsal`: the host resolves it as %REHEARSAL_SCHEDULE% in the timer's binding, and .NET reads a
     # double underscore in a setting's name as a level (https://learn.microsoft.com/azure/azure-functions/functions-app-settings).
     rehearsal_schedule: str = Field(default="0 0 2 * * 6", description="NCRONTAB of the rehearsal timer, UTC.")
+    tell_schedule: str = Field(
+        default="0 * * * * *",
+        description="NCRONTAB of the timer that tells the channels (`NOTIFY__…`); the host needs it also where there are none.",
+    )
     keep_days: int = Field(
         default=7,
         ge=0,

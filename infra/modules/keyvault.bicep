@@ -18,6 +18,9 @@ param secrets object
 @minLength(16)
 param maskSecret string
 
+@description('Put that secret into the vault; false where it is there and shall stay.')
+param newMaskSecret bool
+
 @description('Private DNS zone; empty for none.')
 @maxLength(512)
 param privateDnsZoneId string
@@ -68,7 +71,7 @@ resource values 'Microsoft.KeyVault/vaults/secrets@2024-11-01' = [
   }
 ]
 
-resource mask 'Microsoft.KeyVault/vaults/secrets@2024-11-01' = {
+resource mask 'Microsoft.KeyVault/vaults/secrets@2024-11-01' = if (newMaskSecret) {
   parent: vault
   name: 'mask'
   properties: {
@@ -112,5 +115,5 @@ module endpoint 'endpoint.bicep' = if (!empty(endpointsSubnetId)) {
 @description('Name of the vault.')
 output name string = vault.name
 
-@description('Address of the masks\' secret in this very version: the app keeps it until the next deployment.')
-output maskUri string = mask.properties.secretUriWithVersion
+@description('Address of the new masks\' secret in this very version: the app changes to it at once; empty if the one that is there stays.')
+output maskUri string = newMaskSecret ? mask!.properties.secretUriWithVersion : ''

@@ -32,7 +32,7 @@ HTTP = {
     ("POST", "rehearsals"): "FUNCTION",
     ("GET", "rehearsals"): "FUNCTION",
 }
-TIMERS = {"rehearse": "%REHEARSAL_SCHEDULE%", "sweep": "0 17 * * * *", "tell_channels": "0 * * * * *"}
+TIMERS = {"rehearse": "%REHEARSAL_SCHEDULE%", "sweep": "0 17 * * * *", "tell_channels": "%TELL_SCHEDULE%"}
 BUILT_IN = {"BuiltIn__HttpActivity", "BuiltIn__HttpPollOrchestrator"}
 """What the durable library adds to every app, for durable HTTP calls; nothing of ours calls it."""
 

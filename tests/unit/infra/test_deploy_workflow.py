@@ -78,3 +78,14 @@ def test_the_step_runs_whatever_has_failed_before() -> None:
     _, _, step = workflow.partition("- name: Close the door again")
     assert "if: always() && steps.doors.outcome == 'success'" in step
     assert SCRIPT.name in step
+
+
+@pytest.mark.parametrize(("found", "there", "said"), [("", True, "true"), (APP, True, "false"), (APP, False, "true")])
+def test_a_deployment_keeps_the_masks_secret_that_is_there(tmp_path: Path, found: str, there: bool, said: str) -> None:
+    script = f'#!/bin/sh\nif [ "$1 $2" = "resource list" ]; then echo "{found}"; else exit {0 if there else 3}; fi\n'
+    (tmp_path / "az").write_text(script)
+    (tmp_path / "az").chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "RESOURCE_GROUP": "rg", "ENVIRONMENT": "rehearsal"}
+    step = [ROOT / ".github" / "scripts" / "new-mask-secret.sh"]
+    answer = subprocess.run(step, env=environment, check=True, capture_output=True, text=True)
+    assert answer.stdout == f"newMaskSecret={said}\n"

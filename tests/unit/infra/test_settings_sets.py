@@ -139,7 +139,7 @@ def test_the_examples_values_are_valid_settings(environment: pytest.MonkeyPatch)
 def test_what_infra_writes_are_valid_settings(environment: pytest.MonkeyPatch, kind: str) -> None:
     values = {"number": "70000", "text": "https://x.blob.core.windows.net/", "secret": "a secret"}
     fixed = {
-        "REHEARSAL_SCHEDULE": "0 0 2 * * 6", "TARGET__<NAME>__KIND": kind, "KEEP_DAYS": "3", "MASK_SECRET": "a secret of length",
+        "REHEARSAL_SCHEDULE": "0 0 2 * * 6", "TELL_SCHEDULE": "0 * * * * *", "TARGET__<NAME>__KIND": kind, "KEEP_DAYS": "3", "MASK_SECRET": "a secret of length",
         "NOTIFY__<NAME>__EVENTS": "verified, failed", "NOTIFY__<NAME>__URL": "https://hooks.example.org/x",
         "TARGET__<NAME>__APP__URL": "https://hooks.example.org/y",
     }  # fmt: skip

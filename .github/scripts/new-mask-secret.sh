@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Prints the parameter newMaskSecret of a deployment: false where the vault has the masks' secret already. A new one under a
+# rehearsal that goes on would make its later stages compare with other masks. Needs: RESOURCE_GROUP; ENVIRONMENT (tag azd-env-name).
+set -euo pipefail
+vaults="$(az resource list --resource-group "$RESOURCE_GROUP" --resource-type Microsoft.KeyVault/vaults --output tsv \
+  --query "[?tags.application=='mxferry' && tags.\"azd-env-name\"=='$ENVIRONMENT'].id")"
+new=true
+for vault in $vaults; do
+  # The management side says that it is there; its value is not told.
+  if az rest --method GET --url "$vault/secrets/mask?api-version=2024-11-01" --output none 2> /dev/null; then new=false; fi
+done
+echo "newMaskSecret=$new"
