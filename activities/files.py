@@ -69,6 +69,3 @@ async def _copied(work: FileBatch, rows: list[Row]) -> FilesCopied:
     ):
         copy = FileCopy(source.get_blob_client(name), url, container, work.run.request.options.blob_prefix)
         return await copy.copy(rows)
-
-
-ACTIVITIES = [plan_files, copy_batch, verify_listing]

@@ -55,6 +55,3 @@ def _documents(work: ReconcileWork, profile: TargetProfile) -> psycopg.Connectio
 def _blobs(container: ContainerClient, prefix: str) -> Iterator[tuple[str, int]]:
     for blob in container.list_blobs(name_starts_with=prefix or None, results_per_page=A_PAGE):
         yield blob.name[len(prefix) :], int(blob.size)
-
-
-ACTIVITIES = [reconcile_files]

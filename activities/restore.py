@@ -154,14 +154,3 @@ def _plan(run: str) -> RestorePlan:
     if plan is None:
         raise Refusal("RESTORE_UNPREPARED", run, "expected the plan of the restore in staging, found none.")
     return plan
-
-
-ACTIVITIES = [
-    read_contents,
-    locate_tables,
-    prepare_database,
-    load_tables,
-    finish_restore,
-    plan_post_data,
-    make_post_data,
-]

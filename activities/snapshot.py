@@ -81,6 +81,3 @@ def seal_snapshot(work: ArchiveWork) -> SnapshotRef:
     if not state.finished:
         raise Refusal("SNAPSHOT_UNFINISHED", work.run.id, "expected an inflated archive, found an unfinished one.")
     return sealed(work.run.id, work.facts, work.size, state)
-
-
-ACTIVITIES = [describe_source, stage_range, stage_whole, commit_staged, inflate_archive, seal_snapshot]

@@ -56,6 +56,3 @@ def _source(run: Run) -> MendixCloudSource:
     if not isinstance(run.request.source, MendixCloudSource):
         raise Refusal("SOURCE_KIND", run.id, f"expected a mendix-cloud source, found {run.request.source.kind}.")
     return run.request.source
-
-
-ACTIVITIES = [stop_source_app, start_source_app, choose_snapshot, poll_snapshot, request_archive, poll_archive]

@@ -92,6 +92,3 @@ def _too_slow(profile: str, note: str) -> Finding:
 def _tell(ctx: task.OrchestrationContext, answer: Payload) -> None:
     status: dict[str, Any] = {"stage": "snapshot", "state": "waiting", "note": answer["note"]}
     ctx.set_custom_status(status)
-
-
-ORCHESTRATORS = [poll_cloud]

@@ -11,7 +11,7 @@ from typing import Any
 
 from durabletask import task
 
-from orchestrators.calling import RETRY, Payload, StageRefused, Steps, answering, call, call_sub, opened
+from orchestrators.calling import RETRY, Payload, StageRefused, Steps, call, call_sub, opened
 from orchestrators.pace import Pace
 from shared.contracts import Counts, RestoredWork, StageProgress
 from shared.errors import Finding
@@ -21,7 +21,6 @@ PAUSE = timedelta(seconds=10)
 CALLS_A_JOB = 60  # ten minutes of pauses for one job; the activity's own retries come on top
 
 
-@answering
 def copy_rows(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
     """Copy every planned table. Input: `RestoredWork`; output: `Copied`."""
     plan = CopyPlan.model_validate((yield from call(ctx, "plan_copy", payload)))
@@ -53,7 +52,6 @@ def copy_rows(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
     return (yield from call(ctx, "finish_copy", finish.model_dump(mode="json")))
 
 
-@answering
 def copy_group(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
     """Copy the jobs of one group. Input: `CopyGroup`; output: `GroupCopied`."""
     work = CopyGroup.model_validate(payload)

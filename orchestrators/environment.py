@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from durabletask import task
 
-from orchestrators.calling import Payload, StageRefused, Steps, answering, call
+from orchestrators.calling import Payload, StageRefused, Steps, call
 from shared.errors import Finding
 
 LOOK_EVERY = timedelta(seconds=20)
@@ -15,20 +15,17 @@ PATIENCE = timedelta(minutes=30)
 """Azure starts a server or changes a size within minutes."""
 
 
-@answering
 def open_environment(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
     """Start the temporary PostgreSQL server and wait until it is ready. Input: `RunWork`; output: `Power`."""
     return (yield from _until_reached(ctx, "start_postgres", payload))
 
 
-@answering
 def scale_for_load(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
     """Bring the target database to its size for the load, and wait. Input: `RunWork`; output: `Scaled` and findings."""
     scaled = yield from _until_reached(ctx, "scale_sql", payload | {"to": "load"})
     return scaled | {"findings": [] if scaled["reached"] else [_still_small(scaled)]}
 
 
-@answering
 def close_environment(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
     """Bring the target database back to its size and stop the server if no other run needs it; also after a failure.
 

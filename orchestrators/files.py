@@ -135,6 +135,3 @@ def _plus(one: FilesCopied, other: FilesCopied) -> FilesCopied:
 
 def _tell(ctx: task.OrchestrationContext, progress: StageProgress) -> None:
     ctx.set_custom_status(progress.model_dump(mode="json"))
-
-
-ORCHESTRATORS = [copy_files, copy_file_batches, verify_files]

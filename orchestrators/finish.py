@@ -2,11 +2,10 @@
 
 from durabletask import task
 
-from orchestrators.calling import Payload, Steps, answering, call, fan_out
+from orchestrators.calling import Payload, Steps, call, fan_out
 from shared.contracts import Counts, StageProgress
 
 
-@answering
 def finish_schema(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
     """Complete the target's schema. Input: `RestoredWork`; output: `Findings`."""
     planned = yield from call(ctx, "plan_finish", payload)

@@ -12,7 +12,7 @@ from typing import Any
 
 from durabletask import task
 
-from orchestrators.calling import Payload, StageRefused, Steps, answering, call, fan_out
+from orchestrators.calling import Payload, StageRefused, Steps, call, fan_out
 from orchestrators.restore import whole_database
 from orchestrators.stages import Book, StageFailed, finding_of
 from shared.contracts import Counts, Gate, Run, Said, StageProgress, StageState
@@ -27,7 +27,6 @@ LOOKS = 25
 """A look after each 25th of the time that has gone by: some 170 looks in a day, so that the history stays short."""
 
 
-@answering
 def prepare_source(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
     """Stage `prepare`: values are settled, then keys and indexes are made. Input: `RestoredWork`; output: `Findings`."""
     planned = yield from call(ctx, "plan_settling", payload)

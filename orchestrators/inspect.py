@@ -2,11 +2,10 @@
 
 from durabletask import task
 
-from orchestrators.calling import Payload, Steps, answering, call, fan_out
+from orchestrators.calling import Payload, Steps, call, fan_out
 from shared.contracts import Counts, StageProgress
 
 
-@answering
 def inspect_data(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
     """Inspect the temporary database. Input: `RestoredWork`; output: `Findings`."""
     planned = yield from call(ctx, "plan_inspection", payload)

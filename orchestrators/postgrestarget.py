@@ -87,6 +87,3 @@ class _Teller:
 
     def _publish(self) -> None:
         self._ctx.set_custom_status(self._progress.model_dump(mode="json"))
-
-
-ORCHESTRATORS = [plan_postgres, load_postgres, finish_postgres, verify_postgres]

@@ -70,6 +70,3 @@ def _unfinished(located: Payload) -> Finding:
 def _tell(ctx: task.OrchestrationContext, progress: StageProgress, note: str) -> None:
     progress.note = note
     ctx.set_custom_status(progress.model_dump(mode="json"))
-
-
-ORCHESTRATORS = [restore_database]

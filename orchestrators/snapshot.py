@@ -131,6 +131,3 @@ class _Progress:
         self._status.done = Counts(**counts)
         status: dict[str, Any] = self._status.model_dump(mode="json")
         self._ctx.set_custom_status(status)
-
-
-ORCHESTRATORS = [take_snapshot]

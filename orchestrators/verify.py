@@ -2,7 +2,7 @@
 
 from durabletask import task
 
-from orchestrators.calling import Payload, Steps, answering, call, call_sub, fan_out
+from orchestrators.calling import Payload, Steps, call, call_sub, fan_out
 from shared.contracts import Counts, RestoredWork, StageProgress, Verified
 from shared.errors import Finding
 from shared.rowcontracts import (
@@ -18,7 +18,6 @@ from shared.rowcontracts import (
 FINDINGS_KEPT = 200  # a finding is about 1 KB, and the answer crosses the durable boundary
 
 
-@answering
 def verify_rows(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
     """Verify every planned table at the levels of the request. Input: `RestoredWork`; output: `Verified`."""
     plan = VerifyPlan.model_validate((yield from call(ctx, "plan_verification", payload)))
@@ -44,7 +43,6 @@ def verify_rows(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
     ).model_dump(mode="json")  # fmt: skip
 
 
-@answering
 def verify_group(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
     """Verify the jobs of one group. Input: `VerifyGroup`; output: `GroupVerified`."""
     work = VerifyGroup.model_validate(payload)

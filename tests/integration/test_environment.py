@@ -27,6 +27,7 @@ from shared.postgres import ownership
 from shared.request import MigrationRequest
 from tests.fixtures.appsettings import postgres_settings, set_settings, staging_settings, target_settings
 from tests.fixtures.armdouble import DATABASE_ID, POSTGRES_ID, ArmDouble
+from tests.fixtures.driving import ORCHESTRATORS
 
 RUNS = ("20261128t200000-aaaaaa", "20261128t200100-bbbbbb")
 
@@ -290,7 +291,7 @@ def engine(arm: ArmDouble, monkeypatch: pytest.MonkeyPatch) -> Iterator[TaskHubG
     address = f"localhost:{port}"
     with TaskHubGrpcWorker(host_address=address) as worker:
         for name in ("open_environment", "scale_for_load", "close_environment"):
-            worker.add_orchestrator(getattr(orchestrators, name))
+            worker.add_orchestrator(ORCHESTRATORS[name])
         for name in ("start_postgres", "restart_postgres", "stop_postgres", "scale_sql"):
             worker.add_activity(getattr(activities, name))
         worker.start()

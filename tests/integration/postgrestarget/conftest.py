@@ -19,9 +19,8 @@ from azure.storage.blob import BlobServiceClient, ContainerClient
 from psycopg import sql
 
 from activities import postgresverify
-from activities.registry import ACTIVITIES
 from local.postgres import PostgresServer, bin_folder
-from orchestrators.postgrestarget import ORCHESTRATORS, finish_postgres, load_postgres, plan_postgres, verify_postgres
+from orchestrators.postgrestarget import finish_postgres, load_postgres, plan_postgres, verify_postgres
 from shared import budget
 from shared.contracts import DumpRef, Run, SnapshotRef
 from shared.errors import Finding
@@ -29,10 +28,10 @@ from shared.settings import settings
 from shared.snapshot import dumpdata
 from shared.snapshot.dump import read_dump
 from shared.verification import restored
+from tests.fixtures import driving
 from tests.integration.postgrestarget.shop import METADATA, TABLES
-from tests.integration.snapshot import driving
 
-BY_NAME = {one.__name__: one for one in ACTIVITIES}
+BY_NAME = driving.ACTIVITIES
 Answer = dict[str, Any]
 
 
@@ -87,7 +86,6 @@ class Stand:
     def drive(self, orchestrator: Callable[..., Any]) -> Answer:
         """Run an orchestrator to its end; return its answer."""
         answer: Answer = driving.drive(orchestrator, self.work, self.statuses)
-        assert "refused" not in answer, answer
         return answer
 
     def findings(self, answer: Answer) -> dict[str, Finding]:
@@ -182,8 +180,6 @@ def made_stand(azurite: str, postgres_server: PostgresServer) -> Iterator[Stand]
     """A run, its settings and its target."""
     mark = secrets.token_hex(4)
     role = f"app_{mark}"
-    driving.ACTIVITIES.update(BY_NAME)
-    driving.ORCHESTRATORS.update({one.__name__: one for one in ORCHESTRATORS})
     with fresh_database(postgres_server, role=role) as database, pytest.MonkeyPatch.context() as patch:
         values = {
             "STAGING__CONNECTION_STRING": azurite, "STAGING__CONTAINER": f"staging-{mark}",

@@ -8,8 +8,8 @@ import pytest
 
 from local.postgres import PostgresServer
 from shared.errors import Finding
+from tests.fixtures import driving
 from tests.integration.postgrestarget.conftest import BY_NAME, Stand, made_stand
-from tests.integration.snapshot import driving
 
 CUSTOMER = '"shop$customer"'
 CHANGES = {

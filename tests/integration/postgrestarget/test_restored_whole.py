@@ -11,9 +11,9 @@ import pytest
 
 from local.postgres import PostgresServer
 from orchestrators.postgrestarget import finish_postgres, load_postgres, plan_postgres, verify_postgres
+from tests.fixtures import driving
 from tests.integration.postgrestarget.conftest import BY_NAME, Stand
 from tests.integration.postgrestarget.shop import CHANGED, EMPTIED, ROWS
-from tests.integration.snapshot import driving
 
 TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
 COLUMNS = """

@@ -9,14 +9,16 @@ import pytest
 
 from local.engine import alarms, events, store
 from orchestrators import calling, copy
-from orchestrators.copy import copy_group, copy_rows
-from orchestrators.verify import verify_group, verify_rows
 from shared.contracts import RestoredWork, RestoreRef
 from shared.errors import TransientError
+from tests.fixtures.driving import ORCHESTRATORS
 from tests.fixtures.engine import EngineBench
 from tests.fixtures.runs import new_run
 
 RESTORE = RestoreRef(database="run_x", tables=1, rows=1, bytes=1, server_version=170000)
+
+
+STAGES = [ORCHESTRATORS[name] for name in ("copy_rows", "copy_group", "verify_rows", "verify_group")]
 
 
 class Activities:
@@ -90,7 +92,7 @@ def run(bench: EngineBench, activities, orchestrator="copy_rows", options=None):
 
 
 def ended(bench: EngineBench, activities, orchestrator="copy_rows", options=None):
-    bench.worker(copy_rows, copy_group, verify_rows, verify_group, *activities.functions())
+    bench.worker(*STAGES, *activities.functions())
     client = bench.client()
     work = RestoredWork(run=new_run(), restore=RESTORE).model_dump(mode="json")
     work["run"]["request"]["options"] |= options or {}

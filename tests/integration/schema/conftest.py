@@ -14,9 +14,7 @@ import pytest
 from azure.storage.blob import BlobServiceClient, ContainerClient
 from psycopg import sql
 
-from activities.registry import ACTIVITIES
 from local.postgres import PostgresServer
-from orchestrators.registry import ORCHESTRATORS
 from shared import runpaths
 from shared.contracts import RestoredWork, RestoreRef, Run
 from shared.databaseplan import DatabasePlan
@@ -24,12 +22,9 @@ from shared.errors import Finding
 from shared.inspection.collation import MENDIX_DEFAULT
 from shared.settings import SqlServer, settings
 from shared.sqlserver.connection import connect
+from tests.fixtures import driving
 from tests.fixtures.sample import dump_of
 from tests.integration.schema.restored import restore, scratch
-from tests.integration.snapshot import driving
-
-driving.ACTIVITIES.update({one.__name__: one for one in ACTIVITIES})
-driving.ORCHESTRATORS.update({one.__name__: one for one in ORCHESTRATORS})
 
 Answer = dict[str, Any]
 
@@ -73,7 +68,6 @@ class Stand:
     def answer(self, orchestrator: Callable[..., Any]) -> Answer:
         """Run an orchestrator to its end; return its whole answer."""
         answer: Answer = driving.drive(orchestrator, self.work, self.statuses)
-        assert "refused" not in answer, answer
         return answer
 
     def plan(self) -> DatabasePlan:

@@ -18,8 +18,8 @@ from orchestrators.calling import StageRefused
 from shared.contracts import Run
 from shared.postgres.connection import database_name
 from shared.settings import settings
+from tests.fixtures.driving import drive
 from tests.fixtures.mendixcloud import Cloud
-from tests.integration.snapshot.driving import drive
 
 Start = Callable[..., "Stand"]
 

@@ -23,8 +23,8 @@ from shared.postgres.connection import database_name
 from shared.snapshot import locating
 from shared.snapshot.dump import read_dump
 from shared.snapshot.dumpdata import BlockScanner, copy_text
+from tests.fixtures import driving
 from tests.fixtures.dumps.reading import FOLDER, content_of
-from tests.integration.snapshot import driving
 from tests.integration.snapshot.conftest import Stand
 
 CONTENT = """

@@ -19,8 +19,8 @@ from shared.settings import settings
 from shared.sources.checks import check_source
 from shared.sources.environment import check_database, check_runtime
 from shared.sources.mendixcloud import MendixCloudApi
+from tests.fixtures import driving
 from tests.fixtures.mendixcloud import Cloud
-from tests.integration.snapshot import driving
 from tests.integration.snapshot.conftest import Start, new_run
 
 

@@ -14,8 +14,8 @@ from orchestrators.snapshot import take_snapshot
 from shared.errors import Refusal
 from shared.snapshot import inflating, staging
 from shared.snapshot.layout import SNIFF
+from tests.fixtures import driving
 from tests.fixtures.mendixcloud import Cloud, serve
-from tests.integration.snapshot import driving
 from tests.integration.snapshot.conftest import Start, take_as_source
 
 

@@ -26,8 +26,8 @@ from shared.postgres.temporary import OUR_TABLES
 from shared.settings import Postgres
 from shared.snapshot import dumpdata
 from shared.snapshot.restoring import TableData
+from tests.fixtures import driving
 from tests.fixtures.dumps.reading import FOLDER, content_of
-from tests.integration.snapshot import driving
 from tests.integration.snapshot.conftest import Stand
 
 TABLE = TableData(entry=7, schema_name="public", table="t", columns=["id", "name"], offset=0)

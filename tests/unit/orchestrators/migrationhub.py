@@ -8,10 +8,9 @@ from durabletask.testing import create_test_backend
 from durabletask.worker import TaskHubGrpcWorker
 
 from orchestrators.calling import answering
-from orchestrators.migration import migrate
-from orchestrators.sides import migrate_database, migrate_files
 from shared.contracts import Run
 from shared.request import MigrationRequest
+from tests.fixtures.driving import ORCHESTRATORS
 
 RUN_ID = "20261128t200000-abc123"
 SNAPSHOT = {"kind": "full", "archive_blob": "a", "archive_bytes": 1, "files": 2, "file_bytes": 20,
@@ -81,9 +80,8 @@ def hub(doubles):
     backend = create_test_backend(port=_free_port())
     address = f"localhost:{backend._port}"
     with TaskHubGrpcWorker(host_address=address) as worker:
-        worker.add_orchestrator(migrate)
-        worker.add_orchestrator(answering(migrate_database))
-        worker.add_orchestrator(answering(migrate_files))
+        for name in ("migrate", "migrate_database", "migrate_files"):
+            worker.add_orchestrator(ORCHESTRATORS[name])
         for name in doubles.answers:
             if name in STAGES:
                 worker.add_activity(named(f"do_{name}", lambda _c, p, name=name: doubles.answer(name, p)))
