@@ -20,7 +20,7 @@ from orchestrators.sides import side_by_side
 from orchestrators.snapshot import ignored_names
 from orchestrators.stages import Book, StageFailed, aside, child_stage, failure_of, stage
 from shared.contracts import Run
-from shared.errors import Finding
+from shared.errors import Finding, open_errors
 
 EARLY = "early-preflight"
 
@@ -61,7 +61,7 @@ def _known_early(book: Book, run: Run, outcome: Outcome) -> Steps:
     work = {"run": run.model_dump(mode="json"), "early": True}
     with contextlib.suppress(StageFailed):  # an abort reaches the run while it waits
         outcome.answered(EARLY, (yield from stage(book, EARLY, call(book.ctx, "preflight", work))))
-        wrong = sum(one.severity == "error" and one.chosen is None for one in outcome.findings)
+        wrong = len(open_errors(outcome.findings))
         book.note(EARLY, f"errors that stop the run unless they are mended: {wrong}" if wrong else "")
         yield from recorded(book, outcome)
 
@@ -118,7 +118,7 @@ def _checked(book: Book, outcome: Outcome, name: str, steps: Steps) -> Steps:
     findings = [Finding.model_validate(one) for one in answer.get("findings", [])]
     if findings:
         yield from recorded(book, outcome)
-    errors = [one for one in findings if one.severity == "error" and one.chosen is None]
+    errors = open_errors(findings)
     if errors:
         book.fail(name, errors[0].code)
         raise StageFailed(name, errors[0], listed=True)

@@ -7,7 +7,7 @@ from orchestrators.calling import Payload
 from orchestrators.modes import Handed
 from orchestrators.stages import Book, StageFailed
 from shared.contracts import Check, Run, Summary, Verdict
-from shared.errors import Finding
+from shared.errors import Finding, open_errors
 
 
 class Outcome:
@@ -69,7 +69,7 @@ class Outcome:
         if self.verdict is not None:
             return
         failed = [one for one in self.checks if one.outcome == "failed"]
-        errors = [one for one in self.findings if one.severity == "error" and one.chosen is None]
+        errors = open_errors(self.findings)
         if failed:
             self.verdict, self.reason = (
                 "failed",
@@ -84,8 +84,7 @@ class Outcome:
 
     def troubles(self) -> bool:
         """Whether a check has failed or an error is open: then nobody should start the app on the data."""
-        errors = [one for one in self.findings if one.severity == "error" and one.chosen is None]
-        return bool(errors) or any(one.outcome == "failed" for one in self.checks)
+        return bool(open_errors(self.findings)) or any(one.outcome == "failed" for one in self.checks)
 
     def recorded(self) -> Payload:
         """Input of the activities that keep findings and clean up."""

@@ -5,6 +5,7 @@ stage, and its text reaches the report. `TransientError` is for what a retry may
 the activity raises it, and the orchestrator's retry policy decides. Neither ever carries a secret.
 """
 
+from collections.abc import Iterable
 from typing import Literal, Self, TypedDict, Unpack
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -38,6 +39,11 @@ class Finding(BaseModel):
     choices: list[str] = Field(default_factory=list, description="Remedies the request may choose for this finding.")
     chosen: str | None = Field(default=None, description="The remedy the request chose.")
 
+    @property
+    def is_open_error(self) -> bool:
+        """Whether it stops a run: an error for which the request chose no remedy."""
+        return self.severity == "error" and self.chosen is None
+
     @classmethod
     def error(cls, code: str, about: str, message: str, remedy: str = "", **more: Unpack[Details]) -> Self:
         """Return a finding that ends the run, unless the request chooses one of its remedies."""
@@ -52,6 +58,11 @@ class Finding(BaseModel):
     def info(cls, code: str, about: str, message: str, remedy: str = "", **more: Unpack[Details]) -> Self:
         """Return a finding that is worth knowing."""
         return cls(code=code, severity="info", object=about, message=message, remedy=remedy, **more)
+
+
+def open_errors(findings: Iterable[Finding]) -> list[Finding]:
+    """Return those that stop a run, in order."""
+    return [one for one in findings if one.is_open_error]
 
 
 class MxferryError(Exception):

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from pydantic import BaseModel
 
+from shared.errors import open_errors
 from shared.rehearsals import NotStarted, Rehearsal, comparable, everywhere, history, recorded
 from shared.reporting.model import Report
 from shared.wording import duration, moment, plural, stage_words
@@ -105,7 +106,7 @@ def _gaps(found: Sequence[Rehearsal], worse: Sequence[str], now: datetime) -> li
     gaps = []
     if last.verdict != "verified":
         gaps.append(f"The last rehearsal ended {last.verdict}: {last.reason}")
-    errors = [one for one in last.findings if one.severity == "error" and one.chosen is None]
+    errors = open_errors(last.findings)
     if errors:
         gaps.append(f"{plural(len(errors), 'finding')} without a remedy, first {errors[0].code} on {errors[0].object}.")
     if worse:
