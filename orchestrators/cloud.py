@@ -2,11 +2,11 @@
 
 from datetime import datetime, timedelta
 from itertools import count
-from typing import Any
 
 from durabletask import task
 
 from orchestrators.calling import Payload, StageRefused, Steps, call, call_sub
+from orchestrators.stagestatus import StageStatus
 from shared.errors import Finding
 
 FIRST_WAIT, LONGEST_WAIT = 1.0, 120.0  # seconds between two polls; an abort is heard at the next one
@@ -39,11 +39,12 @@ def poll_cloud(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
     Input: `activity`, `work`, `once`, `until`, and the number of the `first` call.
     """
     wait, answer = FIRST_WAIT, {}
+    status = StageStatus(ctx, "snapshot", state="waiting")
     for look in range(payload["first"], payload["first"] + POLLS_OF_CHILD):
         answer = yield from call(ctx, payload["activity"], payload["work"] | {"look": look})
         if _answered(answer, payload["once"]) or _is_late(ctx, payload["until"]):
             break
-        _tell(ctx, answer)
+        status.show(note=answer["note"])
         seconds = min(max(answer["seconds"], wait), LONGEST_WAIT)
         yield ctx.create_timer(ctx.current_utc_datetime + timedelta(seconds=seconds))
         wait = min(wait * 1.5, LONGEST_WAIT)
@@ -87,8 +88,3 @@ def _too_slow(profile: str, note: str) -> Finding:
         remedy="Look at the environment's backups in the Mendix portal; when the snapshot is complete there, start the "
         "migration again with its id.",
     )
-
-
-def _tell(ctx: task.OrchestrationContext, answer: Payload) -> None:
-    status: dict[str, Any] = {"stage": "snapshot", "state": "waiting", "note": answer["note"]}
-    ctx.set_custom_status(status)

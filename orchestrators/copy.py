@@ -6,14 +6,15 @@ again after a pause, and finds what it had loaded in the ledger.
 """
 
 from collections import deque
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from durabletask import task
 
 from orchestrators.calling import RETRY, Payload, StageRefused, Steps, call, call_sub, opened
 from orchestrators.pace import Pace
-from shared.contracts import Counts, RestoredWork, StageProgress
+from orchestrators.stagestatus import StageStatus
+from shared.contracts import Counts, RestoredWork
 from shared.errors import Finding
 from shared.rowcontracts import CopyGroup, CopyJob, CopyPlan, FinishCopy, GroupCopied, JobCopied, kept_rejects
 
@@ -24,27 +25,24 @@ CALLS_A_JOB = 60  # ten minutes of pauses for one job; the activity's own retrie
 def copy_rows(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
     """Copy every planned table. Input: `RestoredWork`; output: `Copied`."""
     plan = CopyPlan.model_validate((yield from call(ctx, "plan_copy", payload)))
-    progress = StageProgress(
-        stage="copy", started_at=ctx.current_utc_datetime, total=Counts(rows=plan.rows, bytes=plan.bytes)
-    )
-    done = GroupCopied(window=(plan.limit + 1) // 2)
+    status = StageStatus(ctx, "copy", total=Counts(rows=plan.rows, bytes=plan.bytes))
+    window, rejected = (plan.limit + 1) // 2, 0
     for number, group in enumerate(plan.groups):
         instance = f"{ctx.instance_id}:{number}"
-        progress.children = [instance]
-        ctx.set_custom_status(progress.model_dump(mode="json"))
+        status.show(children=[instance])
         work = CopyGroup(
             **RestoredWork.model_validate(payload).model_dump(),
             group=group.model_dump(),
             limit=plan.limit,
-            window=done.window,
-            rejected=done.rejected,
+            window=window,
+            rejected=rejected,
             table_lock=plan.table_lock,
             log_stats=plan.log_stats,
         )
         answer = yield from call_sub(ctx, "copy_group", work.model_dump(mode="json"), instance)
-        done = _plus(done, GroupCopied.model_validate(answer))
-        progress.done = Counts(rows=done.rows, bytes=done.bytes)
-        progress.children = []
+        copied = GroupCopied.model_validate(answer)
+        window, rejected = copied.window, rejected + copied.rejected
+        status.show(done=status.done + Counts(rows=copied.rows, bytes=copied.bytes), children=[])
     finish = FinishCopy(
         **RestoredWork.model_validate(payload).model_dump(),
         chunks=plan.chunks,
@@ -77,9 +75,9 @@ class _Desk:
         self._pause: task.CancellableTask[Any] | None = None
         self._failure: Exception | None = None
         self._pace = Pace(work.limit, work.window, ctx.current_utc_datetime)
-        self._sum = JobCopied()
-        self._started: datetime = ctx.current_utc_datetime
-        self._tell()
+        self._rejected = 0
+        total = Counts(rows=work.group.rows, bytes=work.group.bytes)
+        self._status = StageStatus(ctx, "copy", total=total, note=self._words())
 
     @property
     def busy(self) -> bool:
@@ -124,7 +122,7 @@ class _Desk:
             except (task.TaskFailedError, StageRefused) as error:
                 self._failure = self._failure or error
         if finished:
-            self._tell()
+            self._status.show(note=self._words())
 
     def result(self) -> Payload:
         """Return the group's sums, or raise what made it fail."""
@@ -132,19 +130,17 @@ class _Desk:
             self._pause.cancel()  # an open timer keeps an orchestration from completing
         if self._failure is not None:
             raise self._failure
-        total = self._sum
+        done = self._status.done
         return GroupCopied(
-            rows=total.rows,
-            bytes=total.bytes,
-            rejected=total.rejected,
-            window=self._pace.window,
-        ).model_dump(mode="json")
+            rows=done.rows, bytes=done.bytes, rejected=self._rejected, window=self._pace.window
+        ).model_dump(mode="json")  # fmt: skip
 
     def _take(self, number: int, answer: JobCopied) -> None:
         now = self._ctx.current_utc_datetime
         if answer.stopped is None:
             self._pace.finished(now, answer.bytes, answer.log_write_percent)
-            self._sum = _added(self._sum, answer)
+            self._status.add(Counts(rows=answer.rows, bytes=answer.bytes))
+            self._rejected += answer.rejected
             self._check_rejects()
             return
         if answer.stopped == "throttled" and self._waves[number] == self._wave:
@@ -159,37 +155,12 @@ class _Desk:
 
     def _check_rejects(self) -> None:
         """Refuse as soon as more rows were left out than the request allows, in this group and those before."""
-        allowed, found = self._work.run.request.options.max_rejects, self._work.rejected + self._sum.rejected
+        allowed, found = self._work.run.request.options.max_rejects, self._work.rejected + self._rejected
         if found > allowed:
             raise StageRefused(_too_many_rejects(self._work.run.id, allowed, found))
 
-    def _tell(self) -> None:
-        group = self._work.group
-        progress = StageProgress(
-            stage="copy",
-            started_at=self._started,
-            done=Counts(rows=self._sum.rows, bytes=self._sum.bytes),
-            total=Counts(rows=group.rows, bytes=group.bytes),
-            note=f"{self._pace.window} at a time",
-        )
-        self._ctx.set_custom_status(progress.model_dump(mode="json"))
-
-
-def _added(total: JobCopied, more: JobCopied) -> JobCopied:
-    return JobCopied(
-        rows=total.rows + more.rows,
-        bytes=total.bytes + more.bytes,
-        rejected=total.rejected + more.rejected,
-    )
-
-
-def _plus(total: GroupCopied, more: GroupCopied) -> GroupCopied:
-    return GroupCopied(
-        rows=total.rows + more.rows,
-        bytes=total.bytes + more.bytes,
-        rejected=total.rejected + more.rejected,
-        window=more.window,
-    )
+    def _words(self) -> str:
+        return f"{self._pace.window} at a time"
 
 
 def _too_many_rejects(run: str, allowed: int, found: int) -> Finding:

@@ -3,7 +3,8 @@
 from durabletask import task
 
 from orchestrators.calling import MOST_STEPS, Payload, Steps, call, call_sub, fan_out, until_finished
-from shared.contracts import Check, Counts, FilesCopied, StageProgress, Verified
+from orchestrators.stagestatus import StageStatus
+from shared.contracts import Check, Counts, FilesCopied, Verified
 from shared.errors import Finding
 from shared.filecontracts import FilesPlanned, ListingState
 
@@ -14,35 +15,29 @@ def copy_files(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
     """Copy every file of the snapshot. Input: `SnapshotWork`; output: `FilesCopied`."""
     work = {"run": payload["run"], "snapshot": payload["snapshot"]}
     plan = FilesPlanned.model_validate((yield from call(ctx, "plan_files", work)))
-    progress = StageProgress(
-        stage="files", started_at=ctx.current_utc_datetime, total=Counts(files=plan.files, bytes=plan.bytes)
-    )
+    status = StageStatus(ctx, "files", total=Counts(files=plan.files, bytes=plan.bytes))
     done = FilesCopied(files=0, bytes=0)
     for number, first in enumerate(range(0, plan.batches, BATCHES_OF_CHILD)):
         instance = f"{ctx.instance_id}:{number}"
-        progress.children = [instance]
-        _tell(ctx, progress)
+        status.show(children=[instance])
         stop = min(first + BATCHES_OF_CHILD, plan.batches)
         batches = {**work, "first": first, "stop": stop, "window": plan.window}
         answer = yield from call_sub(ctx, "copy_file_batches", batches, instance)
         done = _plus(done, FilesCopied.model_validate(answer))
-        progress.done = Counts(files=done.files, bytes=done.bytes)
-    progress.children = []
-    _tell(ctx, progress)
+        status.show(done=Counts(files=done.files, bytes=done.bytes), children=[])
     return done.model_dump(mode="json")
 
 
 def copy_file_batches(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
     """Copy some batches. Input: `FileBatches`; output: `FilesCopied`."""
     work = {"run": payload["run"], "snapshot": payload["snapshot"]}
-    progress = StageProgress(stage="files", started_at=ctx.current_utc_datetime)
+    status = StageStatus(ctx, "files")
     done = FilesCopied(files=0, bytes=0)
 
     def count(result: Payload) -> None:
         nonlocal done
         done = _plus(done, FilesCopied.model_validate(result))
-        progress.done = Counts(files=done.files, bytes=done.bytes)
-        _tell(ctx, progress)
+        status.show(done=Counts(files=done.files, bytes=done.bytes))
 
     batches = [{**work, "batch": number} for number in range(payload["first"], payload["stop"])]
     yield from fan_out(ctx, "copy_batch", batches, payload["window"], count)
@@ -57,11 +52,10 @@ def verify_files(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
         how = "The backup holds a database only."
         nothing = Check(name="files", outcome="skipped", how=how)
         return Verified(checks=[_archive(payload["snapshot"]), nothing]).model_dump(mode="json")
-    progress = StageProgress(stage="files-verify", started_at=ctx.current_utc_datetime, total=Counts(files=files))
+    status = StageStatus(ctx, "files-verify", total=Counts(files=files))
 
     def count(state: Payload) -> None:
-        progress.done = Counts(files=state["position"], bytes=state["bytes"])
-        _tell(ctx, progress)
+        status.show(done=Counts(files=state["position"], bytes=state["bytes"]))
 
     listing = work | {"state": None}
     state = yield from until_finished(ctx, "verify_listing", listing, _unfinished, count, carried="state")
@@ -131,7 +125,3 @@ def _archive(snapshot: Payload) -> Check:
 
 def _plus(one: FilesCopied, other: FilesCopied) -> FilesCopied:
     return FilesCopied(**{name: getattr(one, name) + getattr(other, name) for name in FilesCopied.model_fields})
-
-
-def _tell(ctx: task.OrchestrationContext, progress: StageProgress) -> None:
-    ctx.set_custom_status(progress.model_dump(mode="json"))

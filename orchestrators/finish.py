@@ -3,32 +3,25 @@
 from durabletask import task
 
 from orchestrators.calling import Payload, Steps, call, fan_out
-from shared.contracts import Counts, StageProgress
+from orchestrators.stagestatus import StageStatus
+from shared.contracts import Counts
 
 
 def finish_schema(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
     """Complete the target's schema. Input: `RestoredWork`; output: `Findings`."""
     planned = yield from call(ctx, "plan_finish", payload)
     findings: list[Payload] = []
-    progress = StageProgress(
-        stage="finish",
-        started_at=ctx.current_utc_datetime,
-        total=Counts(tables=planned["tables"]),
-        note="keys and indexes",
-    )
+    status = StageStatus(ctx, "finish", total=Counts(tables=planned["tables"]), note="keys and indexes")
 
     def keyed(result: Payload) -> None:
         findings.extend(result["findings"])
-        progress.done.tables += result["tables"]
-        ctx.set_custom_status(progress.model_dump(mode="json"))
+        status.add(Counts(tables=result["tables"]))
 
     def linked(result: Payload) -> None:
         findings.extend(result["findings"])
 
-    ctx.set_custom_status(progress.model_dump(mode="json"))
     yield from fan_out(ctx, "finish_tables", _works(payload, planned["groups"]), planned["window"], keyed)
-    progress.note = "foreign keys"
-    ctx.set_custom_status(progress.model_dump(mode="json"))
+    status.show(note="foreign keys")
     yield from fan_out(ctx, "finish_links", _works(payload, planned["linked"]), planned["window"], linked)
     last = yield from call(ctx, "finish_database", payload)
     findings.extend(last["findings"])

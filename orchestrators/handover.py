@@ -15,7 +15,8 @@ from durabletask import task
 from orchestrators.calling import Payload, StageRefused, Steps, call, fan_out
 from orchestrators.restore import whole_database
 from orchestrators.stages import Book, StageFailed, finding_of
-from shared.contracts import Counts, Gate, Run, Said, StageProgress, StageState
+from orchestrators.stagestatus import StageStatus
+from shared.contracts import Counts, Gate, Run, Said, StageState
 from shared.errors import Finding
 
 STAGE = "hand-over"
@@ -30,22 +31,17 @@ LOOKS = 25
 def prepare_source(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
     """Stage `prepare`: values are settled, then keys and indexes are made. Input: `RestoredWork`; output: `Findings`."""
     planned = yield from call(ctx, "plan_settling", payload)
-    progress = StageProgress(
-        stage="prepare", started_at=ctx.current_utc_datetime, total=Counts(tables=planned["tables"]), note="values"
-    )
-    ctx.set_custom_status(progress.model_dump(mode="json"))
+    status = StageStatus(ctx, "prepare", total=Counts(tables=planned["tables"]), note="values")
     totals = {"deleted": 0, "changed": 0, "rounded": 0}
 
     def settled(answer: Payload) -> None:
-        progress.done.tables += answer["tables"]
         for name in totals:
             totals[name] += answer[name]
-        ctx.set_custom_status(progress.model_dump(mode="json"))
+        status.add(Counts(tables=answer["tables"]))
 
     works = [payload | {"group": number} for number in range(planned["groups"])]
     yield from fan_out(ctx, "settle_tables", works, AT_ONCE, settled)
-    progress.note = "keys and indexes"
-    ctx.set_custom_status(progress.model_dump(mode="json"))
+    status.show(note="keys and indexes")
     yield from whole_database(ctx, payload)
     return {"tables": planned["tables"], "findings": [one.model_dump(mode="json") for one in _settled(totals)]}
 

@@ -3,28 +3,20 @@
 from durabletask import task
 
 from orchestrators.calling import Payload, Steps, call, fan_out
-from shared.contracts import Counts, StageProgress
+from orchestrators.stagestatus import StageStatus
+from shared.contracts import Counts
 
 
 def inspect_data(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
     """Inspect the temporary database. Input: `RestoredWork`; output: `Findings`."""
     planned = yield from call(ctx, "plan_inspection", payload)
-    done = Counts()
     findings: list[Payload] = planned["findings"]
-    progress = StageProgress(
-        stage="inspect",
-        started_at=ctx.current_utc_datetime,
-        total=Counts(rows=planned["rows"], tables=planned["tables"]),
-    )
+    status = StageStatus(ctx, "inspect", total=Counts(rows=planned["rows"], tables=planned["tables"]))
 
     def inspected(result: Payload) -> None:
         findings.extend(result["findings"])
-        done.rows += result["rows"]
-        done.tables += result["tables"]
-        progress.done = done
-        ctx.set_custom_status(progress.model_dump(mode="json"))
+        status.add(Counts(rows=result["rows"], tables=result["tables"]))
 
-    ctx.set_custom_status(progress.model_dump(mode="json"))
     works = [payload | {"group": group, "collation": planned["collation"]} for group in range(planned["groups"])]
     yield from fan_out(ctx, "inspect_group", works, planned["window"], inspected)
     findings.sort(key=lambda one: (one["code"], one["object"]))

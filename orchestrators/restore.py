@@ -1,12 +1,11 @@
 """Stage restore: the dump into the temporary database, table by table, largest first."""
 
-from collections.abc import Callable
-
 from durabletask import task
 
 from orchestrators.batches import SoFar
 from orchestrators.calling import MOST_STEPS, Payload, Steps, call, fan_out, until_finished
-from shared.contracts import Counts, StageProgress
+from orchestrators.stagestatus import StageStatus
+from shared.contracts import Counts
 from shared.errors import Finding
 
 LOADS_AT_ONCE = 4  # COPY streams; a small Flexible Server has 2 to 4 cores
@@ -15,30 +14,28 @@ LOADS_AT_ONCE = 4  # COPY streams; a small Flexible Server has 2 to 4 cores
 def restore_database(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
     """Restore the snapshot's dump. Input: `SnapshotWork`; output: `RestoreRef`."""
     work = {"run": payload["run"], "snapshot": payload["snapshot"]}
-    progress = StageProgress(stage="restore", started_at=ctx.current_utc_datetime)
-    yield from find_tables(ctx, work, lambda note: _tell(ctx, progress, note))
+    status = StageStatus(ctx, "restore")
+    yield from find_tables(ctx, work, status)
     prepared = yield from call(ctx, "prepare_database", work)
-    progress.total = Counts(tables=prepared["tables"], bytes=prepared["bytes"])
-
+    status.show(note="loading tables", total=Counts(tables=prepared["tables"], bytes=prepared["bytes"]))
     so_far = SoFar()
 
     def count(loaded: Payload) -> None:
-        progress.done = so_far.take(loaded)
-        _tell(ctx, progress, "loading tables")
+        status.show(done=so_far.take(loaded))
 
     batches = [{**work, "batch": number} for number in range(prepared["batches"])]
     yield from fan_out(ctx, "load_tables", batches, LOADS_AT_ONCE, count)
     restored = yield from call(ctx, "finish_restore", work)
-    _tell(ctx, progress, "done")
+    status.show(note="done")
     return restored | {"findings": prepared.get("findings", [])}
 
 
-def find_tables(ctx: task.OrchestrationContext, work: Payload, tell: Callable[[str], None]) -> Steps:
+def find_tables(ctx: task.OrchestrationContext, work: Payload, status: StageStatus) -> Steps:
     """Read the dump's table of contents and, where it does not say, find the tables in the dump. `work`: `SnapshotWork`."""
-    tell("reading the table of contents")
+    status.show(note="reading the table of contents")
     located = yield from call(ctx, "read_contents", work)
     if not located["finished"]:
-        tell("finding the tables in the dump")
+        status.show(note="finding the tables in the dump")
         yield from until_finished(ctx, "locate_tables", work, _unfinished)
 
 
@@ -65,8 +62,3 @@ def _unfinished(located: Payload) -> Finding:
         remedy="Give the app a faster plan, then start the migration again. A dump that pg_dump wrote to a file and not to a "
         "pipe says itself where its tables are.",
     )  # fmt: skip
-
-
-def _tell(ctx: task.OrchestrationContext, progress: StageProgress, note: str) -> None:
-    progress.note = note
-    ctx.set_custom_status(progress.model_dump(mode="json"))

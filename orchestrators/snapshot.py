@@ -1,12 +1,11 @@
 """Stage snapshot: the archive into staging, inflated and indexed."""
 
-from typing import Any
-
 from durabletask import task
 
 from orchestrators.calling import MOST_STEPS, Payload, StageRefused, Steps, call, fan_out, until_finished
 from orchestrators.cloud import deadline, obtain_archive
-from shared.contracts import Counts, StageProgress
+from orchestrators.stagestatus import StageStatus
+from shared.contracts import Counts
 from shared.errors import Finding
 
 STAGE_AT_ONCE = 4
@@ -16,12 +15,12 @@ MOST_RENEWALS = 5  # of a download URL that expired while its archive was copied
 def take_snapshot(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
     """Stage, inflate and index the run's archive. Input: `RunWork`; output: `SnapshotRef`."""
     run = {"run": payload["run"]}
-    progress = _Progress(ctx)
-    archive = yield from _archive(ctx, run, progress)
+    status = StageStatus(ctx, "snapshot", note="looking at the source")
+    archive = yield from _archive(ctx, run, status)
     yield from call(ctx, "commit_staged", archive)
-    yield from _inflate(ctx, archive, progress)
+    yield from _inflate(ctx, archive, status)
     snapshot = yield from call(ctx, "seal_snapshot", archive)
-    progress.tell("done", bytes=archive["size"], files=snapshot["files"])
+    status.show(note="done", done=Counts(bytes=archive["size"], files=snapshot["files"]))
     return snapshot
 
 
@@ -44,18 +43,18 @@ def ignored_names(snapshot: Payload) -> list[Finding]:
     ]
 
 
-def _archive(ctx: task.OrchestrationContext, run: Payload, progress: "_Progress") -> Steps:
+def _archive(ctx: task.OrchestrationContext, run: Payload, status: StageStatus) -> Steps:
     """Stage the archive; a Mendix Cloud URL that expires on the way is asked for again, and so is its archive."""
     cloud = run["run"]["request"]["source"]["kind"] == "mendix-cloud"
     snapshot, until, refused_at_once = "", deadline(ctx), 0
     for renewal in range(MOST_RENEWALS + 1):
         if cloud:
-            progress.tell("waiting for Mendix Cloud")
+            status.show(note="waiting for Mendix Cloud", done=Counts())
             snapshot = yield from obtain_archive(ctx, run, until, renewal, snapshot)
         described: Payload | None = None
         try:
             described = yield from call(ctx, "describe_source", run)
-            size = yield from _stage(ctx, run, described, progress)
+            size = yield from _stage(ctx, run, described, status)
         except StageRefused as refused:
             if not cloud or refused.finding.code != "SOURCE_URL_EXPIRED" or renewal == MOST_RENEWALS:
                 raise
@@ -67,9 +66,9 @@ def _archive(ctx: task.OrchestrationContext, run: Payload, progress: "_Progress"
     raise AssertionError
 
 
-def _stage(ctx: task.OrchestrationContext, run: Payload, described: Payload, progress: "_Progress") -> Steps:
+def _stage(ctx: task.OrchestrationContext, run: Payload, described: Payload, status: StageStatus) -> Steps:
     facts, ranges = described["facts"], described["ranges"]
-    progress.total(bytes=facts["size"] or 0)
+    status.show(total=Counts(bytes=facts["size"] or 0))
     if not ranges:
         whole = {**run, "facts": facts, "first": 0, "stop": 0}
         return (yield from call(ctx, "stage_whole", whole))["bytes"]
@@ -78,16 +77,16 @@ def _stage(ctx: task.OrchestrationContext, run: Payload, described: Payload, pro
     def count(result: Payload) -> None:
         nonlocal staged
         staged += result["bytes"]
-        progress.tell("copying the archive", bytes=staged)
+        status.show(note="copying the archive", done=Counts(bytes=staged))
 
     work = [{**run, "facts": facts, "first": first, "stop": stop} for first, stop in ranges]
     yield from fan_out(ctx, "stage_range", work, STAGE_AT_ONCE, count)
     return facts["size"]
 
 
-def _inflate(ctx: task.OrchestrationContext, archive: Payload, progress: "_Progress") -> Steps:
+def _inflate(ctx: task.OrchestrationContext, archive: Payload, status: StageStatus) -> Steps:
     def tell(state: Payload) -> None:
-        progress.tell("inflating the archive", bytes=archive["size"], files=state["files"])
+        status.show(note="inflating the archive", done=Counts(bytes=archive["size"], files=state["files"]))
 
     yield from until_finished(ctx, "inflate_archive", archive, _unfinished, tell)
 
@@ -113,21 +112,3 @@ def _denied(finding: Finding) -> Finding:
             "the migration again.",
         }
     )
-
-
-class _Progress:
-    """The custom status of the stage."""
-
-    def __init__(self, ctx: task.OrchestrationContext) -> None:
-        self._ctx = ctx
-        self._status = StageProgress(stage="snapshot", started_at=ctx.current_utc_datetime)
-        self.tell("looking at the source")
-
-    def total(self, **counts: int) -> None:
-        self._status.total = Counts(**counts)
-
-    def tell(self, note: str, **counts: int) -> None:
-        self._status.note = note
-        self._status.done = Counts(**counts)
-        status: dict[str, Any] = self._status.model_dump(mode="json")
-        self._ctx.set_custom_status(status)

@@ -11,7 +11,8 @@ from durabletask import task
 from orchestrators.calling import Payload, StageRefused, Steps, call
 from orchestrators.outcome import Outcome
 from orchestrators.stages import Book, StageFailed, child_stage
-from shared.contracts import Run, StageProgress
+from orchestrators.stagestatus import StageStatus
+from shared.contracts import Run
 from shared.errors import Finding
 from shared.request import MendixCloudSource, StartAgain
 
@@ -31,11 +32,12 @@ TWO_SYSTEMS = (
 def start_source(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
     """Start the source app and wait until it runs. Input: `RunWork`; output: `Step`; refuses after half an hour."""
     until = ctx.current_utc_datetime + PATIENCE
+    status = StageStatus(ctx, STAGE)
     answer = yield from call(ctx, "start_source_app", payload)
     while answer["state"] != "done":
         if ctx.current_utc_datetime >= until:
             raise StageRefused(_did_not_start(Run.model_validate(payload["run"]), answer["note"]))
-        ctx.set_custom_status(StageProgress(stage="source-start", note=answer["note"]).model_dump(mode="json"))
+        status.show(note=answer["note"])
         wait = min(timedelta(seconds=answer["seconds"] or LOOK_EVERY.total_seconds()), PATIENCE)
         yield ctx.create_timer(ctx.current_utc_datetime + wait)
         answer = yield from call(ctx, "start_source_app", payload)

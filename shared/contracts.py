@@ -38,6 +38,10 @@ class Counts(Strict):
     files: int = 0
     tables: int = 0
 
+    def __add__(self, more: "Counts") -> "Counts":
+        """Return both together."""
+        return Counts(**{name: getattr(self, name) + getattr(more, name) for name in Counts.model_fields})
+
 
 class StageProgress(Strict):
     """Custom status of an orchestrator that does a stage."""

@@ -96,18 +96,9 @@ def _flatten(stages: Iterable[StageState], look: Look, held: list[tuple[Gate, st
 
 
 def _overlaid(stage: StageState, live: StageProgress, look: Look) -> StageState:
-    done = live.done.model_copy()
-    for child in live.children:
-        status = look(child)
-        if status:
-            add(done, StageProgress.model_validate(status).done)
+    children = [StageProgress.model_validate(status) for child in live.children if (status := look(child))]
+    done = sum((child.done for child in children), live.done)
     return stage.model_copy(update={"done": done, "total": live.total, "note": live.note or stage.note})
-
-
-def add(total: Counts, more: Counts) -> None:
-    """Add `more` to `total`, in place."""
-    for name in Counts.model_fields:
-        setattr(total, name, getattr(total, name) + getattr(more, name))
 
 
 def stage_view(stage: StageState, now: datetime) -> StageView:
