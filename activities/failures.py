@@ -62,17 +62,17 @@ def after_attempts(error: MxferryError, activity: str, payload: dict[str, Any], 
     allowed = ATTEMPTS.get(error.code)
     if allowed is None or isinstance(error, Refusal):
         return error
-    if attempts_with(error, activity, payload, run, allowed) < allowed:
+    if attempts_with(error.code, activity, payload, run, allowed) < allowed:
         return error
     return Refusal(error.code, error.about, f"{error.message} It was tried {allowed} times.", error.remedy)
 
 
-def attempts_with(error: MxferryError, activity: str, payload: dict[str, Any], run: str, most: int) -> int:
+def attempts_with(code: str, activity: str, payload: dict[str, Any], run: str, most: int) -> int:
     """Count an attempt with this input that ended with this code, at most `most`, and return the count.
 
     Each is a blob in staging that is written once.
     """
-    called = hashlib.sha256(json.dumps([activity, error.code, payload], sort_keys=True).encode()).hexdigest()[:32]
+    called = hashlib.sha256(json.dumps([activity, code, payload], sort_keys=True).encode()).hexdigest()[:32]
     for number in range(1, most):
         try:
             clients.staged(run, runpaths.attempt(called, number)).upload_blob(b"", overwrite=False)

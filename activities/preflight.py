@@ -71,10 +71,11 @@ def preflight(work: PreflightWork) -> Findings:
         lambda: _runtimes(profile, request),
         *(() if work.early else on_temporary),
     )
-    for error in passing:
-        most = ATTEMPTS_OF.get(error.code, ATTEMPTS)
-        if attempts_with(error, "preflight", work.model_dump(mode="json"), work.run.id, most) < most:
-            raise error
+    if passing:
+        # One count for whatever does not answer: of several things each would add its own attempts otherwise.
+        most = _attempts(passing[0])
+        if attempts_with("AGAIN", "preflight", work.model_dump(mode="json"), work.run.id, most) < most:
+            raise passing[0]
     return Findings(findings=[_decided(finding, request) for finding in found])
 
 
@@ -95,7 +96,11 @@ def gathered(*checks: Check) -> tuple[list[Finding], list[TransientError]]:
             found.append(failure.finding())
             if isinstance(failure, TransientError):
                 passing.append(failure)
-    return found, sorted(passing, key=lambda one: -ATTEMPTS_OF.get(one.code, ATTEMPTS))
+    return found, sorted(passing, key=_attempts, reverse=True)
+
+
+def _attempts(error: TransientError) -> int:
+    return ATTEMPTS_OF.get(error.code, ATTEMPTS)
 
 
 def _holds_target(run: str, target: str) -> list[Finding]:

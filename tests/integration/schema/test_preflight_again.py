@@ -60,7 +60,7 @@ def test_a_server_and_a_storage_account_that_do_not_answer_are_asked_a_few_times
     settings.cache_clear()
     codes, raised = delivered(stand, early=False)
     assert {"POSTGRES_UNREACHABLE", "CONTAINER_UNREACHABLE"} <= codes
-    assert raised == ["CONTAINER_UNREACHABLE", "POSTGRES_UNREACHABLE"], "each once, in the order of the checks"
+    assert len(raised) == 1, "together, not one after the other"
 
 
 def nowhere() -> str:
