@@ -39,9 +39,9 @@ class Stand:
     snapshot: Path
     runs: list[str] = field(default_factory=list)
 
-    @property
+    @cached_property
     def api(self) -> Api:
-        """A client of the API."""
+        """A client of the API; one, because every new one reads the machine's certificates."""
         return Api(self.stack.url, self.stack.function_key)
 
     @property
@@ -70,10 +70,14 @@ class Stand:
 
     def end(self, run: str) -> MigrationView:
         """Wait until a run is over."""
-        return self.wait(run, lambda seen: seen.verdict is not None)
+        return self.wait(run, lambda seen: seen.verdict is not None, every=0.3)
 
-    def wait(self, run: str, until: Any) -> MigrationView:
-        """Wait until a view of the run fulfils `until`; fails when the run ends or nothing comes of it."""
+    def wait(self, run: str, until: Any, *, every: float = 0.1) -> MigrationView:
+        """Wait until a view of the run fulfils `until`; fails when the run ends or nothing comes of it.
+
+        `every` is the pause between two looks in seconds. Each costs the run some of the machine; what lasts a moment
+        only must not be missed between two.
+        """
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             seen = self.api.show(run)
@@ -81,7 +85,7 @@ class Stand:
                 return seen
             assert seen.verdict is None, f"the run ended before: {seen.verdict}, {seen.reason}"
             self.stack.check()
-            time.sleep(0.1)
+            time.sleep(every)
         raise AssertionError(f"{run} is still {seen.status} at {seen.stage}: {seen.progress.model_dump_json()}")
 
     def report(self, run: str) -> Report:
