@@ -38,13 +38,14 @@ def poll_cloud(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
 
     Input: `activity`, `work`, `once`, `until`, and the number of the `first` call.
     """
-    wait, answer = FIRST_WAIT, {}
+    wait, answer, work = FIRST_WAIT, {}, payload["work"]
     status = StageStatus(ctx, "snapshot", state="waiting")
     for look in range(payload["first"], payload["first"] + POLLS_OF_CHILD):
-        answer = yield from call(ctx, payload["activity"], payload["work"] | {"look": look})
+        answer = yield from call(ctx, payload["activity"], work | {"look": look})
         if _answered(answer, payload["once"]) or _is_late(ctx, payload["until"]):
             break
         status.show(note=answer["note"])
+        work = waiting(work, answer)
         seconds = min(max(answer["seconds"], wait), LONGEST_WAIT)
         yield ctx.create_timer(ctx.current_utc_datetime + timedelta(seconds=seconds))
         wait = min(wait * 1.5, LONGEST_WAIT)
@@ -68,7 +69,16 @@ def _await(
             return answer
         if _is_late(ctx, until):
             raise StageRefused(_too_slow(work["run"]["request"]["source"]["profile"], answer["note"]))
+        work = waiting(work, answer)
     raise AssertionError
+
+
+def waiting(work: Payload, answer: Payload) -> Payload:
+    """Return an activity's next input: it does not ask Mendix Cloud before the time that its last answer tells, if any.
+
+    The timers stay short, for an abort is heard when one has ended.
+    """
+    return work | {"not_before": answer.get("not_before")}
 
 
 def _answered(answer: Payload, once: bool) -> bool:

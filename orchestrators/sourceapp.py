@@ -9,6 +9,7 @@ from datetime import timedelta
 from durabletask import task
 
 from orchestrators.calling import Payload, StageRefused, Steps, call
+from orchestrators.cloud import waiting
 from orchestrators.outcome import Outcome
 from orchestrators.stages import Book, StageFailed, child_stage
 from orchestrators.stagestatus import StageStatus
@@ -40,7 +41,7 @@ def start_source(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
         status.show(note=answer["note"])
         wait = min(timedelta(seconds=answer["seconds"] or LOOK_EVERY.total_seconds()), PATIENCE)
         yield ctx.create_timer(ctx.current_utc_datetime + wait)
-        answer = yield from call(ctx, "start_source_app", payload)
+        answer = yield from call(ctx, "start_source_app", waiting(payload, answer))
     return answer
 
 

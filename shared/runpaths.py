@@ -76,6 +76,11 @@ def renewed_archive(renewal: int) -> str:
     return f"source/archive-{renewal}.json"
 
 
+def failed_stop(attempt: int) -> str:
+    """Return the name of the note about an attempt to stop the source app that Mendix Cloud says has failed."""
+    return f"source/stop-failed-{attempt}.json"
+
+
 def jobs(stage: str, group: int) -> str:
     """Return the name of a group of jobs of a stage (`copy`, `verify`)."""
     return f"{stage}/jobs-{group:05d}.ndjson"

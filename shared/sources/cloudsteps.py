@@ -1,6 +1,7 @@
 """The steps from a Mendix Cloud environment to a download URL in staging, each short and safe to repeat."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
@@ -12,11 +13,15 @@ from shared.contracts import Run
 from shared.errors import Refusal
 from shared.request import MendixCloudSource
 from shared.settings import MendixCloud, settings
-from shared.sources.mendixcloud import Busy, CloudSnapshot, MendixCloudApi
+from shared.sources.mendixcloud import Busy, CloudSnapshot, MendixCloudApi, StopFailed
 from shared.sources.url import stow_source_url
 
 State = Literal["done", "wait"]
 
+A_WAIT = 120.0
+"""Seconds of one timer: the run hears of an abort when it comes back, and waits on where Mendix Cloud asks for longer."""
+STOPS = 5
+"""Attempts at stopping an app that Mendix Cloud says it could not stop."""
 SETTLING = 60.0
 """Seconds in which an app that was asked to stop may still say that it runs."""
 
@@ -28,6 +33,7 @@ class Step(BaseModel):
 
     state: State
     seconds: float = 0
+    not_before: AwareDatetime | None = Field(default=None, description="Until when Mendix Cloud is not to be asked.")
     note: str = ""
     snapshot: str | None = None
     archive: str | None = None
@@ -78,9 +84,35 @@ def stop_app(run: Run, source: MendixCloudSource) -> Step:
         # Noted before it is done: an app that was stopped without a note would never be started again.
         documents.write_once(reported(run.id, runpaths.SOURCE_STOPPED), _Stopped(asked_at=datetime.now(UTC)))
         api.stop()
+    except StopFailed as failed:
+        _count_failed_stop(run, source, failed)
+        return _waiting(failed)
     except Busy as busy:
         return _waiting(busy)
     return Step(state="wait", note="the source app is stopping")
+
+
+def _count_failed_stop(run: Run, source: MendixCloudSource, failed: StopFailed) -> None:
+    """Raise `Refusal` MENDIX_STOP_FAILED at the last of the attempts; each is a blob in staging that is written once."""
+    now = _Stopped(asked_at=datetime.now(UTC))
+    notes = ((number, staged(run.id, runpaths.failed_stop(number))) for number in count(1))
+    attempt = next(number for number, note in notes if documents.write_once(note, now))
+    if attempt >= STOPS:
+        raise Refusal(
+            "MENDIX_STOP_FAILED",
+            source.profile,
+            f"expected the source app to stop, found that {attempt} attempts failed; the last: {failed.why}.",
+            "Look at the app in the Mendix portal and stop it there, then start the migration again.",
+        )
+
+
+def too_early(not_before: datetime | None) -> Step | None:
+    """Return the step that waits on, where Mendix Cloud has asked not to be called before a time that is still to come."""
+    left = (not_before - datetime.now(UTC)).total_seconds() if not_before else 0.0
+    if not_before is None or left <= 0:
+        return None
+    note = f"Mendix Cloud asks to wait until {not_before:%Y-%m-%d %H:%M} UTC"
+    return Step(state="wait", seconds=min(left, A_WAIT), not_before=not_before, note=note)
 
 
 def start_app(run: Run, source: MendixCloudSource) -> Step:
@@ -203,4 +235,6 @@ def _snapshot_step(found: CloudSnapshot) -> Step:
 
 
 def _waiting(busy: Busy, snapshot: str | None = None, archive: str | None = None) -> Step:
-    return Step(state="wait", seconds=busy.seconds, note=busy.why, snapshot=snapshot, archive=archive)
+    not_before = datetime.now(UTC) + timedelta(seconds=busy.seconds) if busy.seconds > A_WAIT else None
+    seconds = min(busy.seconds, A_WAIT)
+    return Step(state="wait", seconds=seconds, not_before=not_before, note=busy.why, snapshot=snapshot, archive=archive)

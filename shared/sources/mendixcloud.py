@@ -5,6 +5,7 @@ environment that is busy, a server error) is raised as `Busy` with the seconds t
 durable timer, no activity sleeps. Download URLs are pre-signed: they go to the staging blob for secrets, never on.
 """
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -19,13 +20,15 @@ from shared.settings import MendixCloud
 TIMEOUT = httpx.Timeout(30, read=60)
 PAGE = 100
 WAIT = 30.0  # seconds, where the API does not say how long
-LONGEST_WAIT = 120.0  # the run hears of an abort when it comes back
+LONGEST_WAIT = 6 * 3600.0  # seconds; one that is told to wait longer than that asks again all the same
+SECONDS = re.compile(r"[0-9]{1,9}\Z")
 MAY_PASS = {"ALREADY_LOCKED", "ENVIRONMENT_BUSY", "INVALID_STATE", "SERVICE_UNAVAILABLE", "SNAPSHOT_LISTING_FAILED"}
 DOES_NOT_START = {
     "NO_PACKAGE", "DB_SYNC_FAILED", "INVALID_DB_STRUCTURE", "MISSING_CONSTANT", "INSECURE_ADMIN_PASSWORD",
     "STARTUP_ACTION_FAILED", "START_FAILED",
 }  # fmt: skip
 """What the Deploy API says of an app that another attempt would not start either."""
+STOP_FAILED = "STOP_FAILED"
 DATA_TYPE = "files_and_database"
 
 
@@ -40,6 +43,10 @@ class Busy(Exception):  # noqa: N818 - a state, not a fault
 
 class Unreachable(Busy):
     """No connection: the API is down, or the app cannot get there at all."""
+
+
+class StopFailed(Busy):
+    """The app did not stop; another attempt may stop it, the tenth will not."""
 
 
 class _Answer(BaseModel):
@@ -226,6 +233,10 @@ def _failure(answer: httpx.Response, environment: str) -> Busy | Refusal:
             f"expected the app to start, found {code}{': ' if message else ''}{message}",
             "Look at the app's log in the Mendix portal, and start it there.",
         )
+    if code == STOP_FAILED:
+        return StopFailed(
+            _retry_after(answer), f"Mendix Cloud could not stop the app{': ' if message else ''}{message}"
+        )
     if status == httpx.codes.TOO_MANY_REQUESTS or status >= 500 or code in MAY_PASS:
         return Busy(_retry_after(answer), f"Mendix Cloud asks to wait: {code or f'status {status}'}")
     if status in (401, 403):
@@ -267,7 +278,7 @@ def _code_of(answer: httpx.Response) -> tuple[str, str]:
 def _retry_after(answer: httpx.Response) -> float:
     """Return the seconds of `Retry-After`, given as a number or as a date."""
     told = answer.headers.get("Retry-After", "").strip()
-    if told.isdigit():
+    if SECONDS.match(told):
         return float(told)
     try:
         return (parsedate_to_datetime(told) - datetime.now(UTC)).total_seconds() if told else WAIT

@@ -16,6 +16,7 @@ from orchestrators.calling import StageRefused
 from orchestrators.snapshot import take_snapshot
 from orchestrators.sourceapp import start_source
 from shared.settings import settings
+from shared.sources import cloudsteps
 from shared.sources.checks import check_source
 from shared.sources.environment import check_database, check_runtime
 from shared.sources.mendixcloud import MendixCloudApi
@@ -89,9 +90,9 @@ def test_an_expired_url_is_renewed_and_the_archive_staged_all_the_same(
     assert len([call for call in calls if call.startswith("POST") and call.endswith("/snapshots")]) == 1
 
 
-@pytest.mark.parametrize(("seconds", "at_least", "at_most"), [(90, 60, 90), (3600, 120, 120)])
+@pytest.mark.parametrize(("seconds", "at_least", "at_most"), [(90, 30, 90), (3600, 120, 120)])
 @pytest.mark.parametrize("as_date", [True, False])
-def test_the_time_to_wait_is_told_in_seconds_or_as_a_date_and_is_never_so_long_that_an_abort_is_not_heard(
+def test_the_time_to_wait_is_told_in_seconds_or_as_a_date_and_no_timer_is_so_long_that_an_abort_is_not_heard(
     in_the_cloud: Start, mendix_cloud: Cloud, seconds: int, at_least: int, at_most: int, as_date: bool
 ) -> None:
     date = format_datetime(datetime.now(UTC) + timedelta(seconds=seconds), usegmt=True)
@@ -101,6 +102,41 @@ def test_the_time_to_wait_is_told_in_seconds_or_as_a_date_and_is_never_so_long_t
     answer = source_activities.choose_snapshot(None, stand.work)
     assert answer["state"] == "wait"
     assert at_least <= answer["seconds"] <= at_most
+    assert (answer["not_before"] is None) == (seconds < 120)
+
+
+@pytest.mark.parametrize(("asked", "hours"), [(7200, 2), (30 * 86_400, 6), ("²", 0), ("9" * 5000, 0)])
+def test_mendix_cloud_is_not_asked_again_before_the_time_that_it_tells_up_to_some_hours(
+    in_the_cloud: Start, mendix_cloud: Cloud, asked: int | str, hours: int
+) -> None:
+    mendix_cloud.control(faults=[{"path": "/snapshots", "status": 429, "code": "RATE", "retry_after": asked}])
+    stand = in_the_cloud()
+    before = datetime.now(UTC)
+    told = source_activities.choose_snapshot(None, stand.work)["not_before"]
+    if not hours:
+        assert told is None
+        return
+    assert timedelta(hours=hours) <= datetime.fromisoformat(told) - before < timedelta(hours=hours, minutes=10)
+    mendix_cloud.control(clear=True)
+    for activity in source_activities.ACTIVITIES:
+        answer = activity(None, {**stand.work, "not_before": told})
+        assert (answer["state"], answer["seconds"], answer["not_before"]) == ("wait", 120, told)
+        assert "asks to wait until" in answer["note"]
+    assert mendix_cloud.control()["calls"] == []
+
+
+def test_a_long_wait_is_many_short_timers_over_all_children_and_no_call(
+    in_the_cloud: Start, mendix_cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cloudsteps, "A_WAIT", 0.5)
+    monkeypatch.setattr(cloud_orchestrators, "POLLS_OF_CHILD", 4)
+    mendix_cloud.control(faults=[{"path": "/snapshots", "status": 429, "code": "RATE", "retry_after": 6}])
+    stand = in_the_cloud(snapshot="latest")
+    made: list[Any] = []
+    driving.drive(take_snapshot, stand.work, stand.statuses, made)
+    assert len([name for name, _ in made if name == "choose_snapshot"]) > 5
+    listed = [one for one in mendix_cloud.control()["calls"] if one.startswith("GET") and one.endswith("/snapshots")]
+    assert len(listed) == 2, "the one that was told to wait, and the one after the wait"
 
 
 def test_a_cloud_that_is_never_ready_is_given_up_with_its_last_words(
@@ -166,6 +202,22 @@ def test_the_app_is_stopped_only_when_the_request_says_so(in_the_cloud: Start, m
     stand = in_the_cloud(stop_app=True)
     stand.drive(take_snapshot, stand.work)
     assert mendix_cloud.control()["status"] == "Stopped"
+
+
+def test_an_app_that_does_not_stop_is_refused_after_some_attempts(in_the_cloud: Start, mendix_cloud: Cloud) -> None:
+    failed = {"path": "/stop", "status": 500, "code": "STOP_FAILED"}
+    stand = in_the_cloud(stop_app=True)
+    mendix_cloud.control(faults=[{**failed, "times": 2}])
+    stand.drive(take_snapshot, stand.work)
+    assert stand.drive(start_source, stand.work)["outcome"] == "started"
+    mendix_cloud.control(clear=True)
+    mendix_cloud.control(faults=[{**failed, "times": 1000}])
+    stand = in_the_cloud(stop_app=True)
+    code, about, message = stand.refusal(take_snapshot, stand.work)
+    assert (code, about) == ("MENDIX_STOP_FAILED", "live")
+    assert "found that 5 attempts failed; the last: Mendix Cloud could not stop the app" in message
+    calls = mendix_cloud.control()["calls"]
+    assert len([one for one in calls if one.startswith("POST") and one.endswith("/stop")]) == 5
 
 
 def test_an_app_that_this_run_stopped_is_started_again_once_and_awaited(
