@@ -127,7 +127,7 @@ def _table_rows(plan: DatabasePlan, ledger: list[LedgerRow]) -> list[TableRows]:
             bytes=size[table.name],
             rejected=rejected[table.name],
             content=table.content,
-            reason=table.reason,
+            reason=table.told,
         )
         for table in plan.tables
     ]

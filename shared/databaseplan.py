@@ -84,6 +84,14 @@ class PlannedTable(Frozen):
     rows: int = Field(default=0, description="Rows in the temporary PostgreSQL that `where` lets through.")
     source_bytes: int = Field(default=0, description="pg_table_size() in bytes, TOAST included.")
 
+    @property
+    def told(self) -> str | None:
+        """What of the table does not arrive as it is in the source, for the report; None where all of it does."""
+        if self.content == "empty":
+            return self.reason
+        changed = [f"{one.name}: {one.changed}" for one in self.columns if one.changed]
+        return "; ".join([self.reason, *changed] if self.reason else changed) or None
+
 
 class DatabasePlan(Frozen):
     """The whole target database."""

@@ -15,6 +15,9 @@ from local.postgres import PostgresServer
 from orchestrators.handover import prepare_source
 from orchestrators.inspect import inspect_data
 from orchestrators.verify import verify_rows
+from shared import runpaths
+from shared.contracts import TableRows
+from shared.copying.stage import read_lines
 from shared.errors import Finding
 from shared.handedout import HandedOut, record
 from shared.mendix.handover import Source, environment
@@ -161,6 +164,11 @@ def test_masks_and_remedies_of_values_are_carried_out_in_the_source(
     assert found - {None} == {name for (name,) in names}
     _, checks = verified(stand)
     assert {one["outcome"] for one in checks.values()} == {"passed", "skipped"}
+    told = {
+        one.name: one.reason
+        for one in read_lines(stand.staging, runpaths.of_run(stand.run.id, runpaths.COPIED), TableRows)
+    }
+    assert told["customers$party"] == "displayname: masked (hash)", "no plain copy, and the report says so"
 
 
 def test_a_finding_whose_remedy_changes_the_schema_says_that_this_mode_has_none(

@@ -10,6 +10,8 @@ from orchestrators.copy import copy_rows
 from orchestrators.finish import finish_schema
 from orchestrators.inspect import inspect_data
 from orchestrators.verify import verify_rows
+from shared.contracts import TableRows
+from shared.copying.stage import read_lines
 from shared.errors import Finding
 from shared.masking import key_of, session_settings
 from shared.sqlserver import catalogue
@@ -77,7 +79,11 @@ def test_a_sample_with_every_problem_arrives_verified_once_a_remedy_is_chosen_fo
 def test_a_masked_rehearsal_is_verified_against_the_masked_rows(stand: Stand, target: pyodbc.Connection) -> None:
     masks = [{"table": "customers$party", "column": "displayname", "how": "name"}]
     stand.request(options={"purpose": "rehearsal", "masks": masks})
-    assert passed(move(stand))
+    verified = move(stand)
+    assert passed(verified)
+    told = {one.name: one.reason for one in read_lines(stand.staging, verified["tables_blob"], TableRows)}
+    assert told["customers$party"] == "displayname: masked (name)", "no plain copy, and the report says so"
+    assert told["orders$order"] is None
     query = "SELECT [displayname] FROM [dbo].[customers$party] WHERE [displayname] IS NOT NULL"
     names = [str(row[0]) for row in target.execute(query).fetchall()]
     assert len(names) > 50
