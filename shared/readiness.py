@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from shared.errors import open_errors
 from shared.rehearsals import NotStarted, Rehearsal, comparable, everywhere, history, recorded
@@ -17,6 +17,8 @@ SAME_SIZE = 0.1
 WINDOW_SHARE = 0.8
 """A rehearsal that needs more of the window than this leaves too little for what people do in it."""
 STALE = timedelta(days=14)
+DROPPED = "drop"
+"""The remedy of what a target holds. Every rehearsal but the first finds what the one before has left there."""
 BY_PEOPLE = ("hand-over",)
 """Stages in which people act beside the machines: how long they take says nothing about the machines."""
 
@@ -28,6 +30,7 @@ class Readiness(BaseModel):
     ready: bool
     open: list[str]
     regressions: list[str]
+    slower: list[str] = Field(description="Stages of the newest rehearsal that took longer, at equal size.")
     rehearsals: list[Rehearsal]
 
 
@@ -36,7 +39,11 @@ def readiness(target: str, now: datetime, missed: NotStarted | None = None) -> R
     found = history(target)
     worse = regressions(found)
     gaps = [*_gaps(found, worse, now), *_missed(target, found, missed)]
-    return Readiness(target=target, rehearsals=found, regressions=worse, open=gaps, ready=not gaps)
+    before = _before(found[0], found[1:]) if found else None
+    slower = _slower_stages(found[0], before) if before else []
+    return Readiness(
+        target=target, rehearsals=found, regressions=worse, slower=slower, open=gaps, ready=not gaps
+    )  # fmt: skip
 
 
 def compared(report: Report) -> Report:
@@ -86,17 +93,25 @@ def _worse(now: Rehearsal, before: Rehearsal) -> list[str]:
     said = [
         f"New finding {one.code} on {one.object}: {one.message}"
         for one in now.findings
-        if (one.code, one.object) not in known and one.severity != "info"
+        if (one.code, one.object) not in known and one.severity != "info" and one.chosen != DROPPED
     ]
     if now.verdict != "verified":
         said.insert(0, f"An earlier rehearsal ({before.id}) was verified, this one {now.verdict}: {now.reason}")
-    if _same_size(now, before):
-        said += [
-            f"{stage_words(name)} took {duration(seconds)}, before {duration(before.stages[name])}, at equal size."
-            for name, seconds in now.stages.items()
-            if name in before.stages and name not in BY_PEOPLE and _slower(seconds, before.stages[name])
-        ]
+    said += [
+        f"{stage_words(name)} took {duration(now.stages[name])}, before {duration(before.stages[name])}, at equal size."
+        for name in _slower_stages(now, before)
+    ]
     return said
+
+
+def _slower_stages(now: Rehearsal, before: Rehearsal) -> list[str]:
+    if not _same_size(now, before):
+        return []
+    return [
+        name
+        for name, seconds in now.stages.items()
+        if name in before.stages and name not in BY_PEOPLE and _slower(seconds, before.stages[name])
+    ]
 
 
 def _gaps(found: Sequence[Rehearsal], worse: Sequence[str], now: datetime) -> list[str]:

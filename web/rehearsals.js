@@ -2,9 +2,11 @@
 
 import { Problem, get } from "./api.js";
 import { h } from "./dom.js";
-import { count, duration, moment, stageWords } from "./format.js";
+import { count, duration, moment, size, stageWords } from "./format.js";
 import { finding } from "./run.js";
 import { badge } from "./runs.js";
+
+const PEOPLE = new Set(["scheduled", "snapshot-time", "approval", "late", "start-gate"]); // waits, which measure nothing
 
 export async function rehearsals(place, signal) {
   document.title = "Rehearsals – mxferry";
@@ -25,15 +27,15 @@ function one(target) {
       h("strong", {}, target.ready ? "Ready for the cut-over" : "Not ready yet"),
       target.open.length ? h("ul", {}, target.open.map((text) => h("li", {}, text))) : h("p", {}, "The last rehearsal was verified, and nothing got worse.")),
     target.regressions.length ? [h("h3", {}, "Got worse, or at risk"), h("ul", {}, target.regressions.map((text) => h("li", {}, text)))] : null,
-    h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": `Rehearsals on to ${target.target}` }, table(target.rehearsals)),
+    h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": `Rehearsals on to ${target.target}` }, table(target)),
     target.rehearsals[0]?.findings.length ? h("details", {}, h("summary", {}, `Findings of the last one (${target.rehearsals[0].findings.length})`), target.rehearsals[0].findings.map((found) => finding(found))) : null);
 }
 
-function table(list) {
-  const names = [...new Set(list.flatMap((one) => Object.keys(one.stages)))];
-  const longest = Math.max(1, ...list.flatMap((one) => Object.values(one.stages)));
-  const slower = (seconds, before) => seconds > before * 1.3 && seconds - before >= 5;
-  const cell = (one, name, before) => number(one.stages[name], slower(one.stages[name], before?.stages[name]));
+// Slower is what the app says is slower: the newest against the last verified one like it, at equal size.
+function table({ rehearsals: list, slower }) {
+  const names = [...new Set(list.flatMap((one) => Object.keys(one.stages)))].filter((name) => !PEOPLE.has(name));
+  const longest = Math.max(1, ...list.flatMap((one) => names.map((name) => one.stages[name] ?? 0)));
+  const cell = (one, name, at) => number(one.stages[name], at === 0 && slower.includes(name));
   const number = (seconds, worse) => h("td", { class: "n" }, seconds === undefined || seconds === null ? "–" : [worse ? h("span", { class: "slower" }, "▲ ", h("span", { class: "unseen" }, "slower: "), duration(seconds)) : duration(seconds), h("span", { class: "lane small", "aria-hidden": "true" }, h("i", { "left%": 0, "width%": Math.max(1, (seconds / longest) * 100) }))]);
   return h("table", {},
     h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Stage"), list.map((one) => h("th", { scope: "col", class: "n" }, h("a", { href: `#/runs/${one.id}` }, moment(one.created_at)))))),
@@ -43,6 +45,7 @@ function table(list) {
       h("tr", {}, h("th", { scope: "row" }, "Everything proved after"), list.map((one) => h("td", { class: "n" }, duration(one.proved_after)))),
       h("tr", {}, h("th", { scope: "row" }, "Rows"), list.map((one) => h("td", { class: "n" }, count(one.rows)))),
       h("tr", {}, h("th", { scope: "row" }, "Files"), list.map((one) => h("td", { class: "n" }, count(one.files)))),
+      h("tr", {}, h("th", { scope: "row" }, "Bytes of rows and files"), list.map((one) => h("td", { class: "n" }, size(one.bytes)))),
       h("tr", {}, h("th", { scope: "row" }, "Findings"), list.map((one) => h("td", { class: "n" }, count(one.findings.length)))),
-      names.map((name) => h("tr", {}, h("th", { scope: "row" }, stageWords(name)), list.map((one, n) => cell(one, name, list[n + 1]))))));
+      names.map((name) => h("tr", {}, h("th", { scope: "row" }, stageWords(name)), list.map((one, n) => cell(one, name, n))))));
 }

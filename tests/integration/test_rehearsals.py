@@ -134,6 +134,7 @@ def test_a_report_is_compared_with_the_rehearsal_before_it_never_with_itself(api
     assert found.compared_with == first.id
     assert found.before["copy"] == 24.0
     assert found.regressions == ["Copy rows took 4 min 00 s, before 24.0 s, at equal size."]
+    assert readiness.readiness("rehearsal", datetime.now(UTC)).slower == ["copy"]
     assert "Copy rows took 4 min 00 s" in page(found)
     assert readiness.compared(rehearsal(0, purpose="cutover", target="demo")).compared_with == second.id
 
@@ -285,6 +286,8 @@ def test_a_migration_that_says_it_is_a_rehearsal_needs_a_throw_away_target_too(a
         ({"stages": slower("copy", 240.0), "rows": 900_000}, 0),
         ({"findings": [finding("warning")]}, 1),
         ({"findings": [finding("info")]}, 0),
+        ({"findings": [finding("warning", "drop")]}, 0),
+        ({"findings": [finding("error", "filtered-index")]}, 1),
         ({"verdict": "failed", "reason": "It broke."}, 1),
     ],
 )  # fmt: skip

@@ -125,6 +125,19 @@ def test_rehearsals_are_compared_stage_by_stage(api: ApiServer, browser: Browser
     browser.go("")
     browser.go("rehearsals")
     browser.reads("Ready for the cut-over", ".verdict")
+    assert browser.driver.find_elements("css selector", ".slower") == [], "only the newest one is judged"
+
+
+def test_a_stage_is_marked_as_slower_only_where_the_app_says_so(api: ApiServer, browser: Browser) -> None:
+    """After one that failed, and after one that moved less, the stage before it in the list says nothing."""
+    rehearsed(9, 95.0)
+    rehearsed(5, 20.0, "failed")
+    rehearsed(1, 96.0)
+    signed_in(browser, api, "rehearsals")
+    browser.reads("Ready for the cut-over", ".verdict")
+    assert browser.driver.find_elements("css selector", ".slower") == []
+    browser.reads("Bytes of rows and files", "table")
+    assert "Approval" not in browser.text("table"), "what people took measures nothing"
 
 
 @pytest.mark.parametrize("view", ["", "new", "rehearsals", f"runs/{ID}", f"runs/{ID}/report"])
