@@ -161,7 +161,9 @@ def _keep(left: Leftover, swept: Remains, now: datetime) -> None:
 
 
 def _in_staging() -> Iterator[str]:
-    for prefix in clients.staging().walk_blobs(name_starts_with=runpaths.RUNS, delimiter="/"):
+    for prefix in clients.staging().walk_blobs(
+        name_starts_with=runpaths.RUNS, delimiter="/", include=["uncommittedblobs"]
+    ):
         run_id = prefix.name.split("/")[1]
         if RUN_ID.match(run_id):
             yield run_id

@@ -23,6 +23,7 @@ BLOCK = 16 * 1024 * 1024  # bytes; 50,000 of them are 781 GiB
 AT_ONCE = 4  # server-side copies under way in one activity
 PARALLEL = 3  # blocks under way in one activity when the bytes pass through us
 STREAM_SECONDS = 20 * 60  # of one `stage_stream`, below the time limit of host.json: it cannot go on where it stopped
+UNREACHED = (500, 502, 504)  # of the service, perhaps of the source
 LOOK_SECONDS = 10.0  # after which a stream asks whether it is to stop
 THROUGH_US = BoundedSemaphore(4)  # of these in the whole process, whatever the number of activities: its memory's bound
 
@@ -65,7 +66,7 @@ def stage_blocks(
     there = staged_blocks(archive)
     wanted = [n for n in range(first, stop) if there.get(block_id(n, _version(facts))) != _length(n, size)]
     staged = Staged(existed=stop - first - len(wanted))
-    if wanted and _copy_block(origin, facts, archive, wanted[0]):
+    if wanted and _copy_block(origin, facts, archive, wanted[0], first=True):
         staged.server_side = _copy_blocks(origin, facts, archive, wanted[1:]) + 1
         # The service saw the source's answers, not we; and not every source heeds the condition it passes on.
         if origin.facts().version != facts.version:
@@ -183,8 +184,12 @@ def _copy_blocks(origin: Origin, facts: OriginFacts, archive: BlobClient, number
     return len(copied)
 
 
-def _copy_block(origin: Origin, facts: OriginFacts, archive: BlobClient, number: int) -> bool:
-    """Let the service copy one block; return False when it or the source refuses that way of copying."""
+def _copy_block(origin: Origin, facts: OriginFacts, archive: BlobClient, number: int, *, first: bool = False) -> bool:
+    """Let the service copy one block; return False when it or the source refuses that way of copying.
+
+    Nobody documents what the service says of a source that it cannot reach. So a `first` block that it answers with 5xx
+    but 503 (its own being busy), after the SDK has tried some times, comes through us too.
+    """
     length = _length(number, facts.size or 0)
     try:
         archive.stage_block_from_url(
@@ -198,7 +203,7 @@ def _copy_block(origin: Origin, facts: OriginFacts, archive: BlobClient, number:
         if error.status_code == 412:
             raise changed(origin.label, "another version") from None
         # Its message may quote the source's URL, so it goes nowhere.
-        if refuses_copy(error.status_code):
+        if refuses_copy(error.status_code) or (first and error.status_code in UNREACHED):
             return False
         raise TransientError("STAGING_BUSY", archive.blob_name, f"expected a copied block: {error.reason}.") from None
     return True

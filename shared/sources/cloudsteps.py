@@ -206,7 +206,8 @@ def poll_archive(run: Run, source: MendixCloudSource, snapshot: str, archive: st
         )
     if found.state != "completed" or found.url is None:
         return Step(state="wait", note=f"archive {found.state}", snapshot=snapshot, archive=archive)
-    stow_source_url(run.id, found.url.get_secret_value())
+    if not staged(run.id, runpaths.ARCHIVE).exists():  # else this delivery is late: the URL was forgotten, and stays so
+        stow_source_url(run.id, found.url.get_secret_value())
     return Step(state="done", snapshot=snapshot, archive=archive)
 
 

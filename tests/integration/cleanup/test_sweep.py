@@ -34,6 +34,14 @@ def test_what_a_run_left_that_is_over_goes_and_its_record_says_so(stand: Stand, 
     assert stand.sweep() == []
 
 
+def test_blocks_that_came_late_and_were_never_committed_go_too(stand: Stand) -> None:
+    run_id = stand.run()
+    stand.staging.get_blob_client(f"runs/{run_id}/snapshot.archive").stage_block("AAAA", b"production data")
+    stand.states[run_id] = "TERMINATED"
+    stand.sweep()
+    assert not list(stand.staging.list_blobs(include=["uncommittedblobs"]))
+
+
 def test_a_run_that_goes_on_is_left_alone(stand: Stand) -> None:
     run_id = stand.restore(stand.stage(stand.run()), installation())
     for state in ("RUNNING", "PENDING", "SUSPENDED"):

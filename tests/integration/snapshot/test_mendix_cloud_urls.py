@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from activities import snapshot as snapshot_activities
+from activities import source
 from orchestrators import snapshot as snapshot_orchestrators
 from orchestrators.snapshot import take_snapshot
 from shared.errors import Refusal
@@ -107,6 +108,18 @@ def test_renewals_come_to_an_end(
     stand = in_the_cloud(snapshot="latest")
     assert stand.refusal(take_snapshot, stand.work)[0] == "SOURCE_URL_EXPIRED"
     assert ordered(mendix_cloud) == 3
+
+
+def test_a_late_look_at_an_archive_that_is_staged_brings_its_url_into_staging_no_more(
+    in_the_cloud: Start, mendix_cloud: Cloud
+) -> None:
+    stand = in_the_cloud(snapshot="latest")
+    calls: list[tuple[str, Any]] = []
+    driving.drive(take_snapshot, stand.work, stand.statuses, calls)
+    look = next(work for name, work in calls if name == "poll_archive")
+    answer = source.poll_archive(None, look)
+    assert (answer["state"], answer["archive"]) == ("done", look["archive"])
+    assert not list(stand.staging.list_blob_names(name_starts_with=f"runs/{stand.run.id}/secret/"))
 
 
 def test_an_archive_that_cannot_be_made_is_explained_in_mendix_words(in_the_cloud: Start, mendix_cloud: Cloud) -> None:

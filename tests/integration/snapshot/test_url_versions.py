@@ -324,7 +324,10 @@ def test_an_archive_of_exactly_as_many_blocks_as_a_blob_holds_is_taken() -> None
 # --- copies by the service -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("status", "through_us"), [(408, False), (429, False), (503, False), (403, True), (501, True)])
+@pytest.mark.parametrize(
+    ("status", "through_us"),
+    [(408, False), (429, False), (503, False), (403, True), (500, True), (501, True), (504, True)],
+)
 def test_a_service_that_is_busy_is_asked_again_and_one_that_refuses_is_not(
     by_url: Stand, server: ArchiveServer, monkeypatch: pytest.MonkeyPatch, status: int, through_us: bool
 ) -> None:
@@ -338,3 +341,17 @@ def test_a_service_that_is_busy_is_asked_again_and_one_that_refuses_is_not(
     else:
         with pytest.raises(TransientError, match="STAGING_BUSY"):
             staged(by_url, facts)
+
+
+def test_a_service_that_has_copied_the_first_block_and_fails_at_another_is_asked_again(
+    by_url: Stand, server: ArchiveServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail_later(blob: BlobClient, block_id: str, *_: Any, **options: Any) -> None:
+        if options["source_offset"]:
+            raise HttpResponseError(response=cast("Any", SimpleNamespace(status_code=500, reason="", headers={})))
+        blob.stage_block(block_id, DATA[:BLOCK])
+
+    facts = UrlOrigin(server.signed).facts()
+    monkeypatch.setattr(BlobClient, "stage_block_from_url", fail_later)
+    with pytest.raises(TransientError, match="STAGING_BUSY"):
+        staged(by_url, facts)
