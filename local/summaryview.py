@@ -71,7 +71,7 @@ def _print_findings(console: Console, findings: list[Finding]) -> None:
 
 
 def _print_checks(console: Console, report: Report) -> None:
-    checks = report.checks + report.smoke
+    checks = report.checks
     failed = [one for one in checks if one.outcome == "failed"]
     for one in failed[:MOST_FINDINGS]:
         console.print(Text(f"failed check {one.name}: {one.detail}", "red"), soft_wrap=True)

@@ -6,7 +6,7 @@ from orchestrators.calling import MOST_STEPS, Payload, Steps, call, call_sub, fa
 from orchestrators.stagestatus import StageStatus
 from shared.contracts import Check, Counts, FilesCopied, Verified
 from shared.errors import Finding
-from shared.filecontracts import FilesPlanned, ListingState
+from shared.filecontracts import ARCHIVE, CONTENTS, HOW, ONE_BLOB_EACH, FilesPlanned, ListingState
 
 BATCHES_OF_CHILD = 100
 
@@ -80,18 +80,16 @@ def _verdict(state: ListingState, files: int) -> Verified:
     seen_all = not state.md5_unknown and (state.md5_equal > 0 or not files)
     checks = [
         Check(
-            name="files: one blob of the right size each",
+            name=ONE_BLOB_EACH,
             outcome="failed" if wrong else "passed",
-            how="The target container's listing was compared with the snapshot's index, name by name.",
+            how=HOW[ONE_BLOB_EACH],
             detail=f"{files:,} files, {state.blobs:,} blobs: {state.missing:,} missing, {state.unexpected:,} "
             f"unexpected, {state.size_differences:,} of another size.",
         ),
         Check(
-            name="files: MD5",
+            name=CONTENTS,
             outcome="failed" if state.md5_differences else "passed" if seen_all else "skipped",
-            how="The MD5 of every file was taken while the archive was inflated. The storage service compared it with the "
-            "bytes it stored (files of more than 4 MiB in pieces of 64 MiB), and every blob's Content-MD5 was compared "
-            "with it again in the listing.",
+            how=HOW[CONTENTS],
             detail=f"{state.md5_equal:,} equal, {state.md5_differences:,} different, {state.md5_unknown:,} not known"
             f"{', and compared by size only' if state.md5_unknown else ''}.",
         ),
@@ -116,7 +114,7 @@ def _verdict(state: ListingState, files: int) -> Verified:
 def _archive(snapshot: Payload) -> Check:
     """Return what is known of the archive in staging; what did not fit was refused before it was inflated to its end."""
     return Check(
-        name="snapshot archive: whole",
+        name=ARCHIVE,
         outcome="passed",
         how=snapshot["archive_check"],
         detail=f"{snapshot['archive_bytes']:,} bytes, MD5 {snapshot['archive_md5'] or 'not told by the source'}.",

@@ -5,6 +5,15 @@ from pydantic import Field
 from shared.contracts import SnapshotWork
 from shared.strict import Strict
 
+ARCHIVE, ONE_BLOB_EACH, CONTENTS = "snapshot archive: whole", "files: one blob of the right size each", "files: MD5"
+HOW = {
+    ONE_BLOB_EACH: "The target container's listing was compared with the snapshot's index, name by name.",
+    CONTENTS: "The MD5 of every file was taken while the archive was inflated. The storage service compared it with the "
+    "bytes it stored (files of more than 4 MiB in pieces of 64 MiB), and every blob's Content-MD5 was compared with it "
+    "again in the listing.",
+}
+"""By name of a check of the files: how it is done; that of the archive says so itself."""
+
 
 class FilesPlanned(Strict):
     """Output of `plan_files`."""

@@ -25,6 +25,14 @@ OWN = "the target's description of itself; object ids and AutoNumbers are checke
 WORKED_ON = "an app that runs works on it"
 ASKED = "the request says that the app changes it by itself"
 DEFAULT_ADMINISTRATOR = "MxAdmin"
+OBJECT_IDS, AUTO_NUMBERS, SELF_CHANGING = "object ids", "AutoNumbers", "what a started app changes"
+HOW = {
+    OBJECT_IDS: "Short ids and object counters of mendixsystem$entityidentifier were compared by the entities' GUIDs.",
+    AUTO_NUMBERS: "The last number given out, and the largest in use, were compared with mendixsystem$sequence on the "
+    "target.",
+    SELF_CHANGING: "Tables, columns and rows that a started app changes by itself were left out of the comparison.",
+}
+"""By name of a check that this mode has beside the comparison of rows: how it is done."""
 
 
 @dataclass(frozen=True)
@@ -75,9 +83,9 @@ def adopt(plan: DatabasePlan, source: Metadata, existing: Existing, changing: Se
 def left_out_check(adoption: Adoption) -> Check:
     """Return what was not compared as a check that was skipped."""
     return Check(
-        name="what a started app changes",
+        name=SELF_CHANGING,
         outcome="skipped",
-        how="Tables, columns and rows that a started app changes by itself were left out of the comparison.",
+        how=HOW[SELF_CHANGING],
         detail="; ".join(f"{what}: {why}" for what, why in sorted(adoption.left_out.items())) + ".",
     )
 
@@ -93,9 +101,9 @@ def identities_check(source: Metadata, target: Metadata) -> Check:
         and (one.id not in there or there[one.id].short_id != one.short_id or _less(there[one.id], one.object_sequence))
     ]
     return Check(
-        name="object ids",
+        name=OBJECT_IDS,
         outcome="failed" if wrong else "passed",
-        how="Short ids and object counters of mendixsystem$entityidentifier were compared by the entities' GUIDs.",
+        how=HOW[OBJECT_IDS],
         detail=f"{len(known)} entities.{_named(wrong)}",
     )
 
@@ -110,9 +118,9 @@ def sequences_check(numbers: Sequence[AutoNumber], target: Metadata) -> Check:
         and (there.get(one.sequence.attribute_id) or 0) < one.current_value
     ]
     return Check(
-        name="AutoNumbers",
+        name=AUTO_NUMBERS,
         outcome="failed" if wrong else "passed",
-        how="The last number given out, and the largest in use, were compared with mendixsystem$sequence on the target.",
+        how=HOW[AUTO_NUMBERS],
         detail=f"{len(numbers)} AutoNumbers.{_named(wrong)}",
     )
 

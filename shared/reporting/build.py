@@ -9,6 +9,7 @@ from typing import Any
 from shared.contracts import Check, Gate, Reconciliation, RestoreRef, Run, SnapshotRef, StageState, TableRows, Verdict
 from shared.errors import Finding
 from shared.reporting.applications import sentences
+from shared.reporting.asked import asked
 from shared.reporting.model import (
     CLOSING,
     OUTSIDE,
@@ -19,6 +20,7 @@ from shared.reporting.model import (
     StockReport,
     stage_report,
 )
+from shared.reporting.undone import undone
 from shared.request import MigrationRequest, origin_of
 from shared.version import VERSION
 from shared.wording import bytes_of, plural, source_words
@@ -53,11 +55,12 @@ def build(known: Known) -> Report:
     ended = [stage.ended_at for stage in known.stages if stage.ended_at]
     reconciliation = known.answers.get("reconcile")
     stock = known.answers.get("stock")
+    checks = [*known.checks, *undone(known.run, known.stages, known.answers, known.snapshot)]
     return Report(
         id=known.run.id, verdict=known.verdict, reason=known.reason, purpose=request.options.purpose,
         origin=origin_of(request.source), target_mode=request.options.target_mode or "create",
         source=source_words(known.run), target=request.target, created_at=known.run.created_at,
-        asked_by=known.run.asked_by,
+        asked_by=known.run.asked_by, asked=asked(request),
         reported_at=known.reported_at, target_written_at=known.target_written_at,
         seconds=round((max(ended) - min(started)).total_seconds(), 3) if started and ended else 0.0,
         window=request.window, window_seconds=_window(request), proved_at=_proved_at(known),
@@ -65,11 +68,11 @@ def build(known: Known) -> Report:
         snapshot=_snapshot(known.snapshot), stages=[stage_report(stage) for stage in known.stages],
         tables=known.tables, rows=sum(one.rows_copied for one in known.tables),
         rows_not_counted=_rows_not_counted(known), files=_files(known),
-        checks=known.checks, findings=known.findings, gates=known.gates,
+        checks=checks, findings=known.findings, gates=known.gates,
         reconciliation=Reconciliation.model_validate(reconciliation) if reconciliation else None,
         rejects=known.rejects,
         stock=StockReport.model_validate(stock) if stock else None,
-        smoke=[one for one in known.checks if one.name.startswith("smoke")],
+        smoke=[one for one in checks if one.name.startswith("smoke")],
         cleanup=known.answers.get("clean-up", {}).get("done", []),
         applications=sentences(known.run, known.stages, known.answers),
         outside=list(OUTSIDE), places=known.places,

@@ -78,6 +78,7 @@ def _context(report: Report) -> dict[str, Any]:
         "tables": sorted(report.tables, key=_table_order),
         "differs": _differs,
         "done_checks": sorted((c for c in checks if c.outcome != "skipped"), key=lambda c: OUTCOME_ORDER[c.outcome]),
+        "done_smoke": [one for one in report.smoke if one.outcome != "skipped"],
         "not_checked": [one for one in report.checks if one.outcome == "skipped"],
         "findings": sorted(report.findings, key=_finding_order),
         "emptied": [one for one in report.tables if one.content == "empty"],

@@ -105,6 +105,7 @@ class Report(BaseModel):
     target_mode: str = ""
     created_at: datetime
     asked_by: str | None = None
+    asked: dict[str, str] = Field(default_factory=dict, description="The request's choices, in words.")
     reported_at: datetime
     target_written_at: datetime | None = None
     seconds: float = Field(description="From the first stage's start to the last one's end.")

@@ -7,7 +7,7 @@ from shared.contracts import Check, TableRows
 from shared.errors import Finding
 from shared.verification.model import Level, SliceVerified
 
-_HOW: dict[Level, tuple[str, str]] = {
+HOW: dict[Level, tuple[str, str]] = {
     "counts": (
         "row counts",
         "Rows counted in PostgreSQL, rows in the ledger that was written in each chunk's transaction, and rows counted "
@@ -30,7 +30,7 @@ _HOW: dict[Level, tuple[str, str]] = {
         "Rows chosen by the hash of their key were read whole from both sides and compared cell by cell.",
     ),
 }
-
+"""By level of verification: the name of its check, and how it is done."""
 
 _BY_RUNTIME = (
     "Rows counted in PostgreSQL, rows that the engine counted on the target when the runtime had started, and rows "
@@ -50,15 +50,19 @@ def checks(
     }
     found: list[Check] = []
     for level, outcome in outcomes.items():
-        name, how = _HOW[level]
+        name, how = HOW[level]
         how = _BY_RUNTIME if by_runtime and level == "counts" else how
         if level not in levels:
-            detail = f"Not asked for: options.verify is {', '.join(levels) or 'empty'}."
-            found.append(Check(name=name, outcome="skipped", how=how, detail=detail))
+            found.append(Check(name=name, outcome="skipped", how=how, detail=not_asked_for(levels)))
             continue
         passed, detail = outcome()
         found.append(Check(name=name, outcome="passed" if passed else "failed", how=how, detail=detail))
     return found
+
+
+def not_asked_for(levels: Sequence[Level]) -> str:
+    """Say why a level was not done that the request does not name."""
+    return f"Not asked for: options.verify is {', '.join(levels) or 'empty'}."
 
 
 def with_targets(tables: Sequence[TableRows], slices: Iterable[SliceVerified]) -> list[TableRows]:

@@ -13,6 +13,7 @@ from shared.errors import Finding
 from shared.request import VerifyLevel
 from shared.snapshot.dump import Dump
 from shared.snapshot.restoring import POST_DATA
+from shared.verification.checks import not_asked_for
 from shared.verification.copytext import Compared
 
 AGAIN = "Do not cut over: start the migration again into an empty target."
@@ -26,6 +27,10 @@ READ_AGAIN = (
     "Every table's rows were read again from the dump in staging and copied out of the target, both as COPY text under "
     "the same settings, and compared: byte by byte in their order, and row by row by their hashes where the order differs."
 )
+SEQUENCES = "The value of every sequence was read on the target and compared with the dump's."
+KEYS = "Every primary key, unique key, index, foreign key and check of the dump was looked for in the catalogue."
+HOW = {"row counts": COUNTED, "row contents": READ_AGAIN, "sequences": SEQUENCES, "keys and indexes": KEYS}
+"""By name of a check of a PostgreSQL target: how it is done."""
 INSTEAD = "The row contents above compare every character of every row, which leaves nothing for it to find."
 CONSTRAINTS = """
     SELECT c.relname || ' ' || k.conname, k.convalidated
@@ -83,9 +88,8 @@ def sequence_check(
             wrong.append(
                 f"{name}: expected {_value(value, called)}, found {_value(*found) if found else 'no such sequence'}"
             )
-    how = "The value of every sequence was read on the target and compared with the dump's."
     detail = f"{len(wanted)} sequences compared.{_named(wrong)}"
-    check = Check(name="sequences", outcome="failed" if wrong else "passed", how=how, detail=detail)
+    check = Check(name="sequences", outcome="failed" if wrong else "passed", how=SEQUENCES, detail=detail)
     return check, [
         _finding("SEQUENCES_DIFFER", "sequences", "the dump's values in all sequences", wrong)
     ] if wrong else []
@@ -102,20 +106,18 @@ def key_check(connection: psycopg.Connection[Any], dump: Dump) -> tuple[Check, l
         # A constraint may be not valid at the source too; pg_dump says so in its statement.
         if there is None or not (there or "NOT VALID" in entry.definition):
             missing.append(f"{entry.tag}: {'not there' if there is None else 'not valid'}")
-    how = "Every primary key, unique key, index, foreign key and check of the dump was looked for in the catalogue."
     detail = f"{len(wanted)} looked for.{_named(missing)}"
-    check = Check(name="keys and indexes", outcome="failed" if missing else "passed", how=how, detail=detail)
+    check = Check(name="keys and indexes", outcome="failed" if missing else "passed", how=KEYS, detail=detail)
     return check, [_finding("KEYS_MISSING", "keys and indexes", "all of the dump's", missing)] if missing else []
 
 
-def _check(name: str, how: str, asked: bool, levels: Sequence[str], passed: bool, detail: str) -> Check:
+def _check(name: str, how: str, asked: bool, levels: Sequence[VerifyLevel], passed: bool, detail: str) -> Check:
     if not asked:
-        detail = f"Not asked for: options.verify is {', '.join(levels) or 'empty'}."
-        return Check(name=name, outcome="skipped", how=how, detail=detail)
+        return Check(name=name, outcome="skipped", how=how, detail=not_asked_for(levels))
     return Check(name=name, outcome="passed" if passed else "failed", how=how, detail=detail)
 
 
-def _not_done(levels: Sequence[str]) -> list[Check]:
+def _not_done(levels: Sequence[VerifyLevel]) -> list[Check]:
     """Levels that make sense between two different engines only: here the texts themselves are compared."""
     detail = INSTEAD if "hash" in levels else "Ask for `hash` in options.verify, which compares every row."
     how = "Not done for a PostgreSQL target."
