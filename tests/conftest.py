@@ -11,6 +11,7 @@ pytest_plugins = [
     "tests.fixtures.sqlserver",
     "tests.fixtures.sample",
     "tests.fixtures.mendixcloud",
+    "tests.fixtures.hub",
     "tests.fixtures.engine",
     "tests.fixtures.host",
     "tests.fixtures.apiserver",

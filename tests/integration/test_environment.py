@@ -3,7 +3,6 @@
 Marks lie in a real container (Azurite), orchestrators run on durabletask's own worker with its in-memory back end.
 """
 
-import socket
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -12,8 +11,6 @@ import psycopg
 import pytest
 from azure.storage.blob import ContainerClient
 from durabletask.client import TaskHubGrpcClient
-from durabletask.testing import create_test_backend
-from durabletask.worker import TaskHubGrpcWorker
 
 from activities import environment as activities
 from local.postgres import PostgresServer
@@ -28,6 +25,7 @@ from shared.request import MigrationRequest
 from tests.fixtures.appsettings import postgres_settings, set_settings, staging_settings, target_settings
 from tests.fixtures.armdouble import DATABASE_ID, POSTGRES_ID, ArmDouble
 from tests.fixtures.driving import ORCHESTRATORS
+from tests.fixtures.hub import task_hub
 
 RUNS = ("20261128t200000-aaaaaa", "20261128t200100-bbbbbb")
 
@@ -284,21 +282,10 @@ def test_a_sku_has_one_name_however_arm_tells_it(sku: dict[str, Any], name: str)
 def engine(arm: ArmDouble, monkeypatch: pytest.MonkeyPatch) -> Iterator[TaskHubGrpcClient]:
     """durabletask's in-memory back end with the real orchestrators and activities; looks come quickly."""
     monkeypatch.setattr(orchestrators, "LOOK_EVERY", timedelta(milliseconds=20))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    backend = create_test_backend(port=port)
-    address = f"localhost:{port}"
-    with TaskHubGrpcWorker(host_address=address) as worker:
-        for name in ("open_environment", "scale_for_load", "close_environment"):
-            worker.add_orchestrator(ORCHESTRATORS[name])
-        for name in ("start_postgres", "restart_postgres", "stop_postgres", "scale_sql"):
-            worker.add_activity(getattr(activities, name))
-        worker.start()
-        client = TaskHubGrpcClient(host_address=address)
+    stages = [ORCHESTRATORS[name] for name in ("open_environment", "scale_for_load", "close_environment")]
+    work = [activities.start_postgres, activities.restart_postgres, activities.stop_postgres, activities.scale_sql]
+    with task_hub(stages, work) as client:
         yield client
-        client.close()
-    backend.stop()
 
 
 def orchestrated(engine: TaskHubGrpcClient, name: str, number: int = 0) -> Any:

@@ -3,14 +3,12 @@
 from datetime import UTC, datetime
 
 import pytest
-from durabletask.client import TaskHubGrpcClient
-from durabletask.testing import create_test_backend
-from durabletask.worker import TaskHubGrpcWorker
 
 from orchestrators.calling import answering
 from shared.contracts import Run
 from shared.request import MigrationRequest
 from tests.fixtures.driving import ORCHESTRATORS
+from tests.fixtures.hub import task_hub
 
 RUN_ID = "20261128t200000-abc123"
 SNAPSHOT = {"kind": "full", "archive_blob": "a", "archive_bytes": 1, "files": 2, "file_bytes": 20,
@@ -77,22 +75,15 @@ def doubles():
 
 @pytest.fixture
 def hub(doubles):
-    backend = create_test_backend(port=_free_port())
-    address = f"localhost:{backend._port}"
-    with TaskHubGrpcWorker(host_address=address) as worker:
-        for name in ("migrate", "migrate_database", "migrate_files"):
-            worker.add_orchestrator(ORCHESTRATORS[name])
-        for name in doubles.answers:
-            if name in STAGES:
-                worker.add_activity(named(f"do_{name}", lambda _c, p, name=name: doubles.answer(name, p)))
-                worker.add_orchestrator(answering(named(name, _stage(f"do_{name}"))))
-            else:
-                worker.add_activity(named(name, lambda _c, p, name=name: doubles.answer(name, p)))
-        worker.start()
-        client = TaskHubGrpcClient(host_address=address)
+    orchestrators = [ORCHESTRATORS[name] for name in ("migrate", "migrate_database", "migrate_files")]
+    activities = []
+    for name in doubles.answers:
+        activity = f"do_{name}" if name in STAGES else name
+        activities.append(named(activity, lambda _c, p, name=name: doubles.answer(name, p)))
+        if name in STAGES:
+            orchestrators.append(answering(named(name, _stage(activity))))
+    with task_hub(orchestrators, activities) as client:
         yield client
-        client.close()
-    backend.stop()
 
 
 def _stage(activity):
@@ -100,14 +91,6 @@ def _stage(activity):
         return (yield ctx.call_activity(activity, input=payload))
 
     return orchestrate
-
-
-def _free_port():
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def started(hub, **more):

@@ -1,20 +1,18 @@
 """The wait for the runtime, driven by durabletask's own worker and in-memory back end; the activities are doubles."""
 
-import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from durabletask.client import TaskHubGrpcClient
-from durabletask.testing import create_test_backend
-from durabletask.worker import TaskHubGrpcWorker
 
 from orchestrators import handover
 from orchestrators.modes import MODES
 from orchestrators.stages import Book, StageFailed
 from shared.contracts import Run
+from tests.fixtures.hub import task_hub
 
 ID = "20261128t200000-abc123"
 REQUEST = {"source": {"kind": "blob", "container": "uploads", "blob": "s.tar.gz"}, "target": "demo"}
@@ -44,6 +42,14 @@ class Doubles:
         answers = self.answers[name]
         return answers.pop(0) if len(answers) > 1 else answers[0]
 
+    def activity(self, name: str) -> Callable[..., dict[str, Any]]:
+        def run(_ctx: Any, payload: Any) -> dict[str, Any]:
+            self.looks.append(payload.get("look"))
+            return self.answer(name)
+
+        run.__name__ = name
+        return run
+
 
 def side(ctx: Any, payload: dict[str, Any]) -> Any:
     """As much of a side as the stage needs: its book, and what it answers."""
@@ -67,25 +73,8 @@ def doubles() -> Doubles:
 @pytest.fixture
 def hub(doubles: Doubles, monkeypatch: pytest.MonkeyPatch) -> Iterator[TaskHubGrpcClient]:
     monkeypatch.setattr(handover, "SOONEST", timedelta(milliseconds=100))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    backend = create_test_backend(port=port)
-    with TaskHubGrpcWorker(host_address=f"localhost:{port}") as worker:
-        worker.add_orchestrator(side)
-        for name in doubles.answers:
-
-            def activity(_ctx: Any, payload: Any, name: str = name) -> dict[str, Any]:
-                doubles.looks.append(payload.get("look"))
-                return doubles.answer(name)
-
-            activity.__name__ = name
-            worker.add_activity(activity)
-        worker.start()
-        client = TaskHubGrpcClient(host_address=f"localhost:{port}")
+    with task_hub([side], [doubles.activity(name) for name in doubles.answers]) as client:
         yield client
-        client.close()
-    backend.stop()
 
 
 def started(hub: TaskHubGrpcClient, minutes: int = 60, **options: Any) -> None:
