@@ -11,7 +11,7 @@ from activities.boundary import activity
 from activities.schema import target_of, temporary_database
 from shared import runpaths
 from shared.blobs import clients
-from shared.blobs.documents import read, write, write_once
+from shared.blobs.documents import kept, write
 from shared.contracts import Check, Findings, RestoredWork, TableRows
 from shared.copying.settling import settled_plan
 from shared.copying.stage import database_plan, write_lines
@@ -75,9 +75,8 @@ def adopt_schema(work: RestoredWork) -> Adopted:
 
 def _plan_before(run: str) -> DatabasePlan:
     """Return the plan as it was before the first delivery fitted it: the next one begins from it again."""
-    kept = clients.staged(run, runpaths.SETTLED_PLAN)
-    plan = database_plan(clients.staging(), run)
-    return plan if write_once(kept, plan) else read(kept, DatabasePlan) or plan
+    before = clients.staged(run, runpaths.SETTLED_PLAN)
+    return kept(before, database_plan(clients.staging(), run))
 
 
 def _existing(work: RestoredWork) -> Existing:

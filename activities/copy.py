@@ -8,6 +8,7 @@ from activities.boundary import activity
 from activities.schema import target_of
 from shared import masking, runpaths
 from shared.blobs import clients
+from shared.blobs.documents import kept, read
 from shared.contracts import Copied, RestoredWork, TableRows
 from shared.copying.job import Ends, JobDone, Policy, run_job
 from shared.copying.model import Job
@@ -26,8 +27,11 @@ AZURE_SQL_DATABASE = 5  # SERVERPROPERTY('EngineEdition')
 
 @activity
 def plan_copy(work: RestoredWork) -> CopyPlan:
-    """Cut the planned tables into chunks and jobs, write them to staging, say how many may run at a time."""
+    """Cut the planned tables into chunks and jobs, once, write them to staging, say how many may run at a time."""
     run, staging = work.run, clients.staging()
+    first = clients.staged(run.id, runpaths.jobs_plan("copy"))
+    if (earlier := read(first, CopyPlan)) is not None:
+        return earlier
     plan = database_plan(staging, run.id)
     profile = settings().target_profile(run.request.target)
     with connect(settings().postgres, work.restore.database, read_only=True) as connection:
@@ -37,7 +41,7 @@ def plan_copy(work: RestoredWork) -> CopyPlan:
         chunks = plan_chunks(connection, sizes, plan.tables, size)
     jobs = make_jobs(chunks, size)
     copied = [table for table in plan.tables if table.content == "copy"]
-    return CopyPlan(
+    planned = CopyPlan(
         groups=write_groups(staging, run.id, "copy", jobs),
         tables=len(copied),
         chunks=len(chunks),
@@ -47,6 +51,7 @@ def plan_copy(work: RestoredWork) -> CopyPlan:
         table_lock=plan.mode == "create" and profile.load == "heap-first",
         log_stats=_tells_log_rate(target_of(work)),
     )
+    return kept(first, planned)
 
 
 @activity

@@ -5,10 +5,10 @@ from contextlib import closing
 from pydantic import Field
 
 from activities.boundary import activity
-from activities.schema import save_plan, target_of, temporary_database
+from activities.schema import target_of, temporary_database, write_ddl
 from shared import runpaths
 from shared.blobs import clients
-from shared.blobs.documents import read
+from shared.blobs.documents import read, write_once
 from shared.contracts import Findings, RestoredWork, RunWork
 from shared.databaseplan import DatabasePlan
 from shared.errors import Finding, MxferryError, Refusal
@@ -17,6 +17,7 @@ from shared.inspection.collation import MENDIX_DEFAULT
 from shared.inspection.inspect import groups, inspect
 from shared.inspection.look import Look
 from shared.mendix.metadata import read_metadata
+from shared.mendix.planning import counted
 from shared.mendix.remedies import parted, unused
 from shared.settings import settings
 from shared.sqlserver import catalogue
@@ -88,12 +89,18 @@ def inspect_group(work: GroupWork) -> GroupInspected:
 
 @activity
 def settle_inspection(work: InspectedWork) -> Findings:
-    """Put the chosen remedies into the plan; from the plan as it was made, so doing it twice changes nothing."""
+    """Put the chosen remedies into the plan, which from here on is what every stage reads.
+
+    From the plan as it was made, and written once: a late delivery must not undo what `adopt_schema` has fitted since.
+    """
     plan = _base_plan(work)
     with closing(temporary_database(work)()) as connection:
         metadata = read_metadata(connection)
     settled = apply_remedies(plan, work.findings, metadata)
-    save_plan(settled, settings().target_profile(work.run.request.target))
+    fewer = [table.name for table in settled.tables if table.where != plan.table(table.name).where]
+    settled = counted(temporary_database(work), settled, fewer)
+    write_ddl(settled, settings().target_profile(work.run.request.target), overwrite=True)
+    write_once(clients.staged(work.run.id, runpaths.PLAN), settled)
     ours, _ = parted(work.run.request.options.remedies, CODES)
     return Findings(findings=[*work.findings, *unused(work.findings, ours)])
 

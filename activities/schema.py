@@ -1,14 +1,16 @@
 """The stages `plan` and `schema`: what the target will be, and making it."""
 
 import functools
+from contextlib import suppress
 from typing import Any
 
 import psycopg
+from azure.core.exceptions import ResourceExistsError
 
 from activities.boundary import activity
 from shared import masking, runpaths, runs
 from shared.blobs import clients
-from shared.blobs.documents import write
+from shared.blobs.documents import kept
 from shared.contracts import Findings, Planned, RestoredWork, RunWork
 from shared.copying.stage import database_plan
 from shared.databaseplan import DatabasePlan
@@ -28,13 +30,17 @@ from shared.sqlserver.existing import empty, emptying
 
 @activity
 def plan_database(work: RestoredWork) -> Planned:
-    """Plan the target from the temporary database; writes the plan to staging and its DDL to the reports."""
+    """Plan the target from the temporary database; the plan goes to staging and its DDL to the reports, once.
+
+    It is the base of the plan that the other stages read, which `settle_inspection` writes. A later delivery goes by what
+    is there, and so cannot take the remedies out of the plan or out of its DDL.
+    """
     options = work.run.request.options
     existing = read_existing(target_of(work)) if options.target_mode == "existing" else None
     planning = make_plan(temporary_database(work), work.run.id, options, existing)
-    plan = planning.plan
-    write(clients.staged(work.run.id, runpaths.BASE_PLAN), plan)
-    ddl = save_plan(plan, settings().target_profile(work.run.request.target))
+    plan = kept(clients.staged(work.run.id, runpaths.BASE_PLAN), planning.plan)
+    with suppress(ResourceExistsError):
+        write_ddl(plan, settings().target_profile(work.run.request.target), overwrite=False)
     # The data preflight looks after its own in `settle_inspection`; a code that nobody knows is misspelt.
     _, ours = parted(options.remedies, CODES | {IN_USE})
     return Planned(
@@ -42,7 +48,7 @@ def plan_database(work: RestoredWork) -> Planned:
         tables=len(plan.tables),
         rows=sum(table.rows for table in plan.tables if table.content == "copy"),
         bytes=sum(table.source_bytes for table in plan.tables if table.content == "copy"),
-        ddl_blob=ddl,
+        ddl_blob=runpaths.of_run(work.run.id, runpaths.SCHEMA),
     )
 
 
@@ -71,10 +77,8 @@ def temporary_database(work: RestoredWork) -> "functools.partial[psycopg.Connect
     )
 
 
-def save_plan(plan: DatabasePlan, profile: TargetProfile) -> str:
-    """Write the plan to staging and its DDL to the reports container; return the name of the DDL's blob."""
-    ddl = runpaths.of_run(plan.run, runpaths.SCHEMA)
-    write(clients.staged(plan.run, runpaths.PLAN), plan)
+def write_ddl(plan: DatabasePlan, profile: TargetProfile, *, overwrite: bool) -> None:
+    """Write the plan's DDL to the reports container; ResourceExistsError if it is there and may not be overwritten."""
     if plan.mode == "existing":
         text = options_script() + ";\n".join(["-- What is done to the runtime's own schema", *emptying(plan)]) + ";\n"
     else:
@@ -83,8 +87,7 @@ def save_plan(plan: DatabasePlan, profile: TargetProfile) -> str:
             text = options_script() + text
         else:
             text = f"-- For comparison: in this target mode the runtime makes its own schema.\n{text}"
-    clients.reports().upload_blob(ddl, text.encode(), overwrite=True)
-    return ddl
+    clients.reported(plan.run, runpaths.SCHEMA).upload_blob(text.encode(), overwrite=overwrite)
 
 
 def target_of(work: RunWork) -> SqlServer:

@@ -7,6 +7,7 @@ from activities.boundary import activity
 from activities.schema import target_of
 from shared import masking, runpaths
 from shared.blobs import clients
+from shared.blobs.documents import kept, read
 from shared.contracts import RestoredWork, TableRows
 from shared.copying.model import Chunk, Job
 from shared.copying.plan import (
@@ -37,8 +38,11 @@ STATEMENT_SECONDS = 900
 
 @activity
 def plan_verification(work: RestoredWork) -> VerifyPlan:
-    """Cut every planned table into slices by its primary key, and write the jobs to staging."""
+    """Cut every planned table into slices by its primary key, once, and write the jobs to staging."""
     run, staging = work.run, clients.staging()
+    first = clients.staged(run.id, runpaths.jobs_plan("verify"))
+    if (earlier := read(first, VerifyPlan)) is not None:
+        return earlier
     plan = database_plan(staging, run.id)
     profile = settings().target_profile(run.request.target)
     with connect(settings().postgres, work.restore.database, read_only=True) as connection:
@@ -46,13 +50,13 @@ def plan_verification(work: RestoredWork) -> VerifyPlan:
         total = total_bytes(sizes, plan.tables)
         size = part_bytes(total, profile.max_parallel_chunks, settings().verify_slice_bytes)
         slices = _slices(connection, sizes, plan, size)
-    jobs = make_jobs(slices, size)
-    return VerifyPlan(
-        groups=write_groups(staging, run.id, "verify", jobs),
+    planned = VerifyPlan(
+        groups=write_groups(staging, run.id, "verify", make_jobs(slices, size)),
         tables=len(plan.tables),
         rows=sum(table.rows for table in plan.tables if table.content == "copy"),
         limit=profile.max_parallel_chunks,
     )
+    return kept(first, planned)
 
 
 @activity

@@ -1,6 +1,6 @@
 """The plan of the target database: what `schema` decides, `copy` fills, `finish` completes and `verify` checks.
 
-It is written once a run to staging as `runs/<run>/database-plan.json`, and read by every activity after it. Every
+The inspection writes it to staging as `runs/<run>/database-plan.json`, once, and every activity after it reads it. Every
 deviation from a plain copy (a masked column, a sequence value, a dropped row) is a *source expression* or a *source
 predicate* in here, so that copy and verification read the source through the same SQL and cannot disagree.
 """

@@ -81,9 +81,14 @@ def failed_stop(attempt: int) -> str:
     return f"source/stop-failed-{attempt}.json"
 
 
-def jobs(stage: str, group: int) -> str:
-    """Return the name of a group of jobs of a stage (`copy`, `verify`)."""
-    return f"{stage}/jobs-{group:05d}.ndjson"
+def jobs_plan(stage: str) -> str:
+    """Return the name of the first answer of who planned a stage (`copy`, `verify`); later deliveries answer with it."""
+    return f"{stage}/plan.json"
+
+
+def jobs(stage: str, mark: str, group: int) -> str:
+    """Return the name of a group of jobs of a stage; `mark` is a digest of all of them."""
+    return f"{stage}/jobs-{mark}-{group:05d}.ndjson"
 
 
 def rejects_of(table: str) -> str:

@@ -24,6 +24,13 @@ def write_once(blob: BlobClient, document: BaseModel) -> bool:
     return True
 
 
+def kept[D: BaseModel](blob: BlobClient, document: D) -> D:
+    """Write the document if there is none yet; return the one that is there now. Whoever is late gets the first one."""
+    if write_once(blob, document):
+        return document
+    return read(blob, type(document)) or document
+
+
 def read[D: BaseModel](blob: BlobClient, kind: type[D]) -> D | None:
     """Return the document, or None where there is none."""
     return read_version(blob, kind)[0]

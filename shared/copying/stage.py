@@ -1,5 +1,6 @@
 """The copy's files in the staging container: plans, rejects, tables. One model a line (NDJSON), written whole."""
 
+import hashlib
 import itertools
 from collections.abc import Container, Iterable, Iterator
 
@@ -62,10 +63,15 @@ def database_plan(container: ContainerClient, run: str) -> DatabasePlan:
 
 
 def write_groups(container: ContainerClient, run: str, stage: str, jobs: list[Job]) -> list[JobGroup]:
-    """Write the jobs of a stage (`copy`, `verify`) in groups, one for each orchestration that hands them out."""
+    """Write the jobs of a stage (`copy`, `verify`), cut into groups that one orchestration each hands out.
+
+    The files bear a digest of all jobs. A delivery that cuts otherwise, by settings that have changed since, writes
+    other files, and takes no bounds from under the jobs of the plan that was kept.
+    """
+    mark = hashlib.sha256("".join(job.model_dump_json() for job in jobs).encode()).hexdigest()[:12]
     groups: list[JobGroup] = []
     for number, some in enumerate(itertools.batched(jobs, JOBS_A_GROUP, strict=False)):
-        name = runpaths.of_run(run, runpaths.jobs(stage, number))
+        name = runpaths.of_run(run, runpaths.jobs(stage, mark, number))
         write_lines(container, name, some)
         chunks = [chunk for job in some for chunk in job.chunks]
         rows, size = sum(chunk.rows for chunk in chunks), sum(chunk.bytes for chunk in chunks)

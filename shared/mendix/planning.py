@@ -1,6 +1,6 @@
 """Makes the plan of the target database from the restored temporary database."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -59,13 +59,16 @@ def plan_database(connect: Connect, run: str, options: Options, existing: Existi
     return Planning(plan, decide(conversion.findings, options.remedies))
 
 
-def counted(connect: Connect, plan: DatabasePlan) -> DatabasePlan:
-    """Return the plan with the rows of each table counted in PostgreSQL."""
+def counted(connect: Connect, plan: DatabasePlan, names: Collection[str] | None = None) -> DatabasePlan:
+    """Return the plan with the rows of each table, or of those named, counted in PostgreSQL."""
     statements = {
         table.name: sql.SQL("SELECT count(*) FROM public.{}").format(sql.Identifier(table.source_name))
         + sql.SQL(f" WHERE {table.where}" if table.where else "")
         for table in plan.tables
+        if names is None or table.name in names
     }
+    if not statements:
+        return plan
     parts = [list(statements.items())[part::COUNTING] for part in range(COUNTING)]
 
     def count(part: list[tuple[str, sql.Composed]]) -> dict[str, int]:
@@ -76,7 +79,7 @@ def counted(connect: Connect, plan: DatabasePlan) -> DatabasePlan:
         counts = {
             name: rows for part in pool.map(count, [part for part in parts if part]) for name, rows in part.items()
         }
-    tables = [table.model_copy(update={"rows": counts[table.name]}) for table in plan.tables]
+    tables = [table.model_copy(update={"rows": counts.get(table.name, table.rows)}) for table in plan.tables]
     return plan.model_copy(update={"tables": tables})
 
 

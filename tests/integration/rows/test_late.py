@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pyodbc
 
-from activities import copy
+from activities import copy, verify
+from shared.settings import settings
 from shared.sqlserver import bulk, marker
 from shared.sqlserver.connection import connection_string
 from shared.sqlserver.ledger import claim_statement, loaded_chunks
@@ -20,7 +21,7 @@ from tests.integration.rows.conftest import opened
 # As another app instance does it: a process of its own delivers every job, again and again until all are done.
 INSTANCE = """
 import json, sys
-from activities import copy
+from activities import copy, verify
 from shared.errors import TransientError
 jobs = json.load(sys.stdin)
 while jobs:
@@ -136,3 +137,20 @@ def test_two_instances_of_the_app_that_deliver_every_job_at_once_load_every_row_
     assert copied.rows == rows_on_target(stand)
     for table in (table for table in stand.plan.tables if table.content == "copy"):
         assert stand.count(table.name) == table.rows
+
+
+def test_plans_of_copy_and_verification_that_come_late_move_no_bounds_under_running_jobs(
+    many_chunks, stand, monkeypatch
+):
+    stand.create_tables()
+    planned, jobs = stand.jobs()
+    compared = opened(verify.plan_verification(None, stand.work))
+    monkeypatch.setenv("COPY_CHUNK_BYTES", str(8 * 1024 * 1024))
+    monkeypatch.setenv("VERIFY_SLICE_BYTES", str(64 * 1024))
+    settings.cache_clear()
+    again, _ = stand.jobs()
+    assert again == planned
+    assert opened(verify.plan_verification(None, stand.work)) == compared
+    for job in jobs:
+        opened(copy.copy_chunks(None, job))
+    assert stand.finish(planned).chunks == planned["chunks"] > 5

@@ -14,6 +14,7 @@ import pytest
 from azure.storage.blob import BlobServiceClient, ContainerClient
 from psycopg import sql
 
+from activities import inspect, schema
 from local.postgres import PostgresServer
 from shared import runpaths
 from shared.contracts import RestoredWork, RestoreRef, Run
@@ -55,6 +56,12 @@ class Stand:
         """Call an activity; it must not refuse."""
         answer = activity(None, self.work | more)
         assert "refused" not in answer, answer
+        return answer
+
+    def planned(self) -> Answer:
+        """Plan the database, and settle the plan without looking at the data; return the answer of planning."""
+        answer = self.call(schema.plan_database)
+        self.call(inspect.settle_inspection, findings=[])
         return answer
 
     def refused(self, activity: Callable[..., Answer]) -> Finding:

@@ -30,7 +30,7 @@ def columns_of(connection: pyodbc.Connection, table: str) -> dict[str, bool]:
 
 
 def test_every_planned_table_is_made_as_a_heap(stand: Stand, target: pyodbc.Connection) -> None:
-    stand.call(schema.plan_database)
+    stand.planned()
     assert stand.call(schema.create_schema) == {"findings": []}
     plan = stand.plan()
     assert catalogue.tables(target) == sorted(table.name for table in plan.tables)
@@ -46,7 +46,7 @@ def test_with_keys_first_the_primary_keys_are_there_from_the_start(
 ) -> None:
     monkeypatch.setenv("TARGET__TEST__LOAD", "keys-first")
     schema.settings.cache_clear()
-    stand.call(schema.plan_database)
+    stand.planned()
     stand.call(schema.create_schema)
     assert catalogue.indexes(target, "system$user") == {"pk_system$user": True}
     assert stand.drive(finish_schema) == []
@@ -55,7 +55,7 @@ def test_with_keys_first_the_primary_keys_are_there_from_the_start(
 def test_a_target_that_is_not_empty_is_refused_and_left_alone(stand: Stand, target: pyodbc.Connection) -> None:
     target.execute("CREATE TABLE [dbo].[precious] ([id] int NOT NULL)")
     target.execute("INSERT INTO [dbo].[precious] ([id]) VALUES (?)", 7)
-    stand.call(schema.plan_database)
+    stand.planned()
     finding = stand.refused(schema.create_schema)
     assert (finding.code, finding.object) == ("TARGET_NOT_EMPTY", "precious")
     assert '"target_not_empty": "drop"' in finding.remedy
@@ -67,7 +67,7 @@ def test_tables_are_dropped_only_when_the_request_says_so(stand: Stand, target: 
     target.execute("CREATE TABLE [dbo].[child] ([id] int NOT NULL)")
     target.execute("ALTER TABLE [dbo].[child] ADD CONSTRAINT [fk] FOREIGN KEY ([id]) REFERENCES [dbo].[parent] ([id])")
     stand.request(**DROP)
-    stand.call(schema.plan_database)
+    stand.planned()
     (finding,) = stand.call(schema.create_schema)["findings"]
     assert (finding["code"], finding["severity"], finding["count"]) == ("TARGET_DROPPED", "info", 2)
     assert "parent" not in catalogue.tables(target)
@@ -75,7 +75,7 @@ def test_tables_are_dropped_only_when_the_request_says_so(stand: Stand, target: 
 
 def test_a_second_delivery_after_copying_began_drops_nothing(stand: Stand, target: pyodbc.Connection) -> None:
     stand.request(**DROP)
-    stand.call(schema.plan_database)
+    stand.planned()
     stand.call(schema.create_schema)
     target.execute("INSERT INTO [dbo].[system$language] ([id]) VALUES (?)", 42)
     assert stand.call(schema.create_schema) == {"findings": []}
@@ -83,7 +83,7 @@ def test_a_second_delivery_after_copying_began_drops_nothing(stand: Stand, targe
 
 
 def test_a_second_delivery_without_drop_does_not_refuse_its_own_tables(stand: Stand, target: pyodbc.Connection) -> None:
-    stand.call(schema.plan_database)
+    stand.planned()
     stand.call(schema.create_schema)
     target.execute("INSERT INTO [dbo].[system$language] ([id]) VALUES (?)", 42)
     assert stand.call(schema.create_schema) == {"findings": []}
@@ -93,7 +93,7 @@ def test_a_second_delivery_without_drop_does_not_refuse_its_own_tables(stand: St
 def test_two_deliveries_at_once_make_the_tables_once(stand: Stand, target: pyodbc.Connection) -> None:
     target.execute("CREATE TABLE [dbo].[old] ([id] int NOT NULL)")
     stand.request(**DROP)
-    stand.call(schema.plan_database)
+    stand.planned()
     answers = at_once(*[lambda: schema.create_schema(None, stand.work)] * 3)
     dropped = [finding["code"] for answer in answers for finding in answer["findings"]]
     assert dropped == ["TARGET_DROPPED"]
@@ -105,12 +105,12 @@ def another_run(stand: Stand, **request: Any) -> str:
     before = stand.run.id
     stand.run = stand.run.model_copy(update={"id": "20200101t000000-abcdef"})
     stand.request(**request)
-    stand.call(schema.plan_database)
+    stand.planned()
     return before
 
 
 def test_another_run_on_the_same_target_must_drop_or_is_refused(stand: Stand, target: pyodbc.Connection) -> None:
-    stand.call(schema.plan_database)
+    stand.planned()
     stand.call(schema.create_schema)
     first = another_run(stand)
     runs.close(first)
@@ -124,7 +124,7 @@ def test_another_run_on_the_same_target_must_drop_or_is_refused(stand: Stand, ta
 def test_a_database_that_another_run_fills_is_left_alone_until_that_run_is_over(
     stand: Stand, target: pyodbc.Connection
 ) -> None:
-    stand.call(schema.plan_database)
+    stand.planned()
     stand.call(schema.create_schema)
     first = another_run(stand, **DROP)
     refused = stand.refused(schema.create_schema)
@@ -140,7 +140,7 @@ def test_a_database_that_another_run_fills_is_left_alone_until_that_run_is_over(
 def test_a_delivery_that_wakes_up_after_the_clean_up_drops_nothing(stand: Stand, target: pyodbc.Connection) -> None:
     """It was frozen between its first look at the run and the target's lock: the boundary let it pass."""
     stand.request(**DROP)
-    stand.call(schema.plan_database)
+    stand.planned()
     stand.call(schema.create_schema)
     target.execute("INSERT INTO [dbo].[system$user] ([id], [name]) VALUES (1, N'verified')")
     runs.close(stand.run.id)
@@ -162,7 +162,7 @@ def test_a_delivery_that_wakes_up_after_the_clean_up_drops_nothing(stand: Stand,
 def test_when_making_a_table_fails_nothing_is_left(
     stand: Stand, target: pyodbc.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stand.call(schema.plan_database)
+    stand.planned()
     from shared.sqlserver import creation
 
     broken = "CREATE TABLE [dbo].[broken] ([id] int NOT NULL, [id] int NOT NULL)"

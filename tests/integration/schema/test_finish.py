@@ -49,7 +49,7 @@ def test_index_columns_have_their_order_and_direction_on_the_target(stand: Stand
 
 
 def test_finish_may_be_done_again_and_twice_at_once(stand: Stand, target: pyodbc.Connection) -> None:
-    stand.call(schema.plan_database)
+    stand.planned()
     stand.call(schema.create_schema)
     planned = stand.call(finish.plan_finish)
     for group in range(planned["groups"]):
@@ -85,7 +85,7 @@ def test_the_options_a_runtime_needs_are_set(stand: Stand, target: pyodbc.Connec
 def test_the_script_begins_with_the_options_and_setting_them_twice_does_no_harm(
     stand: Stand, target: pyodbc.Connection
 ) -> None:
-    ddl = stand.call(schema.plan_database)["ddl_blob"]
+    ddl = stand.planned()["ddl_blob"]
     script = stand.reports.download_blob(ddl).readall().decode()
     head = [one for one in script[: script.index("-- Schema of run")].split("\nGO\n") if one]
     for _ in range(2):
@@ -100,7 +100,7 @@ def test_the_script_begins_with_the_options_and_setting_them_twice_does_no_harm(
 def test_rows_that_collide_on_the_target_become_a_finding_and_the_other_keys_are_made(
     stand: Stand, target: pyodbc.Connection
 ) -> None:
-    stand.call(schema.plan_database)
+    stand.planned()
     stand.call(schema.create_schema)
     for number in range(3):
         target.execute("INSERT INTO [dbo].[tickets$tag] ([id], [name]) VALUES (?, ?)", number, "secret value")
@@ -113,7 +113,7 @@ def test_rows_that_collide_on_the_target_become_a_finding_and_the_other_keys_are
 
 
 def test_a_reference_to_nothing_becomes_a_finding(stand: Stand, target: pyodbc.Connection) -> None:
-    stand.call(schema.plan_database)
+    stand.planned()
     stand.call(schema.create_schema)
     target.execute("INSERT INTO [dbo].[orders$order] ([id], [orders$order_customer]) VALUES (?, ?)", 1, 12345)
     (finding,) = stand.drive(finish_schema)

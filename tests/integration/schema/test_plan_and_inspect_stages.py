@@ -4,12 +4,13 @@ import pytest
 
 from activities import inspect, schema
 from orchestrators.inspect import inspect_data
+from shared import runpaths
 from shared.errors import Finding, TransientError
 from tests.integration.schema.conftest import Stand
 
 
 def test_the_plan_goes_to_staging_and_its_ddl_to_the_reports(stand: Stand) -> None:
-    answer = stand.call(schema.plan_database)
+    answer = stand.planned()
     plan = stand.plan()
     assert answer["tables"] == len(plan.tables) > 40
     assert answer["rows"] == sum(table.rows for table in plan.tables if table.content == "copy")
@@ -19,10 +20,26 @@ def test_the_plan_goes_to_staging_and_its_ddl_to_the_reports(stand: Stand) -> No
 
 
 def test_planning_twice_writes_the_same(stand: Stand) -> None:
-    first = stand.call(schema.plan_database)
+    first = stand.planned()
     plan = stand.plan()
-    assert stand.call(schema.plan_database) == first
+    assert stand.planned() == first
     assert stand.plan() == plan
+
+
+def test_late_deliveries_of_planning_and_settling_leave_plan_and_script_as_they_are(
+    stand: Stand, restored_with_problems: str
+) -> None:
+    stand.database = restored_with_problems
+    stand.request(options={"remedies": {"UNIQUE_NULLS": "filtered-index", "UNLIMITED_UNIQUE": "drop-constraint"}})
+    ddl = stand.call(schema.plan_database)["ddl_blob"]
+    stand.drive(inspect_data)
+    plan, script = stand.plan(), stand.reports.download_blob(ddl).readall()
+    stand.call(schema.plan_database)
+    assert (stand.plan(), stand.reports.download_blob(ddl).readall()) == (plan, script)
+    fitted = plan.model_copy(update={"notes": ["fitted to the schema that the runtime made"]})
+    stand.staging.upload_blob(runpaths.of_run(stand.run.id, runpaths.PLAN), fitted.model_dump_json(), overwrite=True)
+    stand.call(inspect.settle_inspection, findings=[])
+    assert stand.plan() == fitted
 
 
 def test_a_sound_database_passes_the_inspection_without_a_target_to_ask(stand: Stand) -> None:

@@ -30,7 +30,7 @@ def renamed(table: PlannedTable) -> PlannedTable:
 @pytest.fixture
 def runtime_schema(stand: Stand, target: pyodbc.Connection) -> DatabasePlan:
     """The target as a runtime made it; the stand's run is a new one, in mode `existing`."""
-    stand.call(schema.plan_database)
+    stand.planned()
     plan = stand.plan()
     made = plan.model_copy(update={"tables": [renamed(table) for table in plan.tables]})
     stand.staging.upload_blob(
@@ -54,7 +54,7 @@ def runtime_schema(stand: Stand, target: pyodbc.Connection) -> DatabasePlan:
 
 
 def planned(stand: Stand) -> dict[tuple[str, str], Finding]:
-    findings = [Finding.model_validate(one) for one in stand.call(schema.plan_database)["findings"]]
+    findings = [Finding.model_validate(one) for one in stand.planned()["findings"]]
     return {(one.code, one.object): one for one in findings}
 
 
@@ -102,7 +102,7 @@ def test_rows_of_an_app_on_the_target_are_refused_unless_it_may_be_emptied(
     stand: Stand, target: pyodbc.Connection, runtime_schema: DatabasePlan
 ) -> None:
     target.execute("INSERT INTO [dbo].[tickets$tag] ([id], [name]) VALUES (?, ?)", 1, "precious")
-    stand.call(schema.plan_database)
+    stand.planned()
     finding = stand.refused(schema.create_schema)
     assert (finding.code, finding.object) == ("TARGET_NOT_EMPTY", "tickets$tag")
     assert catalogue.table_rows(target)["tickets$tag"] == 1

@@ -60,7 +60,7 @@ def restored(postgres_server: PostgresServer, sound_template: str) -> Iterator[s
 def ready(stand: Stand, target: pyodbc.Connection) -> Stand:
     """A run in mode `runtime` whose source is prepared and whose target is empty."""
     stand.run = new_run(options=WITHOUT_COLLATION)
-    assert no_errors(stand.call(schema.plan_database)["findings"])
+    assert no_errors(stand.planned()["findings"])
     return prepared(stand)
 
 
@@ -188,7 +188,7 @@ def test_a_finding_whose_remedy_changes_the_schema_says_that_this_mode_has_none(
 
 def test_a_target_with_tables_is_refused_or_dropped_once(stand: Stand, target: pyodbc.Connection) -> None:
     stand.run = new_run(options=WITHOUT_COLLATION)
-    stand.call(schema.plan_database)
+    stand.planned()
     stand.call(handover.plan_settling)
     target.execute("CREATE TABLE [dbo].[old] ([id] bigint)")
     assert stand.refused(handover.empty_target).code == "TARGET_NOT_EMPTY"
@@ -234,7 +234,7 @@ def test_an_adapter_gets_the_settings_once_and_loses_them_when_the_run_fails(
             monkeypatch.setenv(f"TARGET__TEST__APP__{name}", value)
         settings.cache_clear()
         assert handover.check_hand_over(stand.run.request) == []
-        stand.call(schema.plan_database)
+        stand.planned()
         stand.call(handover.plan_settling)
         until = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
         assert stand.call(handover.hand_over_settings, until=until) == {"app": "stopped"}

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import psycopg
 import pyodbc
 import pytest
 
@@ -94,3 +95,16 @@ def test_a_masked_rehearsal_is_verified_against_the_masked_rows(stand: Stand, ta
     ]
     assert len(written) > 3
     assert not [half for half in halves for content in written if half in content], "the key lies in no file"
+
+
+def test_link_rows_that_point_to_nothing_are_left_out_counted_and_verified(
+    stand: Stand, target: pyodbc.Connection
+) -> None:
+    links, gone = "orders$orderline_product", (7 << 48) + (123456789 << 7) + 5
+    first = f'"orders$orderlineid" = (SELECT min("orders$orderlineid") FROM "{links}")'
+    stand.source(f'UPDATE "{links}" SET "orders$productid" = {gone} WHERE {first}')
+    stand.request(options={"remedies": {"DANGLING_REFERENCE": "null"}})
+    with psycopg.connect(stand.postgres.dsn(stand.database)) as source:
+        (rows,) = source.execute(f'SELECT count(*) FROM "{links}"'.encode()).fetchone() or (0,)
+    assert passed(move(stand))
+    assert catalogue.table_rows(target)[links] == stand.plan().table(links).rows == rows - 1
