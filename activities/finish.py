@@ -1,5 +1,8 @@
 """The stage `finish`: keys, indexes, foreign keys, the sequence procedure and the database's options."""
 
+from collections.abc import Callable
+
+import pyodbc
 from pydantic import Field
 
 from activities.boundary import activity
@@ -8,9 +11,18 @@ from shared.blobs import clients
 from shared.contracts import Findings, RestoredWork
 from shared.copying.stage import database_plan
 from shared.databaseplan import DatabasePlan, PlannedTable
+from shared.errors import Finding
 from shared.settings import settings
 from shared.sqlserver import marker
-from shared.sqlserver.completion import BUILD_SECONDS, add_foreign_keys, add_keys, add_procedures, set_options
+from shared.sqlserver.completion import (
+    BUILD_SECONDS,
+    add_foreign_keys,
+    add_keys,
+    add_procedures,
+    foreign_keys_to_add,
+    keys_to_add,
+    set_options,
+)
 from shared.sqlserver.connection import session
 from shared.sqlserver.existing import check_again
 from shared.strict import Strict
@@ -34,12 +46,14 @@ class FinishWork(RestoredWork):
     """Input of `finish_tables` and of `finish_links`."""
 
     group: int = Field(ge=0)
+    step: int = Field(default=0, ge=0, description="Which key of a large table.")
 
 
 class Finished(Findings):
-    """Output of `finish_tables` and of `finish_links`."""
+    """Output of `finish_tables` and of `finish_links`: the tables that are done."""
 
     tables: int
+    finished: bool = True
 
 
 @activity
@@ -57,24 +71,24 @@ def plan_finish(work: RestoredWork) -> Finishing:
 
 @activity
 def finish_tables(work: FinishWork) -> Finished:
-    """Make primary keys, unique constraints and indexes of one group of tables."""
+    """Make primary keys, unique constraints and indexes of one group of tables; of a large table one a call."""
     plan = database_plan(clients.staging(), work.run.id)
     names = finish_groups(plan.tables)[work.group]
-    with session(target_of(work), timeout=BUILD_SECONDS) as connection:
-        tables = [plan.table(name) for name in names] if plan.mode == "create" else []
-        findings = [finding for table in tables for finding in add_keys(connection, table)]
-    return Finished(findings=findings, tables=len(names))
+    tables = [plan.table(name) for name in names] if plan.mode == "create" else []
+    return _finish(work, names, [(table, keys_to_add(table)) for table in tables], add_keys)
 
 
 @activity
 def finish_links(work: FinishWork) -> Finished:
-    """Make the foreign keys of one group of tables; every primary key is there by now."""
+    """Make the foreign keys of one group of tables, of a large table one a call; every primary key is there by now."""
     plan = database_plan(clients.staging(), work.run.id)
     names = finish_groups(_linked(plan))[work.group]
-    with session(target_of(work), timeout=BUILD_SECONDS) as connection:
-        complete = check_again if plan.mode == "existing" else add_foreign_keys
-        findings = [finding for name in names for finding in complete(connection, plan.table(name))]
-    return Finished(findings=findings, tables=len(names))
+    tables = [plan.table(name) for name in names]
+    if plan.mode == "existing":
+        with session(target_of(work), timeout=BUILD_SECONDS) as connection:
+            findings = [finding for table in tables for finding in check_again(connection, table)]
+        return Finished(findings=findings, tables=len(names))
+    return _finish(work, names, [(table, foreign_keys_to_add(table)) for table in tables], add_foreign_keys)
 
 
 @activity
@@ -86,6 +100,23 @@ def finish_database(work: RestoredWork) -> Findings:
         findings = set_options(connection)
         marker.set_finished(connection, plan.run)
     return Findings(findings=findings)
+
+
+def _finish[K](
+    work: FinishWork,
+    names: list[str],
+    keyed: list[tuple[PlannedTable, list[K]]],
+    add: Callable[[pyodbc.Connection, PlannedTable, list[K]], list[Finding]],
+) -> Finished:
+    """Make the keys of a group, or the one of a large table whose turn it is: a statement may last as long as an activity."""
+    finished = True
+    if [table.rows > LARGE_ROWS for table, _ in keyed] == [True]:
+        table, keys = keyed[0]
+        keyed = [(table, keys[work.step : work.step + 1])]
+        finished = work.step + 1 >= len(keys)
+    with session(target_of(work), timeout=BUILD_SECONDS) as connection:
+        findings = [finding for table, keys in keyed for finding in add(connection, table, keys)]
+    return Finished(findings=findings, tables=len(names) if finished else 0, finished=finished)
 
 
 def finish_groups(tables: list[PlannedTable]) -> list[list[str]]:

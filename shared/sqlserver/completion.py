@@ -13,8 +13,11 @@ from shared.sqlserver.connection import literal, quote, table_name
 from shared.sqlserver.errors import number_of, text_of
 from shared.sqlserver.locks import locked
 
-BUILD_SECONDS = 25 * 60
-"""Time-out of one statement that builds a key or an index; an activity's own limit is above it."""
+BUILD_SECONDS = 110 * 60
+"""Time-out of one statement that builds a key or an index, which cannot be done in parts. With the wait for another
+delivery it stays below `functionTimeout` of host.json, so that a large table's activity makes one key."""
+DELIVERY_WAIT = 150
+"""Seconds to wait for another delivery that makes keys of the same table."""
 
 DUPLICATES = (1505, 2601, 2627)
 CONSTRAINT_FAILED = 1750  # "Could not create constraint. See previous errors."
@@ -31,26 +34,40 @@ OPTIONS = (
 COMPATIBILITY = f"ALTER DATABASE CURRENT SET COMPATIBILITY_LEVEL = {COMPATIBILITY_LEVEL}"
 
 
-def add_keys(connection: pyodbc.Connection, table: PlannedTable) -> list[Finding]:
-    """Make a table's primary key, then its unique constraints and indexes; what is there already is left alone."""
+def keys_to_add(table: PlannedTable) -> list[PlannedIndex]:
+    """Return what `add_keys` makes, in its order: the primary key, unique constraints, the other indexes."""
+    first = [table.primary_key] if table.primary_key is not None else []
+    return first + sorted((one for one in table.indexes if one.omitted is None), key=lambda one: not one.unique)
+
+
+def add_keys(connection: pyodbc.Connection, table: PlannedTable, keys: list[PlannedIndex]) -> list[Finding]:
+    """Make some of a table's `keys_to_add`; what is there already is left alone."""
     found: list[Finding] = []
-    with locked(connection, f"table:{table.name}", BUILD_SECONDS):
+    with locked(connection, f"table:{table.name}", DELIVERY_WAIT):
         present = catalogue.indexes(connection, table.name)
-        if table.primary_key is not None and not any(present.values()):
-            found += _build(connection, table, table.primary_key, ddl.add_primary_key(table, table.primary_key))
-        for index in sorted(table.indexes, key=lambda one: not one.unique):
-            if index.omitted is None and index.name not in present:
-                found += _build(connection, table, index, ddl.add_index(table, index))
+        for key in keys:
+            if key is table.primary_key:
+                if not any(present.values()):
+                    found += _build(connection, table, key, ddl.add_primary_key(table, key))
+            elif key.name not in present:
+                found += _build(connection, table, key, ddl.add_index(table, key))
     return found
 
 
-def add_foreign_keys(connection: pyodbc.Connection, table: PlannedTable) -> list[Finding]:
-    """Make a table's foreign keys; existing rows are checked."""
+def foreign_keys_to_add(table: PlannedTable) -> list[PlannedForeignKey]:
+    """Return what `add_foreign_keys` makes."""
+    return [key for key in table.foreign_keys if key.omitted is None]
+
+
+def add_foreign_keys(
+    connection: pyodbc.Connection, table: PlannedTable, keys: list[PlannedForeignKey]
+) -> list[Finding]:
+    """Make some of a table's `foreign_keys_to_add`; existing rows are checked."""
     found: list[Finding] = []
-    with locked(connection, f"table:{table.name}", BUILD_SECONDS):
+    with locked(connection, f"table:{table.name}", DELIVERY_WAIT):
         present = {name for owner, name in catalogue.foreign_keys(connection) if owner == table.name}
-        for key in table.foreign_keys:
-            if key.omitted is None and key.name not in present:
+        for key in keys:
+            if key.name not in present:
                 error = _attempt(connection, ddl.add_foreign_key(table, key))
                 if error is not None:
                     found.append(_foreign_key_finding(table, key, error))

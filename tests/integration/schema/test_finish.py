@@ -9,6 +9,7 @@ from activities import finish, schema
 from orchestrators.finish import finish_schema
 from orchestrators.inspect import inspect_data
 from shared.sqlserver import catalogue, marker
+from shared.sqlserver.completion import keys_to_add
 from shared.sqlserver.connection import connect
 from shared.sqlserver.ledger import loaded_chunks
 from shared.sqlserver.ledger_table import LEDGER_TABLE, MARKER_TABLE
@@ -58,6 +59,26 @@ def test_finish_may_be_done_again_and_twice_at_once(stand: Stand, target: pyodbc
         assert [answer["findings"] for answer in answers] == [[], []]
     assert stand.drive(finish_schema) == []
     assert stand.drive(finish_schema) == []
+
+
+def test_a_large_table_gets_one_key_a_call_and_all_of_them_in_the_end(
+    stand: Stand, target: pyodbc.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finish, "LARGE_ROWS", 0)
+    stand.planned()
+    stand.call(schema.create_schema)
+    plan = stand.plan()
+    group = finish.finish_groups(plan.tables).index(["customers$party"])
+    wanted = [one.name for one in keys_to_add(plan.table("customers$party"))]
+    assert len(wanted) > 1
+    for step in range(len(wanted)):
+        answer = stand.call(finish.finish_tables, group=group, step=step)
+        assert answer["finished"] == (step + 1 == len(wanted))
+        assert set(catalogue.indexes(target, "customers$party")) == set(wanted[: step + 1])
+    assert stand.drive(finish_schema) == []
+    assert stand.statuses[-1]["done"]["tables"] == len(plan.tables)
+    keys = {(table.name, key.name) for table in plan.tables for key in table.foreign_keys if not key.omitted}
+    assert set(catalogue.foreign_keys(target)) == keys
 
 
 def test_the_sequence_procedure_gives_the_next_number(stand: Stand, target: pyodbc.Connection) -> None:

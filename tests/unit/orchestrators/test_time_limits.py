@@ -10,7 +10,7 @@ import pytest
 from local.host.settings import load_host_settings
 from shared.postgres.connection import A_STATEMENT
 from shared.postgres.postdata import AN_INDEX
-from shared.sqlserver.completion import BUILD_SECONDS
+from shared.sqlserver.completion import BUILD_SECONDS, DELIVERY_WAIT
 
 ROOT = Path(__file__).parents[3]
 WAIT = re.compile(r"[A-Z_]*_(SECONDS|WAIT)|((QUERY|LOGIN)_)?TIMEOUT|A_STATEMENT")
@@ -55,7 +55,8 @@ def test_no_wait_of_an_activity_is_as_long_as_the_host_lets_an_activity_last(lim
 def test_a_key_or_an_index_can_be_built_after_the_longest_wait_for_another_delivery(limit: float) -> None:
     waited = waits()["shared/postgres/locks.py DELIVERY_WAIT"]
     assert limit > waited + AN_INDEX  # `postdata.make`
-    assert limit > BUILD_SECONDS + BUILD_SECONDS  # the lock of `completion.add_keys`, and one statement
+    assert limit > DELIVERY_WAIT + BUILD_SECONDS  # `completion.add_keys`, of a large table one a call
+    assert min(AN_INDEX, BUILD_SECONDS) > 0.9 * limit  # the host's limit is there for an index: it may use it
 
 
 def test_no_session_of_postgresql_takes_the_time_out_off_its_statements() -> None:
