@@ -7,9 +7,9 @@ from azure.storage.blob import ContainerClient
 
 from shared import runpaths
 from shared.copying.arrow import Conversion
-from shared.copying.load import ChunkWork, RowRefused, duplicate_row, explained, load_chunk
+from shared.copying.load import ChunkWork, RowRefused, explained, load_chunk
 from shared.copying.model import Chunk, Job, Loaded, Reject
-from shared.copying.rejects import find_rejects
+from shared.copying.rejects import SEARCH_SECONDS, load_around
 from shared.copying.source import SOURCE_ERRORS, Source, source_error
 from shared.copying.stage import write_lines
 from shared.copying.watchdog import Heartbeat, Sockets, run_watched
@@ -18,7 +18,6 @@ from shared.errors import Refusal, TransientError
 from shared.rowcontracts import kept_rejects
 from shared.settings import SqlServer
 from shared.sqlserver.bulk import CORE_ERRORS, BulkSession, is_sql_port
-from shared.sqlserver.errors import DUPLICATE_KEY
 
 STALL_SECONDS = 180.0
 SLOW_DOWN = {"SQL_THROTTLED": "throttled", "CHUNK_BUSY": "busy", "MEMORY_BUSY": "busy"}
@@ -127,45 +126,45 @@ def _load(
     work = ChunkWork(plan.run, table, policy.table_lock, Conversion(table.columns))
     try:
         return load_chunk(connections.session, connections.source, work, chunk, heartbeat)
-    except RowRefused as refused:
-        rejects = _rejected(connections, work, chunk, policy, heartbeat, refused)
-    # The file is there before the rows are: whoever finds the chunk in the ledger finds its rejects.
-    write_lines(ends.staging, runpaths.of_run(plan.run, runpaths.chunk_rejects(chunk.table, chunk.number)), rejects)
-    _within_policy(rejects, policy, plan.run, chunk)
-    without = [reject.ctid for reject in rejects]
-    try:
-        return load_chunk(connections.session, connections.source, work, chunk, heartbeat, without)
-    except RowRefused as again:
-        raise duplicate_row(chunk, f"rows that are refused only together: {again}") from None
+    except RowRefused:
+        pass
 
+    def keep(rejects: list[Reject], unfinished: bool) -> None:
+        # The file is there before the rows are: whoever finds the chunk in the ledger finds its rejects.
+        write_lines(ends.staging, runpaths.of_run(plan.run, runpaths.chunk_rejects(chunk.table, chunk.number)), rejects)
+        _within_policy(rejects, policy, plan.run, chunk)
+        if unfinished:
+            raise _too_many(rejects, plan.run, chunk)
 
-def _rejected(
-    connections: _Connections, work: ChunkWork, chunk: Chunk, policy: Policy, heartbeat: Heartbeat, why: RowRefused
-) -> list[Reject]:
     limit = policy.max_rejects + 1
-    rejects = find_rejects(connections.session, connections.source, work, chunk, heartbeat, limit)
-    if not rejects and why.number in DUPLICATE_KEY:
-        raise duplicate_row(chunk, f"{why}; the rows are refused only together, and too far apart to say which.")
-    if not rejects:
-        raise Refusal(
-            "ROW_REFUSED",
-            chunk.about,
-            f"expected the target to take every row, found: {why}; each batch alone is taken.",
-            "Look at the target's triggers and constraints.",
-        )
-    return rejects
+    return load_around(connections.session, connections.source, work, chunk, heartbeat, limit, keep)
 
 
 def _within_policy(rejects: list[Reject], policy: Policy, run: str, chunk: Chunk) -> None:
     if len(rejects) <= policy.max_rejects:
         return
-    first = rejects[0]
-    key = ", ".join(f"{name} {value}" for name, value in first.key.items()) or f"ctid {first.ctid}"
     keys = "" if policy.table_lock else ", choose options.collation where two keys are equal only to the target"
     raise Refusal(
         "ROW_REFUSED",
         chunk.about,
-        f"expected at most {policy.max_rejects} refused rows, found more; the first is the row with {key}: {first.error}",
+        f"expected at most {policy.max_rejects} refused rows, found more; the first is {_named(rejects[0])}",
         f"Mend the row in the source app and take a new snapshot{keys}, or allow some with options.max_rejects. The report "
         f"lists the refused rows that were found, and so does {kept_rejects(run)} in the reports container.",
     )
+
+
+def _too_many(rejects: list[Reject], run: str, chunk: Chunk) -> Refusal:
+    first = f" The first is {_named(rejects[0])}" if rejects else ""
+    return Refusal(
+        "ROW_REFUSED",
+        chunk.about,
+        f"expected to find every refused row within {SEARCH_SECONDS // 60} minutes, found {len(rejects)} and no end: too "
+        f"many to name.{first}",
+        "Mend what the rows have in common in the source app, or choose the remedy of the data preflight that fits it. "
+        f"The report lists those that were found, and so does {kept_rejects(run)} in the reports container.",
+    )
+
+
+def _named(reject: Reject) -> str:
+    key = ", ".join(f"{name} {value}" for name, value in reject.key.items()) or f"ctid {reject.ctid}"
+    return f"the row with {key}: {reject.error}"

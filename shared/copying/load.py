@@ -49,11 +49,7 @@ HELD = "Look for another session on the target that holds locks on its tables, a
 
 
 class RowRefused(Exception):  # noqa: N818 - an outcome, handled by looking for the row
-    """The driver or the server refused the rows for a reason that trying again does not mend; `number` is the server's."""
-
-    def __init__(self, why: str, number: int | None = None) -> None:
-        self.number = number
-        super().__init__(why)
+    """The driver or the server refused the rows for a reason that trying again does not mend."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,51 +66,39 @@ class ChunkWork:
         return where_sql(range_sql(chunk), self.table.where, without_sql(without))
 
 
-def load_chunk(
-    session: BulkSession,
-    source: Source,
-    work: ChunkWork,
-    chunk: Chunk,
-    heartbeat: Heartbeat,
-    without: Sequence[str] = (),
-) -> Loaded:
-    """Load a chunk unless the ledger has it; rows whose ctid is in `without` stay out.
+def load_chunk(session: BulkSession, source: Source, work: ChunkWork, chunk: Chunk, heartbeat: Heartbeat) -> Loaded:
+    """Load a chunk unless the ledger has it.
 
     Raises `RowRefused` with nothing loaded; TransientError SQL_THROTTLED, CHUNK_BUSY (another delivery is loading it),
     MEMORY_BUSY, SQL_TRANSIENT, SOURCE_FAILED, ROWS_DIFFER_IN_FLIGHT; Refusal RUN_OVER, DUPLICATE_ROW and what the server will not mend.
     """
     try:
-        with opened(source, work.table, work.where(chunk, without), heartbeat, chunk.about) as rows:
-            return _transaction(session, rows, work, chunk, heartbeat, rejected=len(without))
+        with opened(source, work.table, work.where(chunk), heartbeat, chunk.about) as rows:
+            return _transaction(session, rows, work, chunk, heartbeat)
     except SOURCE_ERRORS as error:
         raise source_error(error, chunk.about) from None
     except CORE_ERRORS as error:
         raise explained(error, chunk.about) from None
 
 
-def _transaction(
-    session: BulkSession, rows: Rows, work: ChunkWork, chunk: Chunk, heartbeat: Heartbeat, rejected: int
-) -> Loaded:
+def _transaction(session: BulkSession, rows: Rows, work: ChunkWork, chunk: Chunk, heartbeat: Heartbeat) -> Loaded:
     try:
         heartbeat.beat(f"claiming {chunk.about}")
         session.execute("BEGIN TRANSACTION")
-        done = _claim(session, work, chunk)
+        done = claim(session, work, chunk)
         if done is not None:
-            session.rollback()
             return done
         loaded = _fill(session, rows, work, chunk, heartbeat)
         heartbeat.beat(f"committing {chunk.about}")
-        entry = LedgerRow(chunk.table, chunk.number, loaded.rows, loaded.bytes, rejected, loaded.rounded)
-        session.execute(settle_statement(work.run, entry))
-        session.execute("COMMIT TRANSACTION")
-        return loaded.model_copy(update={"rejected": rejected})
+        settle(session, work, chunk, loaded)
+        return loaded
     except RowRefused:
         session.rollback()
         raise
 
 
-def _claim(session: BulkSession, work: ChunkWork, chunk: Chunk) -> Loaded | None:
-    """Write the ledger row; return what the ledger says when the chunk is there already.
+def claim(session: BulkSession, work: ChunkWork, chunk: Chunk) -> Loaded | None:
+    """Write the ledger row; return what the ledger says when the chunk is there already, the transaction rolled back.
 
     Raises Refusal RUN_OVER when the target does not take rows of this run any more, and has none of this chunk.
     """
@@ -129,6 +113,13 @@ def _claim(session: BulkSession, work: ChunkWork, chunk: Chunk) -> Loaded | None
             raise _run_over(chunk) from None
         return done
     return None
+
+
+def settle(session: BulkSession, work: ChunkWork, chunk: Chunk, loaded: Loaded) -> None:
+    """Note in the ledger what was loaded, and commit."""
+    entry = LedgerRow(chunk.table, chunk.number, loaded.rows, loaded.bytes, loaded.rejected, loaded.rounded)
+    session.execute(settle_statement(work.run, entry))
+    session.execute("COMMIT TRANSACTION")
 
 
 def _in_ledger(session: BulkSession, work: ChunkWork, chunk: Chunk) -> Loaded | None:
@@ -160,7 +151,7 @@ def _fill(session: BulkSession, rows: Rows, work: ChunkWork, chunk: Chunk, heart
     done = [_send(session, portion, work, chunk, heartbeat) for portion in rows.portions()]
     found = sum(one.rows for one in done)
     if found != rows.count:
-        raise _differ(chunk, f"expected {rows.count} rows by count, found {found} read and sent")
+        raise differ(chunk, f"expected {rows.count} rows by count, found {found} read and sent")
     return Loaded(rows=found, bytes=sum(one.bytes for one in done), rounded=sum(one.rounded for one in done))
 
 
@@ -174,11 +165,12 @@ def _send(session: BulkSession, portion: Portion, work: ChunkWork, chunk: Chunk,
     finally:
         stream.close()
     if sent != stream.rows:
-        raise _differ(chunk, f"expected to send {stream.rows} rows, found {sent} sent")
+        raise differ(chunk, f"expected to send {stream.rows} rows, found {sent} sent")
     return Loaded(rows=sent, bytes=stream.bytes, rounded=stream.rounded)
 
 
-def _differ(chunk: Chunk, found: str) -> TransientError:
+def differ(chunk: Chunk, found: str) -> TransientError:
+    """Return the error of rows that are not as many as were counted."""
     remedy = "Look whether something else writes to the temporary database; then start the migration again."
     return TransientError("ROWS_DIFFER_IN_FLIGHT", chunk.about, f"{found}; nothing was committed.", remedy)
 
@@ -192,7 +184,7 @@ def _load_error(error: Exception, failure: BaseException | None, work: ChunkWork
     if work.table_lock and number_of(error) in DUPLICATE_KEY:
         return duplicate_row(chunk, f"SQL Server error {number_of(error)}: {text_of(error)}")
     if rows_refused(error):
-        return RowRefused(text_of(error), number_of(error))
+        return RowRefused(text_of(error))
     return explained(error, chunk.about)
 
 

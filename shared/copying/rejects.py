@@ -1,119 +1,196 @@
-"""Finding the rows that the driver or the server refuses: by halving, in transactions that are rolled back.
+"""Loading a chunk around the rows that the driver or the server refuses.
 
-Neither the core nor the server names the row. A batch that is refused is halved until single rows are left; a batch
-that is taken is not looked at further, so a few bad rows cost a few loads of a shrinking part of one batch. Rows that
-are refused only together (equal keys, where the table has its key already) are found by the shortest refused beginning.
+Neither the core nor the server names such a row. So the chunk is loaded batch by batch in one transaction, under its
+ledger row like every load, with XACT_ABORT OFF and a savepoint before each batch. A batch that is refused is halved until
+single rows are left; what is taken stays. Each row is so tried beside all that were taken before it, and the second of
+two equal keys is found however far apart they are. Nobody else loads the chunk meanwhile, or writes its rejects.
+
+A row that breaks a constraint ends the statement, not the transaction, as long as XACT_ABORT is OFF
+(https://learn.microsoft.com/sql/t-sql/statements/set-xact-abort-transact-sql). An error may end it all the same, so
+XACT_STATE() is asked. Then the search goes on in a new transaction, beside less than there was, and the chunk is loaded
+once more without the rows that were found.
 """
 
 from collections.abc import Callable, Iterator
-from itertools import islice
+from contextlib import suppress
 
 import pyarrow as pa
 
+from shared.budget import Budget
 from shared.copying.arrow import ValueOutOfRange
-from shared.copying.load import ChunkWork, explained, rows_refused
-from shared.copying.model import Chunk, Reject
+from shared.copying.load import ChunkWork, claim, differ, duplicate_row, explained, rows_refused, settle
+from shared.copying.model import Chunk, Loaded, Reject
 from shared.copying.reading import CTID
-from shared.copying.rows import opened
+from shared.copying.rows import Rows, opened
 from shared.copying.source import SOURCE_ERRORS, Source, source_error
 from shared.copying.watchdog import Heartbeat
 from shared.errors import Refusal
 from shared.sqlserver.bulk import CORE_ERRORS, BulkSession
 from shared.sqlserver.errors import text_of
 
+SEARCH_SECONDS = 15 * 60
+"""The search of one chunk: long before the host ends the activity, and other deliveries stop asking for the chunk."""
+SAVEPOINT = "before_batch"
 SHOWN = 1000  # characters of a value in a reject file
 WHOLE = 100  # rows of a chunk whose values are written down; of more of them key and error
 
-Trial = Callable[[pa.RecordBatch], str | None]
-"""Loads a batch and rolls it back; returns why it was refused, or None."""
+Take = Callable[[pa.RecordBatch], str | None]
+"""Loads a batch, and keeps it if it is taken; returns why it was refused, or None."""
+Keep = Callable[[list[Reject], bool], None]
+"""Writes the rejects down, and refuses when they are too many; the flag says that the search was not brought to its end."""
 
 
-def find_rejects(
-    session: BulkSession, source: Source, work: ChunkWork, chunk: Chunk, heartbeat: Heartbeat, limit: int
-) -> list[Reject]:
-    """Return the refused rows of a chunk, at most `limit`; Refusal LOAD_REFUSED if not one row is to blame."""
+def load_around(
+    session: BulkSession, source: Source, work: ChunkWork, chunk: Chunk, heartbeat: Heartbeat, limit: int, keep: Keep
+) -> Loaded:
+    """Load a chunk without the rows that are refused, unless the ledger has it; looks for `limit` of those at most.
 
-    def trial(batch: pa.RecordBatch) -> str | None:
-        heartbeat.beat(f"looking for refused rows of {chunk.about}")
-        return _try(session, work, chunk, batch)
-
+    `keep` is called before COMMIT. Raises what `load_chunk` raises, and Refusal LOAD_REFUSED if not one row is to blame.
+    """
+    search = _Search(session, work, chunk, heartbeat, limit, keep)
     try:
-        with opened(source, work.table, work.where(chunk), heartbeat, chunk.about) as rows:
-            found = list(islice(_rejects(rows.batches(ctid=True), trial, work, chunk), limit))
+        session.execute("SET XACT_ABORT OFF")
+        while True:
+            known = len(search.rejects)
+            where = work.where(chunk, [reject.ctid for reject in search.rejects])
+            with opened(source, work.table, where, heartbeat, chunk.about) as rows:
+                loaded = search.load(rows)
+            if loaded is not None:
+                return loaded
+            if len(search.rejects) == known:
+                raise duplicate_row(chunk, f"rows that are refused only together: {search.why}")
     except SOURCE_ERRORS as error:
         raise source_error(error, chunk.about) from None
-    return found
+    except CORE_ERRORS as error:
+        raise explained(error, chunk.about) from None
+    finally:
+        with suppress(*CORE_ERRORS):  # the session is gone, and with it the transaction
+            session.rollback()
+            session.execute("SET XACT_ABORT ON")
 
 
-def _rejects(batches: Iterator[pa.RecordBatch], trial: Trial, work: ChunkWork, chunk: Chunk) -> Iterator[Reject]:
-    known = 0
-    for batch in batches:
-        why = trial(batch.slice(0, 0))
-        if why is not None:
-            raise Refusal(
-                "LOAD_REFUSED",
-                chunk.about,
-                f"expected the table to take rows, found that it refuses even none: {why}",
-                "Compare the table on the target with the DDL script of this run.",
-            )
-        for index, error in refused_rows(batch, trial):
-            reject = _reject(batch.slice(index, 1), error, work, chunk)
-            yield reject if known < WHOLE else reject.model_copy(update={"row": {}})
-            known += 1
-
-
-def refused_rows(batch: pa.RecordBatch, trial: Trial, offset: int = 0) -> Iterator[tuple[int, str]]:
-    """Yield index and reason of every refused row of a batch: those refused alone, then those refused beside others."""
-    why = trial(batch) if batch.num_rows else None
+def refused_rows(batch: pa.RecordBatch, take: Take, offset: int = 0) -> Iterator[tuple[int, str]]:
+    """Yield index and reason of every row of a batch that is refused, alone or beside those that were taken before."""
+    why = take(batch) if batch.num_rows else None
     if why is None:
         return
     if batch.num_rows == 1:
         yield offset, why
         return
     half = batch.num_rows // 2
-    bad: set[int] = set()
-    for part, start in ((batch.slice(0, half), 0), (batch.slice(half), half)):
-        for index, reason in refused_rows(part, trial, start):
-            bad.add(index)
-            yield offset + index, reason
-    good = [index for index in range(batch.num_rows) if index not in bad]
-    for index, reason in _refused_together(batch, good, half, trial):
-        yield offset + index, reason
+    yield from refused_rows(batch.slice(0, half), take, offset)
+    yield from refused_rows(batch.slice(half), take, offset + half)
 
 
-def _refused_together(batch: pa.RecordBatch, good: list[int], half: int, trial: Trial) -> Iterator[tuple[int, str]]:
-    """Yield the rows of the second half that do not go with the first, both halves being taken by themselves."""
+class _InLedger(Exception):  # noqa: N818 - an outcome
+    """Another delivery has loaded the chunk."""
 
-    def tried(rows: list[int]) -> str | None:
-        return trial(batch.take(pa.array(rows, pa.int64())))
-
-    taken = sum(index < half for index in good)
-    while (why := tried(good)) is not None:
-        low, high = taken, len(good)  # that many rows from the front are taken; that many are refused
-        while high - low > 1:
-            middle = (low + high) // 2
-            found = tried(good[:middle])
-            low, high, why = (middle, high, why) if found is None else (low, middle, found)
-        yield good.pop(high - 1), why
-        taken = low
+    def __init__(self, loaded: Loaded) -> None:
+        self.loaded = loaded
 
 
-def _try(session: BulkSession, work: ChunkWork, chunk: Chunk, batch: pa.RecordBatch) -> str | None:
-    try:
-        converted = work.conversion(batch).batch
-    except ValueOutOfRange as error:
-        return str(error)
-    reader = pa.RecordBatchReader.from_batches(work.conversion.schema, iter([converted]))
-    try:
-        session.execute("BEGIN TRANSACTION")
-        session.load(chunk.table, reader, work.conversion.schema.names, table_lock=work.table_lock)
-    except CORE_ERRORS as error:
-        if not rows_refused(error):
-            raise explained(error, chunk.about) from None
-        session.rollback()
-        return text_of(error)
-    session.rollback()
-    return None
+class _Search:
+    """The rows of a chunk that were refused so far, and the transaction that holds those which were taken."""
+
+    def __init__(
+        self, session: BulkSession, work: ChunkWork, chunk: Chunk, heartbeat: Heartbeat, limit: int, keep: Keep
+    ) -> None:
+        self.rejects: list[Reject] = []
+        self.why = ""
+        self._session, self._work, self._chunk, self._heartbeat = session, work, chunk, heartbeat
+        self._limit, self._keep = limit, keep
+        self._budget = Budget(SEARCH_SECONDS)
+        self._taken = Loaded(rows=0, bytes=0)
+        self._lost = False  # the server has ended a transaction, and with it what was taken
+
+    def load(self, rows: Rows) -> Loaded | None:
+        """Load what is taken of these rows; None where the server has ended the transaction on the way."""
+        known = len(self.rejects)
+        try:
+            self._begin()
+            self._lost = False
+            whole = self._look(rows)
+            if self.rejects or not whole:
+                self._keep(self.rejects, not whole and len(self.rejects) < self._limit)
+            if self._lost:
+                self._session.rollback()
+                return None
+            found = self._taken.rows + len(self.rejects) - known
+            if found != rows.count:
+                raise differ(self._chunk, f"expected {rows.count} rows by count, found {found} read")
+            loaded = self._taken.model_copy(update={"rejected": len(self.rejects)})
+            self._heartbeat.beat(f"committing {self._chunk.about}")
+            settle(self._session, self._work, self._chunk, loaded)
+        except _InLedger as there:
+            return there.loaded
+        return loaded
+
+    def _begin(self) -> None:
+        self._taken = Loaded(rows=0, bytes=0)
+        self._session.execute("BEGIN TRANSACTION")
+        done = claim(self._session, self._work, self._chunk)
+        if done is not None:
+            raise _InLedger(done)
+
+    def _look(self, rows: Rows) -> bool:
+        """Take the rows batch by batch; returns whether that came to its end within its limits."""
+        tried = False
+        for batch in rows.batches(ctid=True):
+            for index, why in refused_rows(batch, self._take):
+                if not tried:
+                    self._check_table(batch.slice(0, 0))
+                    tried = True
+                one = _reject(batch.slice(index, 1), why, self._work, self._chunk)
+                self.rejects.append(one if len(self.rejects) < WHOLE else one.model_copy(update={"row": {}}))
+                if len(self.rejects) >= self._limit or self._budget.spent:
+                    return False
+            if self._budget.spent:
+                return False
+        return True
+
+    def _check_table(self, none: pa.RecordBatch) -> None:
+        why = self._take(none)
+        if why is not None:
+            raise Refusal(
+                "LOAD_REFUSED",
+                self._chunk.about,
+                f"expected the table to take rows, found that it refuses even none: {why}",
+                "Compare the table on the target with the DDL script of this run.",
+            )
+
+    def _take(self, batch: pa.RecordBatch) -> str | None:
+        self._heartbeat.beat(f"looking for refused rows of {self._chunk.about}")
+        try:
+            converted = self._work.conversion(batch)
+        except ValueOutOfRange as error:
+            return str(error)
+        names = self._work.conversion.schema.names
+        reader = pa.RecordBatchReader.from_batches(self._work.conversion.schema, iter([converted.batch]))
+        self._session.execute(f"SAVE TRANSACTION {SAVEPOINT}")
+        try:
+            self._session.load(self._chunk.table, reader, names, table_lock=self._work.table_lock)
+        except CORE_ERRORS as error:
+            if not rows_refused(error):
+                raise
+            self.why = text_of(error)
+            self._undo()
+            return self.why
+        taken = self._taken
+        self._taken = Loaded(
+            rows=taken.rows + converted.batch.num_rows,
+            bytes=taken.bytes + converted.batch.nbytes,
+            rounded=taken.rounded + converted.rounded,
+        )
+        return None
+
+    def _undo(self) -> None:
+        """Go back to before the batch; where the server has ended the transaction, begin another one."""
+        if self._session.query("SELECT XACT_STATE()") == [(1,)]:
+            self._session.execute(f"ROLLBACK TRANSACTION {SAVEPOINT}")
+            return
+        self._session.rollback()
+        self._lost = True
+        self._begin()
 
 
 def _reject(one: pa.RecordBatch, error: str, work: ChunkWork, chunk: Chunk) -> Reject:

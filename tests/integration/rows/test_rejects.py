@@ -11,10 +11,13 @@ from azure.storage.blob import BlobServiceClient
 from activities import cleanup, copy, report
 from shared import runs
 from shared.contracts import TableRows
+from shared.copying import job, rejects, source
+from shared.copying.load import RowRefused
 from shared.copying.rejects import refused_rows
 from shared.copying.stage import read_lines
 from shared.errors import TransientError
 from shared.reporting.model import Report
+from shared.sqlserver import bulk
 from tests.fixtures.appsettings import set_settings
 from tests.integration.rows.conftest import opened
 
@@ -102,8 +105,8 @@ def test_a_row_that_was_refused_once_and_taken_by_the_next_delivery_is_not_count
         copy.copy_chunks(None, jobs[0])
     assert len(stand.rejects("shop$order")) == 1
     stand.target.execute("ALTER TABLE [dbo].[shop$order] DROP CONSTRAINT [small]")
-    for job in jobs:
-        opened(copy.copy_chunks(None, job))
+    for one in jobs:
+        opened(copy.copy_chunks(None, one))
     assert stand.finish(planned).rejected == 0
     checks, _, _ = stand.verify()
     assert {check["outcome"] for check in checks} == {"passed", "skipped"}
@@ -161,15 +164,25 @@ def test_the_row_that_ended_the_run_outlives_the_clean_up_too(reports, stand):
     assert written.rejects.first[0].key["id"] in page
 
 
+def taking(refuses):
+    """A double of the target: keeps the batches that it takes; `refuses` says of all rows that it would then hold, why not."""
+    held = []
+
+    def take(batch):
+        why = refuses([*held, *batch.column(0).to_pylist()])
+        if why is None:
+            held.extend(batch.column(0).to_pylist())
+        return why
+
+    return take, held
+
+
 @pytest.mark.parametrize("bad", [[], [0], [9], [3, 4], [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]])
-def test_halving_finds_every_refused_row(bad):
+def test_halving_finds_every_refused_row_and_keeps_the_others(bad):
     batch = pa.RecordBatch.from_arrays([pa.array(range(10))], names=["n"])
-
-    def trial(some):
-        found = [number for number in some.column(0).to_pylist() if number in bad]
-        return f"row {found[0]}" if found else None
-
-    assert list(refused_rows(batch, trial)) == [(number, f"row {number}") for number in bad]
+    take, held = taking(lambda rows: next((f"row {number}" for number in rows if number in bad), None))
+    assert list(refused_rows(batch, take)) == [(number, f"row {number}") for number in bad]
+    assert held == [number for number in range(10) if number not in bad]
 
 
 def test_a_row_that_the_server_refuses_by_number_is_found_among_those_it_takes(stand):
@@ -243,11 +256,118 @@ def test_a_target_that_is_full_while_refused_rows_are_looked_for_rejects_none_of
         ([(0, 5), (1, 6), (2, 7), (3, 8), (4, 9)], [5, 6, 7, 8, 9]),
     ],
 )
-def test_rows_that_are_refused_only_together_are_found_one_of_each(clashes, bad):
+@pytest.mark.parametrize("parts", [1, 3])
+def test_rows_that_are_refused_only_together_are_found_one_of_each_also_in_different_batches(clashes, bad, parts):
     batch = pa.RecordBatch.from_arrays([pa.array(range(10))], names=["n"])
+    take, held = taking(lambda rows: "equal keys" if any(set(rows) >= set(clash) for clash in clashes) else None)
+    found = []
+    for part in range(parts):
+        start, end = part * 10 // parts, (part + 1) * 10 // parts
+        found += [start + index for index, _ in refused_rows(batch.slice(start, end - start), take)]
+    assert found == bad
+    assert held == [number for number in range(10) if number not in bad]
 
-    def trial(some):
-        held = set(some.column(0).to_pylist())
-        return "equal keys" if any(held >= set(clash) for clash in clashes) else None
 
-    assert sorted(number for number, _ in refused_rows(batch, trial)) == bad
+@pytest.fixture
+def equal_keys(keys_first, stand, monkeypatch):
+    """A chunk of several batches whose first key comes again in the last one, in other letters."""
+    monkeypatch.setattr(source, "BATCH_BYTES", 4096)
+    rows = "SELECT 'k' || i, repeat('x', 100), 1 FROM generate_series(1, 500) AS i"
+    stand.postgres.execute(f'INSERT INTO "mendixsystem$entity" {rows}'.encode())
+    stand.postgres.execute("INSERT INTO \"mendixsystem$entity\" VALUES ('K1', 'the same to the target', 1)")
+    stand.replan()
+    stand.create_tables(with_keys=True)
+    return stand
+
+
+def test_equal_keys_in_two_batches_of_a_chunk_are_told_apart_and_one_is_left_out(equal_keys):
+    equal_keys.option(max_rejects=1)
+    assert equal_keys.copy().rejected == 1
+    (reject,) = equal_keys.rejects("mendixsystem$entity")
+    assert reject.key == {"id": "K1"}
+    assert equal_keys.count("mendixsystem$entity") == 530
+
+
+def test_without_rejects_the_second_of_two_keys_in_different_batches_is_named(equal_keys):
+    refused = refusal(equal_keys)
+    assert (refused["code"], refused["object"]) == ("ROW_REFUSED", "mendixsystem$entity chunk 0")
+    assert "id K1" in refused["message"]
+    assert "options.collation" in refused["remedy"]
+    assert equal_keys.count("mendixsystem$entity") == 0
+
+
+def test_a_delivery_that_would_look_for_refused_rows_of_a_chunk_that_another_has_loaded_goes_by_the_ledger(
+    equal_keys, monkeypatch
+):
+    equal_keys.option(max_rejects=1)
+    _, jobs = equal_keys.jobs()
+    before = [opened(copy.copy_chunks(None, one)) for one in jobs]
+    written = [(blob.name, blob.etag) for blob in equal_keys.staging.list_blobs("runs/")]
+
+    def refused_before_the_other_was_done(*_):
+        raise RowRefused("equal keys")
+
+    monkeypatch.setattr(job, "load_chunk", refused_before_the_other_was_done)
+    again = [opened(copy.copy_chunks(None, one)) for one in jobs]
+    assert again == before
+    assert [(blob.name, blob.etag) for blob in equal_keys.staging.list_blobs("runs/")] == written
+
+
+def test_a_delivery_waits_while_another_looks_for_refused_rows_and_writes_nothing(equal_keys, monkeypatch):
+    monkeypatch.setattr(bulk, "LOCK_WAIT_MS", 300)
+    equal_keys.option(max_rejects=1)
+    _, jobs = equal_keys.jobs()
+    answers = []
+    written = job.write_lines
+
+    def delivered_again_before_the_rejects_are_written(*arguments):
+        monkeypatch.setattr(job, "write_lines", written)
+        answers.extend(copy.copy_chunks(None, one) for one in jobs)
+        assert equal_keys.rejects("mendixsystem$entity") == []
+        written(*arguments)
+
+    monkeypatch.setattr(job, "write_lines", delivered_again_before_the_rejects_are_written)
+    assert equal_keys.copy().rejected == 1
+    assert "busy" in [answer["stopped"] for answer in answers]
+    assert equal_keys.count("mendixsystem$entity") == 530
+
+
+@pytest.fixture
+def ends_transactions(monkeypatch):
+    """Double of a server that ends the transaction for a row, though XACT_ABORT is OFF."""
+    load = bulk.BulkSession.load
+
+    def ended(session, *arguments, **options):
+        try:
+            return load(session, *arguments, **options)
+        except bulk.CORE_ERRORS:
+            session.rollback()
+            raise
+
+    monkeypatch.setattr(bulk.BulkSession, "load", ended)
+
+
+def test_refused_rows_are_found_on_a_server_that_ends_the_transaction_for_each(ends_transactions, stand):
+    spoil(stand, 5, 6, 1999)
+    stand.option(max_rejects=3)
+    assert stand.copy().rejected == 3
+    assert sorted(int(reject.row["number"]) for reject in stand.rejects("shop$order")) == [5, 6, 1999]
+    assert stand.count("shop$order") == 1997
+
+
+def test_equal_keys_are_a_refusal_where_the_server_ends_the_transaction_for_them(ends_transactions, equal_keys):
+    equal_keys.option(max_rejects=1)
+    refused = refusal(equal_keys)
+    assert (refused["code"], refused["object"]) == ("DUPLICATE_ROW", "mendixsystem$entity chunk 0")
+    assert equal_keys.count("mendixsystem$entity") == 0
+
+
+def test_a_search_that_has_no_time_left_ends_the_run_with_what_it_has_found(stand, monkeypatch):
+    monkeypatch.setattr(rejects, "SEARCH_SECONDS", 0)
+    spoil(stand, 5, 6, 7)
+    stand.option(max_rejects=1000)
+    refused = refusal(stand)
+    assert refused["code"] == "ROW_REFUSED"
+    assert "too many to name. The first is the row with id" in refused["message"]
+    assert [reject.row["number"] for reject in stand.rejects("shop$order")] == ["5"]
+    assert stand.count("shop$order") == 0

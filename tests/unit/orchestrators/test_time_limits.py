@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 
 from local.host.settings import load_host_settings
+from orchestrators.copy import CALLS_A_JOB, PAUSE
+from shared.copying.rejects import SEARCH_SECONDS
 from shared.postgres.connection import A_STATEMENT
 from shared.postgres.postdata import AN_INDEX
+from shared.sqlserver.bulk import LOCK_WAIT_MS
 from shared.sqlserver.completion import BUILD_SECONDS, DELIVERY_WAIT
 
 ROOT = Path(__file__).parents[3]
@@ -57,6 +60,11 @@ def test_a_key_or_an_index_can_be_built_after_the_longest_wait_for_another_deliv
     assert limit > waited + AN_INDEX  # `postdata.make`
     assert limit > DELIVERY_WAIT + BUILD_SECONDS  # `completion.add_keys`, of a large table one a call
     assert min(AN_INDEX, BUILD_SECONDS) > 0.9 * limit  # the host's limit is there for an index: it may use it
+
+
+def test_the_search_for_refused_rows_ends_before_other_deliveries_stop_asking_for_the_chunk(limit: float) -> None:
+    assert SEARCH_SECONDS < CALLS_A_JOB * (PAUSE.total_seconds() + LOCK_WAIT_MS / 1000) < limit
+    assert SEARCH_SECONDS < A_STATEMENT  # the one that reads the chunk meanwhile
 
 
 def test_no_session_of_postgresql_takes_the_time_out_off_its_statements() -> None:
