@@ -12,7 +12,7 @@ from shared.blobs.documents import read, write_once
 from shared.contracts import Findings, RestoredWork, RunWork
 from shared.databaseplan import DatabasePlan
 from shared.errors import Finding, MxferryError, Refusal
-from shared.inspection.applyremedies import CODES, apply_remedies
+from shared.inspection.applyremedies import CODES, apply_remedies, keys_left_out
 from shared.inspection.collation import MENDIX_DEFAULT
 from shared.inspection.inspect import groups, inspect
 from shared.inspection.look import Look
@@ -102,7 +102,7 @@ def settle_inspection(work: InspectedWork) -> Findings:
     write_ddl(settled, settings().target_profile(work.run.request.target), overwrite=True)
     write_once(clients.staged(work.run.id, runpaths.PLAN), settled)
     ours, _ = parted(work.run.request.options.remedies, CODES)
-    return Findings(findings=[*work.findings, *unused(work.findings, ours)])
+    return Findings(findings=[*work.findings, *keys_left_out(plan, settled), *unused(work.findings, ours)])
 
 
 def _base_plan(work: RunWork) -> DatabasePlan:

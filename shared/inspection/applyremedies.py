@@ -24,6 +24,27 @@ def apply_remedies(plan: DatabasePlan, findings: Iterable[Finding], metadata: Me
     return plan
 
 
+def keys_left_out(before: DatabasePlan, after: DatabasePlan) -> list[Finding]:
+    """Return a warning for each key that is not made because a remedy has widened one of its columns."""
+    return [
+        Finding.warning(
+            "KEY_LEFT_OUT", f"{table.name}.{key.name}",
+            f"expected to make the {'unique ' if key.unique else ''}key, found that {key.omitted}: SQL Server has no key on "
+            f"{UNLIMITED_STRING}.{' Nothing keeps its values unique on the target.' if key.unique else ''}",
+            "Choose `truncate` for TOO_LONG_UTF16 on the column where the key matters more than the ends of its values.",
+        )
+        for table in after.tables
+        for key, was in zip(table.indexes, before.table(table.name).indexes, strict=True)
+        if key.omitted and was.omitted is None and _has_widened(key, before.table(table.name), table)
+    ]  # fmt: skip
+
+
+def _has_widened(key: PlannedIndex, before: PlannedTable, after: PlannedTable) -> bool:
+    names = {one.name for one in key.columns}
+    pairs = zip(before.columns, after.columns, strict=True)
+    return any(new.name in names and new.type == UNLIMITED_STRING != old.type for old, new in pairs)
+
+
 def _with_table(plan: DatabasePlan, table: PlannedTable) -> DatabasePlan:
     return plan.model_copy(update={"tables": [table if one.name == table.name else one for one in plan.tables]})
 

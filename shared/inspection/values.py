@@ -12,8 +12,8 @@ from shared.sqlserver.columntype import parse
 TOO_LONG = Problem(
     "TOO_LONG_UTF16",
     "error",
-    "SQL Server counts UTF-16 units, PostgreSQL code points. Choose `widen` (the column becomes nvarchar(max)), "
-    "`truncate` (values are cut to fit), or shorten the values and take a new snapshot.",
+    "SQL Server counts UTF-16 units, PostgreSQL code points. Choose `widen` (the column becomes nvarchar(max), and its "
+    "unique constraints and indexes are left out: SQL Server makes none on such a column), `truncate` (values are cut to fit), or shorten the values and take a new snapshot.",
     ("widen", "truncate"),
 )
 TOO_LONG_FOR_KEY = replace(

@@ -14,7 +14,7 @@ from local.processes import ROOT
 from shared.copying.reading import select_sql, where_sql
 from shared.databaseplan import DatabasePlan, PlannedTable
 from shared.errors import Finding
-from shared.inspection.applyremedies import apply_remedies
+from shared.inspection.applyremedies import apply_remedies, keys_left_out
 from shared.inspection.collation import MENDIX_DEFAULT, Collation
 from shared.inspection.inspect import groups, inspect
 from shared.inspection.look import Look
@@ -283,6 +283,20 @@ def test_widening_a_column_leaves_out_the_keys_that_cannot_be(postgres_server: P
     assert all(key.omitted for key in concerned)
 
 
+def test_each_key_that_widening_leaves_out_is_a_warning(postgres_server: PostgresServer, faulty: str) -> None:
+    inspected = Inspected(postgres_server, faulty, remedies={"TOO_LONG_UTF16": "widen"})
+    assert "indexes are left out" in inspected.the("TOO_LONG_UTF16").remedy
+    found = keys_left_out(inspected.plan, inspected.settled)
+    omitted = {
+        f"{table.name}.{key.name}": key.unique
+        for table in inspected.settled.tables for key in table.indexes if "became nvarchar(max)" in str(key.omitted)
+    }  # fmt: skip
+    assert {one.object for one in found} == set(omitted)
+    assert all(one.severity == "warning" and one.code == "KEY_LEFT_OUT" for one in found)
+    assert all(("Nothing keeps its values unique" in one.message) == omitted[one.object] for one in found)
+    assert keys_left_out(inspected.plan, inspected.plan) == []
+
+
 def test_a_filtered_index_takes_the_place_of_the_constraint(postgres_server: PostgresServer, faulty: str) -> None:
     settled = Inspected(postgres_server, faulty, remedies={"UNIQUE_NULLS": "filtered-index"}).settled
     (key,) = [one for one in settled.table("customers$party").indexes if one.unique]
@@ -368,7 +382,9 @@ def test_every_finding_that_plan_and_inspection_can_make_is_in_the_sample(
     files = [file for pattern in SOURCES for file in (ROOT / "shared").glob(pattern)]
     declared = {code for file in files for code in re.findall(r'"([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)"', file.read_text())}
     masks = [{"table": "customers$party", "column": "nowhere"}]
-    inspected = Inspected(postgres_server, faulty, purpose="rehearsal", masks=masks)
-    found = {one.code for one in (*inspected.planned, *inspected.findings)}
+    widened = {"TOO_LONG_UTF16": "widen"}
+    inspected = Inspected(postgres_server, faulty, purpose="rehearsal", masks=masks, remedies=widened)
+    left_out = keys_left_out(inspected.plan, inspected.settled)
+    found = {one.code for one in (*inspected.planned, *inspected.findings, *left_out)}
     assert len(declared) > 20
     assert declared - found == NOT_IN_THE_SAMPLE

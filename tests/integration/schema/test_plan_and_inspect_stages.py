@@ -120,3 +120,14 @@ def test_rows_of_tables_that_start_empty_are_not_inspected(stand: Stand, purpose
     stand.source("UPDATE \"system$queuedtask\" SET queuename = repeat('🚚', 200)")
     found = {one.code for one in stand.drive(inspect_data)}
     assert found == ({"TOO_LONG_UTF16"} if purpose == "cutover" else set())
+
+
+def test_keys_that_a_remedy_leaves_out_by_the_way_are_warnings_of_the_inspection(
+    stand: Stand, restored_with_problems: str
+) -> None:
+    stand.database = restored_with_problems
+    stand.request(options={"remedies": {"TOO_LONG_UTF16": "widen"}})
+    stand.call(schema.plan_database)
+    found = {one.object for one in stand.drive(inspect_data) if one.code == "KEY_LEFT_OUT"}
+    party = stand.plan().table("customers$party")
+    assert found == {f"customers$party.{key.name}" for key in party.indexes if key.omitted} != set()
