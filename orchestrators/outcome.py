@@ -20,6 +20,8 @@ class Outcome:
         self.answers: dict[str, Payload] = {}
         self.findings: list[Finding] = []
         self.checks: list[Check] = []
+        self.rows_compared = False
+        """Whether a check of the rows has passed: files and smoke tests alone verify no database."""
         self.verdict: Verdict | None = None
         self.opened = False
         """Whether the environment was awake in this run: before, there is no temporary database."""
@@ -38,7 +40,9 @@ class Outcome:
     def answered(self, stage: str, answer: Payload) -> None:
         """Keep a stage's answer, its findings and its checks."""
         self.findings.extend(Finding.model_validate(one) for one in answer.get("findings", []))
-        self.checks.extend(Check.model_validate(one) for one in answer.get("checks", []))
+        checks = [Check.model_validate(one) for one in answer.get("checks", [])]
+        self.checks.extend(checks)
+        self.rows_compared |= stage == "verify" and any(one.outcome == "passed" for one in checks)
         self.answers[stage] = {name: value for name, value in answer.items() if name not in ("findings", "checks")}
 
     def side_ended(self, side: str, answer: Payload) -> list[StageFailed]:
@@ -77,8 +81,8 @@ class Outcome:
             )
         elif errors:
             self.verdict, self.reason = "failed", f"[{errors[0].code}] {errors[0].object}: {errors[0].message}"
-        elif not any(one.outcome == "passed" for one in self.checks):
-            self.verdict, self.reason = "failed", "Nothing was verified: no check was done."
+        elif not self.rows_compared:
+            self.verdict, self.reason = "failed", "The rows were not verified: no check of them was done."
         else:
             self.verdict = "verified"
 

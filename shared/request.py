@@ -211,7 +211,9 @@ class Options(Strict):
     collation: str | None = Field(
         default=None, description="Collation of new string columns; the database's own if absent."
     )
-    verify: list[VerifyLevel] = Field(default=["counts", "aggregates", "hash"], description="Levels of verification.")
+    verify: list[VerifyLevel] = Field(
+        default=["counts", "aggregates", "hash"], min_length=1, description="Levels of verification, at least one."
+    )
     remedies: dict[str, str] = Field(
         default_factory=dict, description="Finding `CODE` or `CODE:object` → chosen remedy."
     )

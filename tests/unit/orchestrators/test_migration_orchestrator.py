@@ -5,8 +5,10 @@ from datetime import timedelta
 
 import pytest
 from durabletask import task
+from pydantic import ValidationError
 
 from orchestrators import calling, sides
+from shared.request import Options
 from tests.unit.orchestrators.migrationhub import LATE, SNAPSHOT, ended, finding, in_the_cloud, started, window
 
 
@@ -195,6 +197,22 @@ def test_without_any_check_nothing_is_called_verified(hub, doubles):
     doubles.answers["verify_rows"] = doubles.answers["verify_files"] = {"findings": [], "checks": []}
     started(hub)
     assert ended(hub)["verdict"] == "failed"
+
+
+def test_files_alone_make_no_run_verified_whose_rows_nobody_compared(hub, doubles):
+    doubles.answers["verify_rows"] = {
+        "findings": [],
+        "checks": [{"name": "row hash", "outcome": "skipped", "how": "-"}],
+    }
+    started(hub)
+    summary = ended(hub)
+    assert summary["verdict"] == "failed"
+    assert "rows were not verified" in summary["reason"]
+
+
+def test_a_request_names_at_least_one_level_of_verification():
+    with pytest.raises(ValidationError, match="verify"):
+        Options(verify=[])
 
 
 def test_an_abort_during_the_copy_ends_in_report_and_clean_up(hub, doubles):
