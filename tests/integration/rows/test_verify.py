@@ -1,9 +1,15 @@
 """Verification must notice: each test damages the target in one way and expects it to be found and named."""
 
+from datetime import datetime
+
+import pyarrow as pa
 import pytest
 
 from activities import verify
+from shared.copying.arrow import Conversion
+from shared.databaseplan import PlannedColumn, PlannedTable
 from shared.verification import naming, sample, slices
+from shared.verification.aggregates import rounded_count
 
 
 @pytest.fixture
@@ -37,6 +43,23 @@ def test_an_undamaged_copy_is_verified_and_the_checks_say_how(copied):
     assert counted["system$session"] == (0, 0, 0)
     (rounded,) = [finding for finding in findings if finding.code == "TIMESTAMPS_ROUNDED"]
     assert rounded.count > 1000
+
+
+@pytest.mark.parametrize("scale", range(6))
+def test_timestamps_that_lose_digits_are_counted_for_every_scale_of_datetime2(stand, scale):
+    moments = ["2024-02-29 10:00:00", "2024-02-29 10:00:00.9", "1969-12-31 23:59:59.98", "2024-02-29 10:00:00.987",
+               "2024-02-29 10:00:00.9876", "2024-02-29 10:00:00.98765", "1969-12-31 23:59:59.987654", "infinity"]  # fmt: skip
+    listed = ", ".join(f"('{moment}'::timestamp)" for moment in moments)
+    column = PlannedColumn(
+        name="at", source_name="at", source_type="timestamp without time zone", type=f"datetime2({scale})"
+    )
+    counted = rounded_count(PlannedTable(name="t", source_name="t", columns=[column]))
+    row = stand.postgres.execute(f"SELECT {counted} FROM (VALUES {listed}) AS t (at)").fetchone()
+    assert row == (6 - scale,)
+    batch = pa.RecordBatch.from_arrays(
+        [pa.array([datetime.fromisoformat(one) for one in moments[:-1]], pa.timestamp("us"))], names=["at"]
+    )
+    assert Conversion([column])(batch).rounded == row[0], "as the copy counts them"
 
 
 def test_what_was_not_asked_for_is_listed_as_skipped(copied):
