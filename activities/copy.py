@@ -12,7 +12,7 @@ from shared.blobs.documents import kept, read
 from shared.contracts import Copied, RestoredWork, TableRows
 from shared.copying.job import Ends, JobDone, Policy, run_job
 from shared.copying.model import Job
-from shared.copying.plan import heap_sizes, make_jobs, part_bytes, plan_chunks, total_bytes
+from shared.copying.plan import MOST_ROWS, heap_sizes, in_turns, make_jobs, part_bytes, plan_chunks, total_bytes
 from shared.copying.stage import database_plan, forget_rejects, read_lines, write_groups, write_lines
 from shared.databaseplan import DatabasePlan, PlannedTable
 from shared.errors import Refusal, TransientError
@@ -34,11 +34,14 @@ def plan_copy(work: RestoredWork) -> CopyPlan:
         return earlier
     plan = database_plan(staging, run.id)
     profile = settings().target_profile(run.request.target)
+    table_lock = plan.mode == "create" and profile.load == "heap-first"
     with connect(settings().postgres, work.restore.database, read_only=True) as connection:
         sizes = heap_sizes(connection)
         total = total_bytes(sizes, plan.tables)
         size = part_bytes(total, profile.max_parallel_chunks, settings().copy_chunk_bytes)
-        chunks = plan_chunks(connection, sizes, plan.tables, size)
+        # Into keys every row holds a lock of its own until COMMIT, and who holds most of a table keeps others out.
+        chunks = plan_chunks(connection, sizes, plan.tables, size, None if table_lock else MOST_ROWS)
+    chunks = chunks if table_lock else in_turns(chunks)
     jobs = make_jobs(chunks, size)
     copied = [table for table in plan.tables if table.content == "copy"]
     planned = CopyPlan(
@@ -48,7 +51,7 @@ def plan_copy(work: RestoredWork) -> CopyPlan:
         rows=sum(table.rows for table in copied),
         bytes=sum(chunk.bytes for chunk in chunks),
         limit=profile.max_parallel_chunks,
-        table_lock=plan.mode == "create" and profile.load == "heap-first",
+        table_lock=table_lock,
         log_stats=_tells_log_rate(target_of(work)),
     )
     return kept(first, planned)
@@ -107,7 +110,7 @@ def finish_copy(work: FinishCopy) -> Copied:
 
 def _answer(job: Job, done: JobDone) -> JobCopied:
     if done.stopped is not None:
-        return JobCopied(stopped="throttled" if done.stopped == "throttled" else "busy")
+        return JobCopied(stopped=done.stopped)
     return JobCopied(
         chunks=len(done.loaded),
         rows=sum(loaded.rows for loaded in done.loaded),

@@ -19,6 +19,10 @@ from shared.errors import Finding
 from shared.rowcontracts import CopyGroup, CopyJob, CopyPlan, FinishCopy, GroupCopied, JobCopied, kept_rejects
 
 PAUSE = timedelta(seconds=10)
+GREEDY_CALLS = 3
+"""How often one job may hold too much for the target: its chunks stay as they are cut, only their neighbours get fewer."""
+BUSY_CALLS = 3
+"""From this call on a job that finds its table held tells that too many load at the same time."""
 CALLS_A_JOB = 60  # ten minutes of pauses for one job; the activity's own retries come on top
 
 
@@ -70,6 +74,7 @@ class _Desk:
         self._waiting = deque(range(work.group.jobs))
         self._running: dict[int, task.Task[Any]] = {}
         self._calls = [0] * work.group.jobs
+        self._greedy = [0] * work.group.jobs
         self._wave = 0  # counts how often throttling has halved the window
         self._waves = [0] * work.group.jobs  # in which wave a job was called
         self._pause: task.CancellableTask[Any] | None = None
@@ -143,10 +148,14 @@ class _Desk:
             self._rejected += answer.rejected
             self._check_rejects()
             return
-        if answer.stopped == "throttled" and self._waves[number] == self._wave:
+        crowded = answer.stopped != "busy" or self._calls[number] >= BUSY_CALLS
+        if crowded and self._waves[number] == self._wave:
             # Jobs that were called before the window was halved were throttled by the same crowd, and do not halve it again.
             self._wave += 1
             self._pace.throttled(now)
+        self._greedy[number] += answer.stopped == "greedy"
+        if self._greedy[number] >= GREEDY_CALLS:
+            raise StageRefused(_too_greedy(self._work, number))
         if self._calls[number] >= CALLS_A_JOB:
             raise StageRefused(_gave_up(self._work, number, answer.stopped))
         self._waiting.append(number)
@@ -172,6 +181,17 @@ def _too_many_rejects(run: str, allowed: int, found: int) -> Finding:
         remedy="Mend the rows in the source app and take a new snapshot, or raise options.max_rejects. The report lists the "
         f"first hundred, and {kept_rejects(run)} in the reports container all of them.",
         count=found,
+    )
+
+
+def _too_greedy(work: CopyGroup, number: int) -> Finding:
+    return Finding(
+        code="TRANSACTION_TOO_LARGE",
+        severity="error",
+        object=f"{work.group.blob} job {number}",
+        message=f"expected the target to hold the rows of one chunk until its COMMIT, found that it ended the session for "
+        f"what it held (locks, log, tempdb, memory or time) {GREEDY_CALLS} times.",
+        remedy="Lower COPY_CHUNK_BYTES, or scale the target up for the migration window; then start the migration again.",
     )
 
 

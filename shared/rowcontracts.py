@@ -12,6 +12,9 @@ from shared.contracts import Check, RestoredWork
 from shared.errors import Finding
 from shared.strict import Strict
 
+Stopped = Literal["throttled", "greedy", "busy"]
+"""Why a job stopped early: the target has had enough, a transaction held too much, or the chunk is being loaded."""
+
 
 def kept_rejects(run: str) -> str:
     """Name of the blob in the reports container that lists the rows which the target refused, one JSON a line."""
@@ -67,7 +70,7 @@ class JobCopied(Strict):
     rows: int = 0
     bytes: int = Field(default=0, description="Bytes in PostgreSQL, as planned, for progress.")
     rejected: int = 0
-    stopped: Literal["throttled", "busy"] | None = None
+    stopped: Stopped | None = None
     log_write_percent: float | None = Field(default=None, description="0 to 100, of the last 15 seconds.")
 
 

@@ -15,12 +15,14 @@ from shared.copying.stage import write_lines
 from shared.copying.watchdog import Heartbeat, Sockets, run_watched
 from shared.databaseplan import DatabasePlan
 from shared.errors import Refusal, TransientError
-from shared.rowcontracts import kept_rejects
+from shared.rowcontracts import Stopped, kept_rejects
 from shared.settings import SqlServer
 from shared.sqlserver.bulk import CORE_ERRORS, BulkSession, is_sql_port
 
 STALL_SECONDS = 180.0
-SLOW_DOWN = {"SQL_THROTTLED": "throttled", "CHUNK_BUSY": "busy", "MEMORY_BUSY": "busy"}
+SLOW_DOWN: dict[str, Stopped] = {
+    "SQL_THROTTLED": "throttled", "SQL_TOO_GREEDY": "greedy", "CHUNK_BUSY": "busy", "MEMORY_BUSY": "busy",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ class JobDone:
     """What a job brought; `stopped` says why it did not reach its end, if it did not."""
 
     loaded: list[Loaded] = field(default_factory=list)
-    stopped: str | None = None
+    stopped: Stopped | None = None
 
 
 def run_job(job: Job, plan: DatabasePlan, ends: Ends, policy: Policy) -> JobDone:

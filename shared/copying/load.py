@@ -30,6 +30,7 @@ from shared.sqlserver.errors import (
     is_transient,
     number_of,
     text_of,
+    words_of,
 )
 from shared.sqlserver.ledger import (
     NOT_TAKING,
@@ -42,9 +43,13 @@ from shared.sqlserver.ledger import (
 
 # Azure SQL says so when the database or its pool has had enough: fewer at a time helps, not only waiting.
 # https://learn.microsoft.com/azure/azure-sql/database/troubleshoot-common-errors-issues#resource-governance-errors
-THROTTLED = frozenset({40501, 10928, 10929, 10936, 49918, 49919, 49920, *TOO_GREEDY})
+THROTTLED = frozenset({40501, 10928, 10929, 10936, 49918, 49919, 49920})
 
 LESS_AT_A_TIME = "Scale the target up for the migration window, or lower the profile's MAX_PARALLEL_CHUNKS."
+SMALLER = (
+    "Lower COPY_CHUNK_BYTES, so that a transaction holds less, or scale the target up for the migration window; then start "
+    "the migration again."
+)
 HELD = "Look for another session on the target that holds locks on its tables, and end it."
 
 
@@ -69,7 +74,7 @@ class ChunkWork:
 def load_chunk(session: BulkSession, source: Source, work: ChunkWork, chunk: Chunk, heartbeat: Heartbeat) -> Loaded:
     """Load a chunk unless the ledger has it.
 
-    Raises `RowRefused` with nothing loaded; TransientError SQL_THROTTLED, CHUNK_BUSY (another delivery is loading it),
+    Raises `RowRefused` with nothing loaded; TransientError SQL_THROTTLED, SQL_TOO_GREEDY, CHUNK_BUSY (another delivery is loading it),
     MEMORY_BUSY, SQL_TRANSIENT, SOURCE_FAILED, ROWS_DIFFER_IN_FLIGHT; Refusal RUN_OVER, DUPLICATE_ROW and what the server will not mend.
     """
     try:
@@ -210,9 +215,9 @@ def rows_refused(error: BaseException) -> bool:
 
 def lost(error: BaseException) -> bool:
     """Say whether the core's message speaks of a connection that is gone, for which it has no number."""
-    text = str(error).lower()
+    said = words_of(error)
     return number_of(error) is None and any(
-        word in text for word in ("io error", "broken pipe", "connection", "end of file", "eof", "reset by peer")
+        word in said for word in ("io error", "broken pipe", "connection", "end of file", "eof", "reset by peer")
     )
 
 
@@ -222,6 +227,8 @@ def explained(error: BaseException, about: str) -> MxferryError:
     said = f"SQL Server error {number}: {text_of(error)}"
     if number in THROTTLED:
         return TransientError("SQL_THROTTLED", about, said, LESS_AT_A_TIME)
+    if number in TOO_GREEDY:
+        return TransientError("SQL_TOO_GREEDY", about, said, SMALLER)
     if number == LOCK_TIMEOUT:
         return TransientError("CHUNK_BUSY", about, f"another session is loading it: {said}", HELD)
     if lost(error):

@@ -20,6 +20,9 @@ CHUNK_BYTES = 64 * 1024 * 1024
 LEAST_BYTES = 2 * 1024 * 1024  # below this the round trips of a chunk cost more than its rows
 JOBS_A_SESSION = 8  # so that the load is spread evenly, and progress moves, also when there is little to copy
 CHUNKS_A_JOB = 40  # small tables to an activity: each costs a few round trips, and an activity ends within minutes
+MOST_ROWS = 200_000
+"""Rows of a chunk that is loaded into keys: each holds a lock until COMMIT, and Azure SQL ends a session that holds a
+million (error 40550): https://learn.microsoft.com/azure/azure-sql/database/troubleshoot-common-errors-issues"""
 TID_RANGE_SCANS = 140000  # server_version_num
 SAMPLED_ROWS = 100_000
 
@@ -42,18 +45,19 @@ def plan_chunks(
     sizes: dict[str, Heap],
     tables: Iterable[PlannedTable],
     chunk_bytes: int = CHUNK_BYTES,
+    most_rows: int | None = None,
 ) -> list[Chunk]:
-    """Cut the tables that are to be copied into chunks of about `chunk_bytes`, largest table first."""
+    """Cut the tables that are to be copied into chunks of about `chunk_bytes` and `most_rows`, largest table first."""
     ranged = connection.info.server_version >= TID_RANGE_SCANS
     chunks: list[Chunk] = []
     wanted = [table for table in tables if table.content == "copy"]
     for table in sorted(wanted, key=lambda one: (-heap_of(sizes, one).bytes, one.name)):
         heap = heap_of(sizes, table)
         column = None if ranged else key_column(table)
-        if column is None or heap.bytes <= chunk_bytes:
-            chunks.extend(page_chunks(table, heap, chunk_bytes))
+        parts = max(1, -(-heap.bytes // chunk_bytes), -(-table.rows // most_rows) if most_rows else 1)
+        if column is None or parts == 1:
+            chunks.extend(page_chunks(table, heap, parts))
         else:
-            parts = -(-heap.bytes // chunk_bytes)
             bounds = key_boundaries(connection, table, column, parts)
             chunks.extend(key_chunks(table, column, bounds, heap.bytes))
     return chunks
@@ -93,11 +97,16 @@ def heap_of(sizes: dict[str, Heap], table: PlannedTable) -> Heap:
     return found
 
 
-def page_chunks(table: PlannedTable, heap: Heap, chunk_bytes: int) -> Iterator[Chunk]:
+def in_turns(chunks: Iterable[Chunk]) -> list[Chunk]:
+    """Return the chunks so that tables take turns: sessions that load into the keys of one table wait for each other."""
+    return sorted(chunks, key=lambda chunk: chunk.number)
+
+
+def page_chunks(table: PlannedTable, heap: Heap, parts: int) -> Iterator[Chunk]:
     """Yield chunks of equal page counts; the last one is open-ended. A table without pages has no chunk."""
     if heap.pages == 0:
         return
-    parts = min(heap.pages, max(1, -(-heap.bytes // chunk_bytes)))
+    parts = min(heap.pages, parts)
     if parts == 1:
         yield Chunk(table=table.name, number=0, rows=table.rows, bytes=heap.bytes)
         return

@@ -53,6 +53,7 @@ _QUOTED_VALUES = (
     (re.compile(r"((?:converting|convert) the \w+ value )'.*?'(?= to)", re.DOTALL), r"\1(not shown)"),
     (re.compile(r"(?i)\b(pwd|password|accesstoken)\s*=\s*(?:\{[^}]*\}|[^;\s]*)"), r"\1=(not shown)"),
 )
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`|\[[^\]]*\]")
 _DRIVER_PREFIX = re.compile(r"\[(?:Microsoft|ODBC Driver [^\]]*|SQL Server|unixODBC|[0-9A-Z]{5})\]\s*")
 
 
@@ -80,13 +81,19 @@ def text_of(error: BaseException) -> str:
     return " ".join(text.split())
 
 
+def words_of(error: BaseException) -> str:
+    """Return a driver's own words, in small letters: what it quotes are names and values, such as a column `timeout`."""
+    return _QUOTED.sub("", str(error)).lower()
+
+
 def is_transient(error: BaseException) -> bool:
     """Say whether trying again may mend a driver's exception."""
     number = number_of(error)
     if number is not None and number > 0:
         return number in TRANSIENT or (class_of(error) >= RESOURCES and not is_full(error))
     state = str(error.args[0]) if error.args else ""
-    return state in _TRANSIENT_STATES or "IO error" in str(error) or "timeout" in str(error).lower()
+    said = words_of(error)
+    return state in _TRANSIENT_STATES or "io error" in said or "timeout" in said
 
 
 def is_full(error: BaseException) -> bool:

@@ -165,6 +165,28 @@ def test_jobs_that_are_throttled_together_halve_the_window_once(bench, monkeypat
     assert sum(activities.calls.values()) == 44
 
 
+def test_a_chunk_that_holds_too_much_each_time_ends_the_copy_and_the_remedy_is_smaller_chunks(bench, monkeypatch):
+    monkeypatch.setattr(copy, "PAUSE", timedelta(milliseconds=20))
+    activities = Activities([3])
+    activities.answers["g0", 0] = [{"stopped": "greedy"}] * (copy.GREEDY_CALLS - 1)
+    activities.answers["g0", 1] = [{"stopped": "greedy"}] * copy.GREEDY_CALLS
+    finding = run(bench, activities)["refused"]
+    assert (finding["code"], finding["object"]) == ("TRANSACTION_TOO_LARGE", "g0 job 1")
+    assert "COPY_CHUNK_BYTES" in finding["remedy"]
+    assert activities.calls["g0", 1] == copy.GREEDY_CALLS
+
+
+@pytest.mark.parametrize(("times", "halved"), [(copy.BUSY_CALLS - 1, False), (copy.BUSY_CALLS, True)])
+def test_a_job_that_finds_its_table_held_again_and_again_narrows_the_window(bench, monkeypatch, times, halved):
+    monkeypatch.setattr(copy, "PAUSE", timedelta(milliseconds=20))
+    seen = []
+    monkeypatch.setattr(copy.Pace, "throttled", lambda pace, now: seen.append(now))
+    activities = Activities([3])
+    activities.answers["g0", 1] = [{"stopped": "busy"}] * times
+    run(bench, activities)
+    assert bool(seen) == halved
+
+
 def test_a_target_that_is_never_free_ends_the_copy_with_a_remedy(bench, monkeypatch):
     monkeypatch.setattr(copy, "PAUSE", timedelta(milliseconds=20))
     monkeypatch.setattr(copy, "CALLS_A_JOB", 3)

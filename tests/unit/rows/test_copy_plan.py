@@ -1,5 +1,5 @@
 from shared.copying.model import Chunk
-from shared.copying.plan import CHUNKS_A_JOB, Heap, key_chunks, make_jobs, page_chunks, part_bytes
+from shared.copying.plan import CHUNKS_A_JOB, Heap, in_turns, key_chunks, make_jobs, page_chunks, part_bytes
 from shared.copying.reading import range_sql, select_sql, where_sql, without_sql
 from shared.databaseplan import PlannedColumn, PlannedTable
 
@@ -15,27 +15,34 @@ def planned(rows=1000, **more):
 
 
 def test_a_small_table_is_one_whole_chunk():
-    (chunk,) = page_chunks(planned(), Heap(pages=10, bytes=MB), 64 * MB)
+    (chunk,) = page_chunks(planned(), Heap(pages=10, bytes=MB), 1)
     assert (chunk.by, chunk.first, chunk.last, chunk.rows) == ("whole", None, None, 1000)
 
 
 def test_a_table_without_pages_has_no_chunk():
-    assert list(page_chunks(planned(), Heap(pages=0, bytes=8192), 64 * MB)) == []
+    assert list(page_chunks(planned(), Heap(pages=0, bytes=8192), 1)) == []
 
 
 def test_a_large_table_is_cut_into_page_ranges_that_touch_and_end_open():
-    chunks = list(page_chunks(planned(), Heap(pages=1001, bytes=300 * MB), 64 * MB))
+    chunks = list(page_chunks(planned(), Heap(pages=1001, bytes=300 * MB), 5))
     assert [(one.first, one.last) for one in chunks] == [(0, 200), (200, 400), (400, 600), (600, 800), (800, None)]
     assert [one.number for one in chunks] == [0, 1, 2, 3, 4]
 
 
 def test_a_table_whose_bytes_are_in_toast_has_no_more_chunks_than_pages():
-    assert len(list(page_chunks(planned(), Heap(pages=3, bytes=900 * MB), 64 * MB))) == 3
+    assert len(list(page_chunks(planned(), Heap(pages=3, bytes=900 * MB), 15))) == 3
 
 
 def test_key_chunks_are_open_at_both_ends():
     chunks = list(key_chunks(planned(), "id", [10, 20], 3 * MB))
     assert [(one.first, one.last) for one in chunks] == [(None, 10), (10, 20), (20, None)]
+
+
+def test_tables_take_turns_where_their_keys_are_there_before_the_rows():
+    cut = [
+        Chunk(table=table, number=number) for table, parts in (("a", 3), ("b", 2), ("c", 1)) for number in range(parts)
+    ]
+    assert [one.about[0] + str(one.number) for one in in_turns(cut)] == ["a0", "b0", "c0", "a1", "b1", "a2"]
 
 
 def test_small_chunks_share_a_job_and_a_large_one_has_its_own():
