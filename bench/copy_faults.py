@@ -15,7 +15,7 @@ from bench.harness import Measured, bench
 from local.sqlserver.control import Control
 from shared.copying.job import Ends, Policy, run_job
 from shared.copying.model import Chunk, Job
-from shared.databaseplan import DatabasePlan
+from shared.databaseplan import DatabasePlan, PlannedTable
 from shared.errors import TransientError
 from shared.sqlserver import marker
 from shared.sqlserver.connection import connection_string
@@ -51,22 +51,31 @@ def rows_twice_or_missing() -> Measured:
     with copy_stand(CHUNKS * ROWS_A_CHUNK, discard=False) as stand, Control(stand.control_port) as control:
         expected = _expected(stand)
         for seed in range(1, SEEDS + 1):
-            for fault in FAULTS:
-                control.fault(**{"probability": 0.05, **fault}, times=None, seed=seed)
+            inject(control, seed)
             codes += _round(stand, seed)
             control.clear()
             wrong += _wrong(stand, expected)
         fired = Counter(control.fired())
-    _all_happened(fired, codes)
+    all_happened(fired, codes)
+    return Measured(wrong, "", told(CHUNKS, DUPLICATES, fired, codes))
+
+
+def inject(control: Control, seed: int, probability: float = 0.05) -> None:
+    """Let every fault happen at so many of its chances."""
+    for fault in FAULTS:
+        control.fault(**{"probability": probability, **fault}, times=None, seed=seed)
+
+
+def told(chunks: int, duplicates: int, fired: Counter[str], codes: Counter[str]) -> str:
+    """Say what was done, what was injected, and why deliveries had to be repeated."""
     faults = ", ".join(f"{kind} {count}" for kind, count in sorted(fired.items()))
     again = ", ".join(f"{code} {count}" for code, count in sorted(codes.items()))
-    detail = (
-        f"{SEEDS} seeds x {CHUNKS} chunks + {DUPLICATES} duplicates; injected: {faults}; delivered again for: {again}"
+    return (
+        f"{SEEDS} seeds x {chunks} chunks + {duplicates} duplicates; injected: {faults}; delivered again for: {again}"
     )
-    return Measured(wrong, "", detail)
 
 
-def _all_happened(fired: Counter[str], codes: Counter[str]) -> None:
+def all_happened(fired: Counter[str], codes: Counter[str]) -> None:
     """Refuse a result to which a fault has not contributed."""
     missing = [str(fault["kind"]) for fault in FAULTS if not fired[str(fault["kind"])]]
     missing += [code for code in ("SOURCE_FAILED", "STALLED", "throttled") if not codes[code]]
@@ -76,36 +85,51 @@ def _all_happened(fired: Counter[str], codes: Counter[str]) -> None:
 
 def _round(stand: CopyStand, seed: int) -> Counter[str]:
     """Load the table once, under faults; return for which reasons deliveries had to be repeated."""
-    chance = random.Random(seed)
     run = f"seed-{seed}"
-    columns = [one.model_copy(update={"expression": DYING}) if one.name == "qty" else one for one in WIDE.columns]
-    plan = DatabasePlan(run=run, tables=[WIDE.model_copy(update={"columns": columns})])
     with pyodbc.connect(connection_string(stand.target), autocommit=True) as connection:
         marker.set_created(connection, run)
-    pages = stand.pages["wide"]
-    bounds = [pages * part // CHUNKS for part in range(CHUNKS)] + [None]
-    chunks = [
+    # The staging container is for refused rows; there are none, and this one cannot be reached.
+    staging = ContainerClient.from_container_url("http://127.0.0.1:9/nowhere/staging")
+    ends = Ends(stand.uri, stand.postgres.port, stand.target, staging)
+    plan = DatabasePlan(run=run, tables=[dying(WIDE)])
+    return deliver_all(plan, ends, Policy(True, 0, STALL_SECONDS), cut(stand.pages["wide"], CHUNKS), DUPLICATES, seed)
+
+
+def dying(table: PlannedTable) -> PlannedTable:
+    """Return the table read by a session that may end in the middle of it."""
+    columns = [one.model_copy(update={"expression": DYING}) if one.name == "qty" else one for one in table.columns]
+    return table.model_copy(update={"columns": columns})
+
+
+def cut(pages: int, parts: int) -> list[Chunk]:
+    """Return the chunks of table `wide`."""
+    bounds = [pages * part // parts for part in range(parts)] + [None]
+    return [
         Chunk(table="wide", number=number, by="ctid", first=bounds[number], last=bounds[number + 1])
-        for number in range(CHUNKS)
+        for number in range(parts)
     ]
-    deliveries = [*chunks, *chance.choices(chunks, k=DUPLICATES)]
+
+
+def deliver_all(
+    plan: DatabasePlan, ends: Ends, policy: Policy, chunks: list[Chunk], duplicates: int, seed: int
+) -> Counter[str]:
+    """Deliver every chunk, some twice, in random order by some workers; return why deliveries had to be repeated."""
+    chance = random.Random(seed)
+    deliveries = [*chunks, *chance.choices(chunks, k=duplicates)]
     chance.shuffle(deliveries)
     with ThreadPoolExecutor(WORKERS) as pool:
-        return sum(pool.map(lambda chunk: _deliver(stand, plan, chunk), deliveries), Counter[str]())
+        return sum(pool.map(lambda chunk: _deliver(plan, ends, policy, chunk), deliveries), Counter[str]())
 
 
 _pause = threading.Event()
 
 
-def _deliver(stand: CopyStand, plan: DatabasePlan, chunk: Chunk) -> Counter[str]:
+def _deliver(plan: DatabasePlan, ends: Ends, policy: Policy, chunk: Chunk) -> Counter[str]:
     """Deliver a job of one chunk until it is done, as the durable engine and copy_group do."""
-    # The staging container is for refused rows; there are none, and this one cannot be reached.
-    staging = ContainerClient.from_container_url("http://127.0.0.1:9/nowhere/staging")
-    ends = Ends(stand.uri, stand.postgres.port, stand.target, staging)
     codes = Counter[str]()
     for _ in range(TRIES):
         try:
-            done = run_job(Job(number=0, chunks=[chunk]), plan, ends, Policy(True, 0, STALL_SECONDS))
+            done = run_job(Job(number=0, chunks=[chunk]), plan, ends, policy)
         except TransientError as error:
             codes[error.code] += 1
         else:

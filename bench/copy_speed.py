@@ -20,7 +20,7 @@ from bench.harness import Measured, bench, scaled
 from shared.sqlserver.bulk import PACKET_SIZE
 
 ROWS = 1_000_000
-ROUND = ("read", "write", "copy", "copy", "write", "read")
+ROUND = ("read", "write", "copy", "alone", "alone", "copy", "write", "read")
 """Each twice, and the copy in the middle: a machine that grows slower or faster changes no ratio."""
 ALONE = "ADBC read + bulk load of preloaded batches"
 
@@ -48,7 +48,8 @@ def figures(rows: int) -> dict[str, Figure]:
     with copy_stand(rows) as stand:
         seen: dict[str, list[dict[str, Any]]] = {}
         for mode in ROUND:
-            seen.setdefault(mode, []).append(child(stand, mode))
+            one = child(stand, "copy", workers=1) if mode == "alone" else child(stand, mode)
+            seen.setdefault(mode, []).append(one)
         found = {mode: _mean(some) for mode, some in seen.items()}
         found["executemany"] = _mean([child(stand, "executemany")])
         program = shutil.which("freebcp")
@@ -82,6 +83,15 @@ def wall_time_of_the_copy() -> Measured:
     read, write, copy = (found[mode].seconds for mode in ("read", "write", "copy"))
     parts = f"read {read:.2f} s, write {write:.2f} s, copy {copy:.2f} s, {found['copy'].rate:,.0f} rows/s"
     return Measured(copy / (read + write), ALONE, parts)
+
+
+@bench("copy_wall_alone", unit="of reading alone + writing alone")
+def wall_time_of_one_worker() -> Measured:
+    """Wall time with 1 worker: below 1 only because it reads ahead while it sends; two workers would overlap anyhow."""
+    found = figures(scaled(ROWS))
+    read, write, alone = (found[mode].seconds for mode in ("read", "write", "alone"))
+    parts = f"read {read:.2f} s, write {write:.2f} s, copy by 1 worker {alone:.2f} s, {found['alone'].rate:,.0f} rows/s"
+    return Measured(alone / (read + write), ALONE, parts)
 
 
 @bench("copy_vs_executemany", unit="times as many rows/s", goal=">= 4")
