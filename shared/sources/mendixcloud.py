@@ -20,7 +20,7 @@ from shared.settings import MendixCloud
 TIMEOUT = httpx.Timeout(30, read=60)
 PAGE = 100
 WAIT = 30.0  # seconds, where the API does not say how long
-LONGEST_WAIT = 6 * 3600.0  # seconds; one that is told to wait longer than that asks again all the same
+LONGEST_RETRY_AFTER = 6 * 3600.0  # seconds, of a durable timer; who is told to wait longer asks again all the same
 SECONDS = re.compile(r"[0-9]{1,9}\Z")
 MAY_PASS = {"ALREADY_LOCKED", "ENVIRONMENT_BUSY", "INVALID_STATE", "SERVICE_UNAVAILABLE", "SNAPSHOT_LISTING_FAILED"}
 DOES_NOT_START = {
@@ -36,7 +36,7 @@ class Busy(Exception):  # noqa: N818 - a state, not a fault
     """The API asks to come back after `seconds`; `why` is fit for a status line."""
 
     def __init__(self, seconds: float, why: str) -> None:
-        self.seconds = min(max(seconds, 1.0), LONGEST_WAIT)
+        self.seconds = min(max(seconds, 1.0), LONGEST_RETRY_AFTER)
         self.why = why
         super().__init__(why)
 
