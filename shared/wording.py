@@ -141,7 +141,12 @@ def duration(seconds: float | None) -> str:
 
 def moment(value: datetime | None) -> str:
     """Return a time in UTC to the second: `2026-11-28 20:30:00 UTC`."""
-    return "–" if value is None else f"{utc(value):%Y-%m-%d %H:%M:%S} UTC"
+    return "–" if value is None else f"{instant(value)} UTC"
+
+
+def instant(value: datetime | None) -> str:
+    """Return a time in UTC where a heading says already that it is: `2026-11-28 20:30:00`."""
+    return "–" if value is None else f"{utc(value):%Y-%m-%d %H:%M:%S}"
 
 
 def clock(value: datetime | None) -> str:

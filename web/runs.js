@@ -27,7 +27,7 @@ export async function runs(place, signal, trouble) {
 function table({ items, next }, more) {
   if (!items.length) return [h("div", { class: "empty" }, h("p", {}, "No migration has been started yet."), h("p", {}, h("a", { href: "#/new", class: "button" }, "Start a rehearsal or a migration")))];
   return [
-    h("div", { class: "scroll" }, h("table", { class: "list" },
+    h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Migrations" }, h("table", { class: "list" },
       h("thead", {}, h("tr", {}, ...["Status", "Target", "Purpose", "Asked for", "Run"].map((text) => h("th", { scope: "col" }, text)))),
       h("tbody", {}, items.map(row)))),
     next ? h("button", { type: "button", onclick: (event) => { more(); event.target.disabled = true; event.target.textContent = "Loading…"; } }, "Show older ones") : null,

@@ -23,7 +23,7 @@ function numbers(report) {
 
 function checks(report) {
   if (!report.checks.length) return null;
-  return [h("h2", {}, "Checks"), h("div", { class: "scroll" }, h("table", {},
+  return [h("h2", {}, "Checks"), h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Checks" }, h("table", {},
     h("thead", {}, h("tr", {}, ["Outcome", "Check", "How", "Result"].map((text) => h("th", { scope: "col" }, text)))),
     h("tbody", {}, report.checks.map((one) => h("tr", {}, h("td", {}, h("span", { class: `mark tone-${one.outcome}` }, one.outcome === "skipped" ? "not done" : one.outcome)), h("th", { scope: "row" }, one.name), h("td", {}, one.how), h("td", {}, one.detail || "–"))))))];
 }

@@ -33,7 +33,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters |= {
-        "count": wording.count, "size": wording.size, "duration": wording.duration, "moment": wording.moment,
+        "count": wording.count, "size": wording.size, "duration": wording.duration, "moment": wording.moment, "instant": wording.instant,
         "clock": wording.clock, "plural": wording.plural, "stage": wording.stage_words, "gate": wording.gate_words, "source": wording.source_words, "sentence": wording.sentence, "ticks": _ticks,
     }  # fmt: skip
     return made

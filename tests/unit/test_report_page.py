@@ -105,11 +105,11 @@ def test_every_gate_is_told_with_question_times_answer_who_and_why() -> None:
     text = words(reports.verified().model_copy(update={"gates": [late, *reports.verified().gates]}))
     assert "Decisions 2" in text
     assert (
-        "It will be late. Go on? 2026-11-22 20:30:00 UTC 2026-11-22 20:35:00 UTC expired the clock 2026-11-22 20:35:00 UTC –"
+        "It will be late. Go on? expired by the clock 2026-11-22 20:30:00 until 2026-11-22 20:35:00 2026-11-22 20:35:00 –"
         in text
     )
     assert (
-        "Write the target? 2026-11-22 20:31:11 UTC 2026-11-23 00:30:00 UTC approved Ada Fischer (as stated) 2026"
+        "Write the target? approved by Ada Fischer (as stated) 2026-11-22 20:31:11 until 2026-11-23 00:30:00 2026-11-22"
         in text
     )
     assert "The run waited for nobody" in words(reports.refused())
@@ -118,7 +118,7 @@ def test_every_gate_is_told_with_question_times_answer_who_and_why() -> None:
 def test_a_name_that_the_platform_vouches_for_stands_alone() -> None:
     [gate] = reports.verified().gates
     signed = gate.model_copy(update={"signed_in": True})
-    assert "approved Ada Fischer 2026" in words(reports.verified().model_copy(update={"gates": [signed]}))
+    assert "approved by Ada Fischer 2026" in words(reports.verified().model_copy(update={"gates": [signed]}))
 
 
 def test_what_no_check_looks_at_is_said_beside_what_was_not_checked() -> None:
