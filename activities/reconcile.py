@@ -18,7 +18,7 @@ from shared.snapshot.filedocuments import file_documents
 from shared.snapshot.reconciling import reconcile
 from shared.snapshot.work import ReconcileWork
 
-A_PAGE = 5_000
+BLOBS_PER_PAGE = 5_000
 
 
 @activity
@@ -53,5 +53,5 @@ def _documents(work: ReconcileWork, profile: TargetProfile) -> psycopg.Connectio
 
 
 def _blobs(container: ContainerClient, prefix: str) -> Iterator[tuple[str, int]]:
-    for blob in container.list_blobs(name_starts_with=prefix or None, results_per_page=A_PAGE):
+    for blob in container.list_blobs(name_starts_with=prefix or None, results_per_page=BLOBS_PER_PAGE):
         yield blob.name[len(prefix) :], int(blob.size)

@@ -13,7 +13,7 @@ from shared.copying.batches import load_batch
 from shared.errors import Finding, Refusal
 from shared.installation import installation
 from shared.postgres import postdata, storage
-from shared.postgres.connection import A_QUESTION, connect, database_name
+from shared.postgres.connection import QUESTION_SECONDS, connect, database_name
 from shared.postgres.loading import Destination
 from shared.postgres.sequences import set_sequences
 from shared.postgres.temporary import prepare, summary
@@ -119,7 +119,9 @@ def make_post_data(work: PostDataWork) -> PostDataMade:
 
 def _room(server: TemporaryPostgres, database: str, need: storage.Need) -> list[Finding]:
     """Look for room before anything is made; `Refusal` TEMP_ROOM where there is none to be had."""
-    with connect(server, autocommit=True, application_name="mxferry restore", statement_timeout=A_QUESTION) as session:
+    with connect(
+        server, autocommit=True, application_name="mxferry restore", statement_timeout=QUESTION_SECONDS
+    ) as session:
         findings = storage.check_room(session, server, "TEMP_ROOM", need, database=database)
     for one in findings:
         if one.severity == "error":

@@ -8,7 +8,7 @@ from api.http import Engine
 from api.migrations import OVER
 from shared import idling, leftovers, runs
 from shared.contracts import Run
-from shared.leftovers import A_TICK
+from shared.leftovers import RUNS_PER_TICK
 from shared.settings import settings
 
 log = logging.getLogger("mxferry.sweep")
@@ -27,7 +27,7 @@ async def sweep_leftovers(engine: Engine) -> list[str]:
     cleaned = failed = 0
     now = datetime.now(UTC)
     for left in await asyncio.to_thread(_in_order):
-        if cleaned >= A_TICK or failed >= A_TICK:
+        if cleaned >= RUNS_PER_TICK or failed >= RUNS_PER_TICK:
             break
         if not await _over(engine, left.run, now):
             continue

@@ -18,7 +18,7 @@ from bench.stand import done
 from shared.blobs import clients
 from shared.contracts import RestoredWork, RestoreRef, Run
 from shared.copying.model import Job
-from shared.copying.stage import JOBS_A_GROUP, read_lines
+from shared.copying.stage import JOBS_PER_GROUP, read_lines
 from shared.settings import settings
 from shared.sqlserver import marker
 from shared.sqlserver.connection import session
@@ -68,7 +68,7 @@ def load(work: dict[str, Any], plan: dict[str, Any], at_once: dict[str, int]) ->
             call = {
                 **work,
                 "blob": group["blob"],
-                "job": job.number % JOBS_A_GROUP,
+                "job": job.number % JOBS_PER_GROUP,
                 "table_lock": True,
                 "log_stats": False,
             }

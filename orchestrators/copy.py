@@ -23,7 +23,7 @@ GREEDY_CALLS = 3
 """How often one job may hold too much for the target: its chunks stay as they are cut, only their neighbours get fewer."""
 BUSY_CALLS = 3
 """From this call on a job that finds its table held tells that too many load at the same time."""
-CALLS_A_JOB = 60  # ten minutes of pauses for one job; the activity's own retries come on top
+CALLS_PER_JOB = 60  # ten minutes of pauses for one job; the activity's own retries come on top
 
 
 def copy_rows(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
@@ -156,7 +156,7 @@ class _Desk:
         self._greedy[number] += answer.stopped == "greedy"
         if self._greedy[number] >= GREEDY_CALLS:
             raise StageRefused(_too_greedy(self._work, number))
-        if self._calls[number] >= CALLS_A_JOB:
+        if self._calls[number] >= CALLS_PER_JOB:
             raise StageRefused(_gave_up(self._work, number, answer.stopped))
         self._waiting.append(number)
         if self._pause is None:
@@ -200,6 +200,6 @@ def _gave_up(work: CopyGroup, number: int, why: str) -> Finding:
         code="TARGET_TOO_BUSY" if why == "throttled" else "CHUNK_NEVER_FREE",
         severity="error",
         object=f"{work.group.blob} job {number}",
-        message=f"expected the job to end within {CALLS_A_JOB} calls, found it {why} each time.",
+        message=f"expected the job to end within {CALLS_PER_JOB} calls, found it {why} each time.",
         remedy="Scale the target up for the migration window, or lower the profile's MAX_PARALLEL_CHUNKS.",
     )

@@ -18,7 +18,7 @@ from shared.errors import Finding
 ENDED_WITH = ("OTHER_SIDE_FAILED", "ABORTED")
 """Codes with which a side ends because of something that is in the report already."""
 CALLS = 200
-"""Most activities that empty a container: ten million blobs (`shared.blobs.emptying.A_CALL`)."""
+"""Most activities that empty a container: ten million blobs (`shared.blobs.emptying.BLOBS_PER_CALL`)."""
 
 
 def side_by_side(book: Book, run: Run, outcome: Outcome) -> Steps:

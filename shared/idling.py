@@ -12,7 +12,7 @@ from shared.azure.arm import ResourceManager
 from shared.azure.marks import ServerMarks
 from shared.blobs import clients
 from shared.errors import MxferryError
-from shared.postgres.connection import A_QUESTION, connect
+from shared.postgres.connection import QUESTION_SECONDS, connect
 from shared.settings import TemporaryPostgres, settings
 
 log = logging.getLogger("mxferry.sweep")
@@ -44,7 +44,7 @@ def _idle(server: TemporaryPostgres, server_id: str, now: datetime) -> bool:
     with ResourceManager() as manager:
         if manager.postgres_state(server_id) != "Ready":
             return False
-    with connect(server, autocommit=True, read_only=True, statement_timeout=A_QUESTION) as session:
+    with connect(server, autocommit=True, read_only=True, statement_timeout=QUESTION_SECONDS) as session:
         (since,) = session.execute("SELECT pg_postmaster_start_time()").fetchone() or (now,)
     if now - since < UP_FOR:
         return False

@@ -18,14 +18,14 @@ from shared.contracts import RUN_ID, Run
 from shared.errors import MxferryError, Refusal
 from shared.installation import installation
 from shared.postgres import ownership, readers, runrole, temporary
-from shared.postgres.connection import A_QUESTION, connect, database_name
+from shared.postgres.connection import QUESTION_SECONDS, connect, database_name
 from shared.redaction import redact
 from shared.remains import Part, Remains
 from shared.settings import settings
 
 log = logging.getLogger("mxferry.sweep")
 
-A_TICK = 20
+RUNS_PER_TICK = 20
 """Runs cleaned, and runs that could not be, by one tick of the timer, so that a tick stays within minutes."""
 _DATABASE = re.compile(r"^run_(\d{8}t\d{6})_([0-9a-f]{6})$")
 
@@ -66,7 +66,9 @@ def found() -> list[Leftover]:
 def on_server() -> Server:
     """Return what runs have on the temporary server, which is awake. Raises what `connect` raises."""
     server, we = settings().postgres, installation()
-    with connect(server, server.database, autocommit=True, read_only=True, statement_timeout=A_QUESTION) as session:
+    with connect(
+        server, server.database, autocommit=True, read_only=True, statement_timeout=QUESTION_SECONDS
+    ) as session:
         owners = ownership.owners(session)
         roles = set(runrole.left(session))
     logins = set(readers.readers(server))
@@ -105,7 +107,7 @@ def sweep_server(now: datetime) -> Server:
     """
     seen = on_server()
     closed = [one for one in seen.ours if runs.closed(one.run.id)]
-    for left in closed[:A_TICK]:
+    for left in closed[:RUNS_PER_TICK]:
         sweep(left, now)
     return Server([one for one in seen.ours if one not in closed], seen.others)
 

@@ -21,9 +21,9 @@ from azure.storage.blob import BlobProperties, ContainerClient
 from shared import runpaths
 from shared.errors import TransientError
 
-A_CALL = 50_000
+BLOBS_PER_CALL = 50_000
 """Blobs deleted by one call: a minute or two, well within an activity."""
-A_REQUEST = 256
+BLOBS_PER_REQUEST = 256
 """Blobs deleted by one request, the most that Blob Batch takes: https://learn.microsoft.com/rest/api/storageservices/blob-batch"""
 DELETED, GONE = 202, 404
 """What the service answers for a blob."""
@@ -38,7 +38,7 @@ def cut_off(reports: ContainerClient, run: str) -> datetime:
     return moment
 
 
-def empty(container: ContainerClient, prefix: str, before: datetime, limit: int = A_CALL) -> tuple[int, bool]:
+def empty(container: ContainerClient, prefix: str, before: datetime, limit: int = BLOBS_PER_CALL) -> tuple[int, bool]:
     """Delete at most `limit` blobs under the prefix that were last written before the cut-off.
 
     Returns how many were deleted, and whether there may be more. Doing it again is harmless. Raises `TransientError`
@@ -48,7 +48,7 @@ def empty(container: ContainerClient, prefix: str, before: datetime, limit: int 
     listed = container.list_blobs(name_starts_with=prefix or None, results_per_page=5000)
     old = (blob for blob in listed if blob.last_modified < before)
     while deleted < limit:
-        some = list(itertools.islice(old, min(A_REQUEST, limit - deleted)))
+        some = list(itertools.islice(old, min(BLOBS_PER_REQUEST, limit - deleted)))
         if not some:
             return deleted, False
         deleted += _delete(container, some, before)

@@ -18,8 +18,8 @@ from shared.sqlserver.columntype import parse
 
 CHUNK_BYTES = 64 * 1024 * 1024
 LEAST_BYTES = 2 * 1024 * 1024  # below this the round trips of a chunk cost more than its rows
-JOBS_A_SESSION = 8  # so that the load is spread evenly, and progress moves, also when there is little to copy
-CHUNKS_A_JOB = 40  # small tables to an activity: each costs a few round trips, and an activity ends within minutes
+JOBS_PER_SESSION = 8  # so that the load is spread evenly, and progress moves, also when there is little to copy
+CHUNKS_PER_JOB = 40  # small tables to an activity: each costs a few round trips, and an activity ends within minutes
 MOST_ROWS = 200_000
 """Rows of a chunk that is loaded into keys: each holds a lock until COMMIT, and Azure SQL ends a session that holds a
 million (error 40550): https://learn.microsoft.com/azure/azure-sql/database/troubleshoot-common-errors-issues"""
@@ -37,7 +37,7 @@ class Heap:
 
 def part_bytes(total: int, sessions: int, most: int) -> int:
     """Return the size of the parts into which `total` bytes are cut: at most `most`, several for each session."""
-    return min(most, max(LEAST_BYTES, total // (sessions * JOBS_A_SESSION)))
+    return min(most, max(LEAST_BYTES, total // (sessions * JOBS_PER_SESSION)))
 
 
 def plan_chunks(
@@ -165,7 +165,7 @@ def make_jobs(chunks: Iterable[Chunk], job_bytes: int = CHUNK_BYTES) -> list[Job
     jobs: list[Job] = []
     held: list[Chunk] = []
     for chunk in chunks:
-        full = held and (sum(one.bytes for one in held) + chunk.bytes > job_bytes or len(held) >= CHUNKS_A_JOB)
+        full = held and (sum(one.bytes for one in held) + chunk.bytes > job_bytes or len(held) >= CHUNKS_PER_JOB)
         if full:
             jobs.append(Job(number=len(jobs), chunks=held))
             held = []

@@ -14,7 +14,7 @@ from shared.databaseplan import DatabasePlan
 from shared.errors import Refusal
 from shared.rowcontracts import JobGroup
 
-JOBS_A_GROUP = 150
+JOBS_PER_GROUP = 150
 PLANS_KEPT = 4
 
 _plans: dict[str, DatabasePlan] = {}
@@ -70,7 +70,7 @@ def write_groups(container: ContainerClient, run: str, stage: str, jobs: list[Jo
     """
     mark = hashlib.sha256("".join(job.model_dump_json() for job in jobs).encode()).hexdigest()[:12]
     groups: list[JobGroup] = []
-    for number, some in enumerate(itertools.batched(jobs, JOBS_A_GROUP, strict=False)):
+    for number, some in enumerate(itertools.batched(jobs, JOBS_PER_GROUP, strict=False)):
         name = runpaths.of_run(run, runpaths.jobs(stage, mark, number))
         write_lines(container, name, some)
         chunks = [chunk for job in some for chunk in job.chunks]

@@ -2,7 +2,7 @@
 
 from shared.azure.users import with_postgres_user
 from shared.errors import Finding, Refusal
-from shared.postgres.connection import A_QUESTION, connect
+from shared.postgres.connection import QUESTION_SECONDS, connect
 from shared.settings import Postgres
 
 OLDEST = 13  # gen_random_uuid(), DROP DATABASE … WITH (FORCE); older servers are out of support anyway
@@ -16,7 +16,7 @@ def check_server(server: Postgres) -> list[Finding]:
     where = f"{server.host}:{server.port}"
     try:
         with connect(
-            server, autocommit=True, application_name="mxferry preflight", statement_timeout=A_QUESTION
+            server, autocommit=True, application_name="mxferry preflight", statement_timeout=QUESTION_SECONDS
         ) as connection:
             version = connection.info.server_version
             row = connection.execute(

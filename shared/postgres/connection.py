@@ -17,10 +17,10 @@ from shared.settings import Postgres, TargetPostgres
 
 ENTRA_SCOPE = "https://ossrdbms-aad.database.windows.net/.default"
 
-A_STATEMENT = 25 * 60
+STATEMENT_SECONDS = 25 * 60
 """Seconds of one statement at most, of an activity that is done within minutes. What may last longer, such as an index,
 sets its own: below `functionTimeout` of host.json, which a statement would not notice."""
-A_QUESTION = 60
+QUESTION_SECONDS = 60
 """Seconds of a statement that only asks, or changes the catalogue."""
 
 # Azure's load balancer drops a silent connection after four minutes, and a long COPY or index build is silent. Both sides
@@ -47,7 +47,7 @@ def connect(
     read_only: bool = False,
     application_name: str = "mxferry",
     connect_timeout: int = 15,
-    statement_timeout: int = A_STATEMENT,
+    statement_timeout: int = STATEMENT_SECONDS,
     role: str | None = None,
     session: Mapping[str, str] | None = None,
 ) -> psycopg.Connection:
@@ -85,7 +85,7 @@ def adbc_uri(
     parameters = {
         "application_name": application_name,
         "connect_timeout": 15,
-        "options": _options(server, A_STATEMENT, session=session),
+        "options": _options(server, STATEMENT_SECONDS, session=session),
         **tls(server),
         **CLIENT_SIDE,
     }

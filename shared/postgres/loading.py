@@ -20,7 +20,7 @@ from shared.settings import Postgres
 from shared.snapshot.restoring import TableData
 from shared.snapshot.rowtext import Rewrite, TextParts, rewritten
 
-A_COPY = 64 * 1024 * 1024
+COPY_BYTES = 64 * 1024 * 1024
 """Bytes of text of one COPY. A server that refuses a row takes the rest of its COPY in silence before it says so."""
 
 NOTED = "SELECT rows, rows_read, text_bytes, finished FROM mxferry.loaded WHERE entry = %s"
@@ -121,7 +121,7 @@ def _segment(
         return budget is not None and budget.spent
 
     while True:
-        part = rewritten(text.part(lambda size: size >= A_COPY or spent()), rewrites)
+        part = rewritten(text.part(lambda size: size >= COPY_BYTES or spent()), rewrites)
         rows += _copy(connection, table, part, before=rows, emptied=before is None)
         if not rewrites and rows - start.rows != text.rows:
             raise _not_as_many(table, start.rows_read + text.rows, rows)

@@ -25,12 +25,12 @@ from shared.postgres.storage import FULL, when_full
 from shared.settings import Postgres
 
 LARGE = 256 * 1024 * 1024  # bytes of a table whose indexes are worth a session each
-A_GROUP = 64 * 1024 * 1024  # bytes of tables whose keys and indexes are made by one activity
+GROUP_BYTES = 64 * 1024 * 1024  # bytes of tables whose keys and indexes are made by one activity
 INDEX_GROUPS = 4  # of one large table: more would read it at the same time than there are cores
 STATEMENTS_OF_GROUP = 200
 MOST_GROUPS = 60  # of a wave
 
-AN_INDEX = 110 * 60
+INDEX_SECONDS = 110 * 60
 """Seconds of one statement at most: an index of the largest table cannot be made in parts. `functionTimeout` of host.json
 is two hours; Azure itself leaves a function an hour when it scales in, and ten minutes when it updates its platform."""
 
@@ -125,7 +125,7 @@ def make(server: Postgres, database: str, group: Group, run: str | None = None) 
     with runrole.session(server, database, "mxferry post-data") as connection:
         connection.execute(sql.SQL("SET lock_timeout = {}").format(locks.POST_DATA.wait))
         connection.execute("SET maintenance_work_mem = '128MB'")
-        connection.execute(sql.SQL("SET statement_timeout = {}").format(f"{AN_INDEX}s"))
+        connection.execute(sql.SQL("SET statement_timeout = {}").format(f"{INDEX_SECONDS}s"))
         connection.execute("SET search_path = ''; SET standard_conforming_strings = on")  # as they were checked
         _notice_our_death(connection)
         if not group.parallel:
@@ -185,10 +185,10 @@ def _make(connection: psycopg.Connection[Any], action: Action, one: _Statement, 
 
 
 def _canceled(name: str, seconds: float, error: psycopg.Error) -> Refusal | TransientError:
-    if seconds < AN_INDEX:
+    if seconds < INDEX_SECONDS:
         return TransientError("POST_DATA_CANCELED", name, f"expected to make it, found: {error.diag.message_primary}.")
     return Refusal(
-        "POST_DATA_SLOW", name, f"expected it to be made within {AN_INDEX // 60} minutes, found it not done.",
+        "POST_DATA_SLOW", name, f"expected it to be made within {INDEX_SECONDS // 60} minutes, found it not done.",
         "Give the server more cores and faster storage for the migration window, and start the migration again.",
     )  # fmt: skip
 
@@ -214,7 +214,7 @@ def _groups(action: Action, statements: Iterable[_Statement], sizes: dict[tuple[
     tables: dict[tuple[str, str], list[int]] = {}
     for one in statements:
         tables.setdefault(one.table, []).append(one.ordinal)
-    full = max(A_GROUP, sum(sizes.get(table, 0) for table in tables) // MOST_GROUPS)
+    full = max(GROUP_BYTES, sum(sizes.get(table, 0) for table in tables) // MOST_GROUPS)
     most = max(STATEMENTS_OF_GROUP, sum(map(len, tables.values())) // MOST_GROUPS)
     groups: list[list[int]] = []
     parallel: list[bool] = []

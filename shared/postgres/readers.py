@@ -18,7 +18,7 @@ from pydantic import SecretStr
 
 from shared.errors import MxferryError, Refusal, TransientError
 from shared.postgres import locks
-from shared.postgres.connection import A_QUESTION, connect
+from shared.postgres.connection import QUESTION_SECONDS, connect
 from shared.postgres.runrole import no_passwords, role_exists, scram
 from shared.settings import Postgres
 
@@ -82,7 +82,7 @@ def drop_reader(server: Postgres, database: str) -> list[str]:
     _ours(database)
     name = reader_name(database)
     with connect(
-        server, autocommit=True, application_name="mxferry clean-up", statement_timeout=A_QUESTION
+        server, autocommit=True, application_name="mxferry clean-up", statement_timeout=QUESTION_SECONDS
     ) as maintenance:
         if not role_exists(maintenance, name):
             return []
@@ -99,7 +99,7 @@ def drop_reader(server: Postgres, database: str) -> list[str]:
 
 def readers(server: Postgres) -> list[str]:
     """Return the names of the temporary databases whose login is there, also of databases that are gone."""
-    with connect(server, autocommit=True, read_only=True, statement_timeout=A_QUESTION) as session:
+    with connect(server, autocommit=True, read_only=True, statement_timeout=QUESTION_SECONDS) as session:
         found = session.execute(r"SELECT rolname FROM pg_roles WHERE rolname LIKE 'run\_%\_reader'").fetchall()
     return [str(name).removesuffix(SUFFIX) for (name,) in found]
 
@@ -111,7 +111,7 @@ def try_passwords(server: Postgres) -> None:
     """
     name = f"mxferry_probe_{secrets.token_hex(6)}"
     with closing(
-        connect(server, autocommit=True, application_name="mxferry preflight", statement_timeout=A_QUESTION)
+        connect(server, autocommit=True, application_name="mxferry preflight", statement_timeout=QUESTION_SECONDS)
     ) as connection:
         row = connection.execute("SELECT now() + interval '5 minutes'").fetchone()
         login = Login(name, secrets.token_urlsafe(PASSWORD_BYTES), row[0] if row else datetime.max)
@@ -180,7 +180,7 @@ def _end_sessions(maintenance: psycopg.Connection, name: str) -> None:
 def _drop_rights(server: Postgres, database: str, name: str) -> None:
     """Take back what was granted in a database that is kept; a role with rights cannot be dropped."""
     with connect(
-        server, database, autocommit=True, application_name="mxferry clean-up", statement_timeout=A_QUESTION
+        server, database, autocommit=True, application_name="mxferry clean-up", statement_timeout=QUESTION_SECONDS
     ) as connection:
         connection.execute(sql.SQL("DROP OWNED BY {}").format(sql.Identifier(name)))
 

@@ -10,7 +10,7 @@ from shared.azure.users import with_postgres_user
 from shared.errors import Details, Finding, Refusal
 from shared.postgres import targetcatalogue
 from shared.postgres.checks import OLDEST
-from shared.postgres.connection import A_QUESTION, connect
+from shared.postgres.connection import QUESTION_SECONDS, connect
 from shared.postgres.targetcatalogue import KINDS, Relation, State
 from shared.settings import TargetPostgres, TargetProfile
 
@@ -30,7 +30,7 @@ def check_target(profile: TargetProfile) -> list[Finding]:
     where = f"{server.host}/{server.database}"
     try:
         with connect(
-            server, autocommit=True, application_name="mxferry preflight", statement_timeout=A_QUESTION
+            server, autocommit=True, application_name="mxferry preflight", statement_timeout=QUESTION_SECONDS
         ) as connection:
             return checked(connection, where)
     except Refusal as error:
@@ -53,7 +53,7 @@ def checked(connection: psycopg.Connection[Any], where: str) -> list[Finding]:
 def in_use(server: TargetPostgres) -> list[Finding]:
     """Return who else is on the database, as TARGET_IN_USE; empty when nobody is."""
     with connect(
-        server, autocommit=True, application_name="mxferry preflight", statement_timeout=A_QUESTION
+        server, autocommit=True, application_name="mxferry preflight", statement_timeout=QUESTION_SECONDS
     ) as connection:
         return _in_use(connection, f"{server.host}/{server.database}")
 

@@ -34,7 +34,7 @@ COMMANDS = {
     "v": "DROP VIEW {}", "m": "DROP MATERIALIZED VIEW {}", "S": "DROP SEQUENCE {}",
 }  # fmt: skip
 DROP_WAIT = "60s"
-A_STATEMENT = 200  # tables that are dropped by one statement
+TABLES_PER_STATEMENT = 200  # tables that are dropped by one statement
 
 
 def create(
@@ -164,8 +164,10 @@ def _drop(connection: psycopg.Connection[Any], present: list[Relation]) -> None:
         if kind == "S":  # those that a table owned went with it
             there = {one.name for one in targetcatalogue.in_the_way(connection)}
             names = [name for name in names if name in there]
-        for start in range(0, len(names), A_STATEMENT):
-            some = sql.SQL(", ").join(sql.Identifier("public", name) for name in names[start : start + A_STATEMENT])
+        for start in range(0, len(names), TABLES_PER_STATEMENT):
+            some = sql.SQL(", ").join(
+                sql.Identifier("public", name) for name in names[start : start + TABLES_PER_STATEMENT]
+            )
             connection.execute(sql.SQL(COMMANDS[kind]).format(some))
 
 

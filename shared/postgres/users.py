@@ -11,7 +11,7 @@ from psycopg import sql
 
 from shared.azure.users import postgres_user
 from shared.errors import Finding, MxferryError
-from shared.postgres.connection import A_QUESTION, connect
+from shared.postgres.connection import QUESTION_SECONDS, connect
 from shared.settings import Postgres, TargetPostgres
 
 MAKE = "SELECT * FROM pgaadauth_create_principal(%s, false, false)"
@@ -31,7 +31,7 @@ def check_user(server: Postgres, administrators: str | None = None) -> Finding:
     """
     where = f"{server.host}/{server.database}"
     try:
-        connect(server, autocommit=True, application_name="mxferry setup", statement_timeout=A_QUESTION).close()
+        connect(server, autocommit=True, application_name="mxferry setup", statement_timeout=QUESTION_SECONDS).close()
     except MxferryError as error:
         if error.code != "POSTGRES_LOGIN":
             return error.finding()
@@ -49,11 +49,11 @@ def _made(where: str, server: Postgres, administrators: str) -> Finding:
     as_group = Postgres(**server.model_dump(include=set(Postgres.model_fields)) | {"user": administrators})
     try:
         with connect(
-            as_group, "postgres", autocommit=True, application_name="mxferry setup", statement_timeout=A_QUESTION
+            as_group, "postgres", autocommit=True, application_name="mxferry setup", statement_timeout=QUESTION_SECONDS
         ) as connection:
             _make(connection, server.user)
             _give(connection, server, as_group)
-        connect(server, autocommit=True, application_name="mxferry setup", statement_timeout=A_QUESTION).close()
+        connect(server, autocommit=True, application_name="mxferry setup", statement_timeout=QUESTION_SECONDS).close()
     except MxferryError as error:
         return _missing(where, server, error.message)
     except psycopg.Error as error:
@@ -77,7 +77,7 @@ def _give(connection: psycopg.Connection, server: Postgres, as_group: Postgres) 
         return
     names = {"role": sql.Identifier(server.user), "database": sql.Identifier(server.database)}
     with connect(
-        as_group, server.database, autocommit=True, application_name="mxferry setup", statement_timeout=A_QUESTION
+        as_group, server.database, autocommit=True, application_name="mxferry setup", statement_timeout=QUESTION_SECONDS
     ) as there:
         for statement in TARGET_GRANTS:
             there.execute(sql.SQL(statement).format(**names))

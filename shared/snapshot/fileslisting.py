@@ -14,7 +14,7 @@ from shared.filecontracts import ListingState
 from shared.snapshot.members import uuid_text
 from shared.snapshot.names import shown
 
-A_PAGE = 5_000
+BLOBS_PER_PAGE = 5_000
 SHOWN = 100
 
 type Row = tuple[bytes, int, bytes | None]
@@ -33,7 +33,7 @@ class Comparison:
     def advance(self, enough: Callable[[], bool]) -> ListingState:
         """Compare page after page until `enough()` holds, or to the end."""
         state = self.state
-        listing = self._container.list_blobs(name_starts_with=self._prefix or None, results_per_page=A_PAGE)
+        listing = self._container.list_blobs(name_starts_with=self._prefix or None, results_per_page=BLOBS_PER_PAGE)
         pages: Any = listing.by_page(continuation_token=state.page)
         for page in pages:
             self._page(list(page))
@@ -67,8 +67,8 @@ class Comparison:
                 self._example(f"{shown(name)} is in the container, but not in the snapshot.")
 
     def _rows(self, start: int) -> Iterator[Row]:
-        for at in range(start, self._files.num_rows, A_PAGE):
-            stretch = self._files.slice(at, A_PAGE).to_pydict()
+        for at in range(start, self._files.num_rows, BLOBS_PER_PAGE):
+            stretch = self._files.slice(at, BLOBS_PER_PAGE).to_pydict()
             yield from zip(stretch["uuid"], stretch["size"], stretch["md5"], strict=True)
 
     def _next(self, rows: Iterator[Row]) -> Row | None:

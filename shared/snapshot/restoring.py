@@ -51,7 +51,7 @@ LEFT_ASIDE = {
 }
 ENCODING = re.compile(r"SET client_encoding = '([A-Za-z0-9_]+)'")
 
-A_BATCH = 8 * 1024 * 1024  # bytes in the dump of small tables that are loaded by one activity
+BATCH_BYTES = 8 * 1024 * 1024  # bytes in the dump of small tables that are loaded by one activity
 TABLES_OF_BATCH = 50
 MOST_BATCHES = 150
 
@@ -153,7 +153,7 @@ def plan_of(contents: Contents, dump_size: int, skipped: list[str]) -> RestorePl
         table.model_copy(update={"size": ends[table.offset or 0] - (table.offset or 0)}) for table in contents.tables
     ]
     sized.sort(key=lambda table: table.size, reverse=True)
-    full = max(A_BATCH, sum(table.size for table in sized) // MOST_BATCHES)
+    full = max(BATCH_BYTES, sum(table.size for table in sized) // MOST_BATCHES)
     batches: list[list[TableData]] = []
     room = 0
     for table in sized:

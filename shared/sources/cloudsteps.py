@@ -18,7 +18,7 @@ from shared.sources.url import stow_source_url
 
 State = Literal["done", "wait"]
 
-A_WAIT = 120.0
+TIMER_SECONDS = 120.0
 """Seconds of one timer: the run hears of an abort when it comes back, and waits on where Mendix Cloud asks for longer."""
 STOPS = 5
 """Attempts at stopping an app that Mendix Cloud says it could not stop."""
@@ -112,7 +112,7 @@ def too_early(not_before: datetime | None) -> Step | None:
     if not_before is None or left <= 0:
         return None
     note = f"Mendix Cloud asks to wait until {not_before:%Y-%m-%d %H:%M} UTC"
-    return Step(state="wait", seconds=min(left, A_WAIT), not_before=not_before, note=note)
+    return Step(state="wait", seconds=min(left, TIMER_SECONDS), not_before=not_before, note=note)
 
 
 def start_app(run: Run, source: MendixCloudSource) -> Step:
@@ -236,6 +236,6 @@ def _snapshot_step(found: CloudSnapshot) -> Step:
 
 
 def _waiting(busy: Busy, snapshot: str | None = None, archive: str | None = None) -> Step:
-    not_before = datetime.now(UTC) + timedelta(seconds=busy.seconds) if busy.seconds > A_WAIT else None
-    seconds = min(busy.seconds, A_WAIT)
+    not_before = datetime.now(UTC) + timedelta(seconds=busy.seconds) if busy.seconds > TIMER_SECONDS else None
+    seconds = min(busy.seconds, TIMER_SECONDS)
     return Step(state="wait", seconds=seconds, not_before=not_before, note=busy.why, snapshot=snapshot, archive=archive)

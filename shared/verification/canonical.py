@@ -33,7 +33,7 @@ from shared.sqlserver.connection import quote
 
 UTF8 = "Latin1_General_100_BIN2_UTF8"
 SEPARATOR = "\x1f"
-FIELDS_A_CALL = 90  # PostgreSQL takes 100 arguments, SQL Server 254
+FIELDS_PER_CALL = 90  # PostgreSQL takes 100 arguments, SQL Server 254
 HASH_BYTES = 7  # of the MD5: a number below 2**56 is positive in a bigint of either engine
 
 
@@ -152,8 +152,8 @@ def tsql_hash(fields: list[Canonical]) -> str:
 
 
 def _joined(texts: list[str], before: str, after: str) -> str:
-    """Join fields by calls of at most `FIELDS_A_CALL` each, nested; the text is the same as of one call."""
+    """Join fields by calls of at most `FIELDS_PER_CALL` each, nested; the text is the same as of one call."""
     while len(texts) > 1:
-        groups = [texts[start : start + FIELDS_A_CALL] for start in range(0, len(texts), FIELDS_A_CALL)]
+        groups = [texts[start : start + FIELDS_PER_CALL] for start in range(0, len(texts), FIELDS_PER_CALL)]
         texts = [f"{before}{', '.join(group)}{after}" if len(group) > 1 else group[0] for group in groups]
     return texts[0]

@@ -35,11 +35,11 @@ PAGES = """
     SELECT pg_relation_size(c.oid) / current_setting('block_size')::bigint, pg_table_size(c.oid)
     FROM pg_class c WHERE c.oid = to_regclass(%s)
 """
-A_RANGE = 64 * 1024 * 1024
+RANGE_BYTES = 64 * 1024 * 1024
 """Bytes of the table, TOAST included, of the pages that are copied out by one statement."""
 RANGE_SCANS = 140000
 """The first server version that reads a range of pages without reading all before it (TID range scans)."""
-A_BLOCK = 256 * 1024  # bytes of rows handed on at a time
+BLOCK_BYTES = 256 * 1024  # bytes of rows handed on at a time
 SHORTEST_FLOATS = 12
 """The first major version that writes the shortest text of a float; older ones wrote all digits."""
 FLOATS = {"float4", "float8"}
@@ -127,7 +127,7 @@ def _ranges(connection: psycopg.Connection[Any], name: sql.Identifier, first: in
     """Yield ranges [first, stop) of the table's pages; the last one has no end."""
     found = connection.execute(PAGES, (name.as_string(connection),)).fetchone()
     pages, size = found or (0, 0)
-    step = max(1, A_RANGE * pages // max(size, 1))
+    step = max(1, RANGE_BYTES * pages // max(size, 1))
     while connection.info.server_version >= RANGE_SCANS and first + step < pages:
         yield first, first + step
         first += step
@@ -142,7 +142,7 @@ def _gathered(connection: psycopg.Connection[Any], statement: sql.Composed) -> I
         for row in copy:
             gathered.append(bytes(row))
             size += len(gathered[-1])
-            if size >= A_BLOCK:
+            if size >= BLOCK_BYTES:
                 yield b"".join(gathered)
                 gathered, size = [], 0
         if gathered:

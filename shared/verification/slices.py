@@ -13,7 +13,7 @@ from shared.verification.sample import compare_sample
 from shared.verification.slicesides import Row, Sides
 
 LISTED = 10
-EXPRESSIONS_A_SELECT = 1000  # PostgreSQL takes 1,664, SQL Server 4,096
+EXPRESSIONS_PER_SELECT = 1000  # PostgreSQL takes 1,664, SQL Server 4,096
 
 
 def verify_slice(sides: Sides, levels: Sequence[Level]) -> tuple[SliceVerified, list[Finding]]:
@@ -52,8 +52,8 @@ def verify_slice(sides: Sides, levels: Sequence[Level]) -> tuple[SliceVerified, 
 def _selected(run: Callable[[str], list[Row]], expressions: Sequence[str]) -> Row:
     """Return the one row of a SELECT of aggregates, in as many statements as their number needs."""
     found: Row = ()
-    for start in range(0, len(expressions), EXPRESSIONS_A_SELECT):
-        found += run(", ".join(expressions[start : start + EXPRESSIONS_A_SELECT]))[0]
+    for start in range(0, len(expressions), EXPRESSIONS_PER_SELECT):
+        found += run(", ".join(expressions[start : start + EXPRESSIONS_PER_SELECT]))[0]
     return found
 
 

@@ -81,7 +81,7 @@ def test_many_blobs_go_by_one_request(container, reports, monkeypatch):
         def __getattr__(self, name):
             return getattr(container, name)
 
-    monkeypatch.setattr(emptying, "A_REQUEST", 4)
+    monkeypatch.setattr(emptying, "BLOBS_PER_REQUEST", 4)
     assert empty(Counting(), "", before) == (10, False)
     assert (requests, names(container)) == ([4, 4, 2], [])
 

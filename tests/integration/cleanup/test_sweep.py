@@ -117,7 +117,7 @@ def test_a_verified_run_whose_clean_up_failed_is_swept_though_failures_would_be_
 
 
 def test_a_run_that_can_not_be_deleted_does_not_keep_the_others_and_is_tried_again(stand: Stand) -> None:
-    stand.patch.setattr(sweep, "A_TICK", 1)
+    stand.patch.setattr(sweep, "RUNS_PER_TICK", 1)
     stuck, other, last = (stand.stage(stand.run()) for _ in range(3))
     first = min(stuck, other, last)
     lease = stand.staging.get_blob_client(f"runs/{first}/snapshot.tar").acquire_lease()

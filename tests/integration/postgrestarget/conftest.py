@@ -170,8 +170,8 @@ def in_the_smallest_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each call ends as soon as it may: after a page of the target's table, and a few rows of the dump's."""
     monkeypatch.setattr(budget, "PAID_BACK", 0)
     monkeypatch.setattr(postgresverify, "SECONDS", 0)
-    monkeypatch.setattr(restored, "A_RANGE", 200_000)
-    monkeypatch.setattr(restored, "A_BLOCK", 10_000)
+    monkeypatch.setattr(restored, "RANGE_BYTES", 200_000)
+    monkeypatch.setattr(restored, "BLOCK_BYTES", 10_000)
     monkeypatch.setattr(dumpdata, "TEXT_PIECE", 60_000)
 
 

@@ -189,7 +189,7 @@ def test_a_job_that_finds_its_table_held_again_and_again_narrows_the_window(benc
 
 def test_a_target_that_is_never_free_ends_the_copy_with_a_remedy(bench, monkeypatch):
     monkeypatch.setattr(copy, "PAUSE", timedelta(milliseconds=20))
-    monkeypatch.setattr(copy, "CALLS_A_JOB", 3)
+    monkeypatch.setattr(copy, "CALLS_PER_JOB", 3)
     activities = Activities([2])
     activities.answers["g0", 1] = [{"stopped": "throttled"}] * 9
     finding = run(bench, activities)["refused"]

@@ -120,7 +120,7 @@ def test_aggregates_alone_notice_the_columns(copied):
 
 
 def test_aggregates_of_more_columns_than_one_statement_takes_are_compared(copied, monkeypatch):
-    monkeypatch.setattr(slices, "EXPRESSIONS_A_SELECT", 7)
+    monkeypatch.setattr(slices, "EXPRESSIONS_PER_SELECT", 7)
     expected = {damage(copied, what).rsplit(" ", 1)[1] for what in ("one digit", "one byte")}
     copied.option(verify=["aggregates"])
     checks, findings, _ = copied.verify()

@@ -135,7 +135,7 @@ def test_mendix_cloud_is_not_asked_again_before_the_time_that_it_tells_up_to_som
 def test_a_long_wait_is_many_short_timers_over_all_children_and_no_call(
     in_the_cloud: Start, mendix_cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cloudsteps, "A_WAIT", 0.5)
+    monkeypatch.setattr(cloudsteps, "TIMER_SECONDS", 0.5)
     monkeypatch.setattr(cloud_orchestrators, "POLLS_OF_CHILD", 4)
     mendix_cloud.control(faults=[{"path": "/snapshots", "status": 429, "code": "RATE", "retry_after": 6}])
     stand = in_the_cloud(snapshot="latest")

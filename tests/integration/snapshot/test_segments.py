@@ -186,7 +186,7 @@ def test_a_delivery_that_finds_another_at_work_waits_and_is_told_to_try_again(
 def test_a_refused_row_is_told_before_the_rest_of_the_table_is_sent(
     into: Destination, connection: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loading, "A_COPY", 4_000)
+    monkeypatch.setattr(loading, "COPY_BYTES", 4_000)
     sent = 0
 
     def endless() -> Iterator[bytes]:
@@ -220,7 +220,7 @@ def test_a_notice_does_not_end_a_load(into: Destination, connection: psycopg.Con
 def test_a_load_that_somebody_cancels_is_tried_again(
     into: Destination, connection: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loading, "A_COPY", 2_000)
+    monkeypatch.setattr(loading, "COPY_BYTES", 2_000)
 
     def canceled() -> Iterator[bytes]:
         for piece in text():

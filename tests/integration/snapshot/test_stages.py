@@ -266,7 +266,7 @@ def test_a_container_that_is_never_listed_to_its_end_is_refused_with_what_was_co
 ) -> None:
     work = taken(stand, backup(sample_dump.read_bytes(), [(uuid_of(number), b"x") for number in range(9)]))
     stand.drive(copy_files, work)
-    monkeypatch.setattr(fileslisting, "A_PAGE", 3)
+    monkeypatch.setattr(fileslisting, "BLOBS_PER_PAGE", 3)
     monkeypatch.setattr(files, "BUDGET_SECONDS", -1)
     monkeypatch.setattr(calling, "MOST_STEPS", 2)
     code, _, message = stand.refusal(verify_files, work)
@@ -280,7 +280,7 @@ def test_a_listing_of_many_pages_goes_on_where_the_last_activity_ended(
     wanted = {uuid_of(number): b"x" * (number + 1) for number in range(40)}
     work = taken(stand, backup(sample_dump.read_bytes(), wanted.items()))
     stand.drive(copy_files, work)
-    monkeypatch.setattr(fileslisting, "A_PAGE", 3)
+    monkeypatch.setattr(fileslisting, "BLOBS_PER_PAGE", 3)
     monkeypatch.setattr(files, "BUDGET_SECONDS", -1)
     before = len(stand.statuses)
     assert outcomes(stand.drive(verify_files, work)) == ["passed", "passed", "passed"]
@@ -307,7 +307,7 @@ def test_more_missing_files_in_a_row_than_a_page_holds_are_counted_as_what_they_
     wanted = {uuid_of(number): b"x" for number in range(16)}
     work = taken(stand, backup(sample_dump.read_bytes(), wanted.items()))
     stand.drive(copy_files, work)
-    monkeypatch.setattr(fileslisting, "A_PAGE", 3)
+    monkeypatch.setattr(fileslisting, "BLOBS_PER_PAGE", 3)
     for name in sorted(wanted)[1 : 1 + gone]:
         stand.target.delete_blob(name)
     check = stand.drive(verify_files, work)["checks"][1]

@@ -187,7 +187,7 @@ FULL = """
 def test_a_server_without_room_is_a_sentence_with_table_and_remedy(
     server: Postgres, connection: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loading, "A_COPY", 2_000_000)
+    monkeypatch.setattr(loading, "COPY_BYTES", 2_000_000)
     raw = (FOLDER / "18-none.dump").read_bytes()
     dump = read_dump(io.BytesIO(raw))
     with psycopg.connect(**login(server)) as ours:
@@ -223,7 +223,7 @@ def test_an_index_that_takes_too_long_is_told_and_one_that_somebody_cancels_is_m
 ) -> None:  # fmt: skip
     load(server, (FOLDER / "16-gzip.dump").read_bytes())
     connection.execute(SLOW)
-    monkeypatch.setattr(postdata, "AN_INDEX", seconds)
+    monkeypatch.setattr(postdata, "INDEX_SECONDS", seconds)
     with ThreadPoolExecutor(1) as pool:
         making = pool.submit(postdata.make, server, server.database, postdata.Group(action="make", ordinals=(0,)))
         cancel = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE 'CREATE INDEX slow%'"

@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 from local.host.settings import load_host_settings
-from orchestrators.copy import CALLS_A_JOB, PAUSE
+from orchestrators.copy import CALLS_PER_JOB, PAUSE
 from shared.copying.rejects import SEARCH_SECONDS
-from shared.postgres.connection import A_STATEMENT
-from shared.postgres.postdata import AN_INDEX
+from shared.postgres.connection import STATEMENT_SECONDS
+from shared.postgres.postdata import INDEX_SECONDS
 from shared.sqlserver.bulk import LOCK_WAIT_MS
 from shared.sqlserver.completion import BUILD_SECONDS, DELIVERY_WAIT
 
 ROOT = Path(__file__).parents[3]
-WAIT = re.compile(r"[A-Z_]*_(SECONDS|WAIT)|((QUERY|LOGIN)_)?TIMEOUT|A_STATEMENT")
+WAIT = re.compile(r"[A-Z_]*_(SECONDS|WAIT)|((QUERY|LOGIN)_)?TIMEOUT")
 
 
 def waits() -> dict[str, float]:
@@ -49,7 +49,7 @@ def test_no_wait_of_an_activity_is_as_long_as_the_host_lets_an_activity_last(lim
     found = waits()
     assert {
         "shared/sqlserver/completion.py BUILD_SECONDS": BUILD_SECONDS,
-        "shared/postgres/connection.py A_STATEMENT": A_STATEMENT,
+        "shared/postgres/connection.py STATEMENT_SECONDS": STATEMENT_SECONDS,
         "shared/postgres/locks.py DELIVERY_WAIT": 150,
     }.items() <= found.items()
     assert {name: value for name, value in found.items() if value >= limit} == {}
@@ -57,14 +57,14 @@ def test_no_wait_of_an_activity_is_as_long_as_the_host_lets_an_activity_last(lim
 
 def test_a_key_or_an_index_can_be_built_after_the_longest_wait_for_another_delivery(limit: float) -> None:
     waited = waits()["shared/postgres/locks.py DELIVERY_WAIT"]
-    assert limit > waited + AN_INDEX  # `postdata.make`
+    assert limit > waited + INDEX_SECONDS  # `postdata.make`
     assert limit > DELIVERY_WAIT + BUILD_SECONDS  # `completion.add_keys`, of a large table one a call
-    assert min(AN_INDEX, BUILD_SECONDS) > 0.9 * limit  # the host's limit is there for an index: it may use it
+    assert min(INDEX_SECONDS, BUILD_SECONDS) > 0.9 * limit  # the host's limit is there for an index: it may use it
 
 
 def test_the_search_for_refused_rows_ends_before_other_deliveries_stop_asking_for_the_chunk(limit: float) -> None:
-    assert SEARCH_SECONDS < CALLS_A_JOB * (PAUSE.total_seconds() + LOCK_WAIT_MS / 1000) < limit
-    assert SEARCH_SECONDS < A_STATEMENT  # the one that reads the chunk meanwhile
+    assert SEARCH_SECONDS < CALLS_PER_JOB * (PAUSE.total_seconds() + LOCK_WAIT_MS / 1000) < limit
+    assert SEARCH_SECONDS < STATEMENT_SECONDS  # the one that reads the chunk meanwhile
 
 
 def test_no_session_of_postgresql_takes_the_time_out_off_its_statements() -> None:

@@ -1,5 +1,5 @@
 from shared.copying.model import Chunk
-from shared.copying.plan import CHUNKS_A_JOB, Heap, in_turns, key_chunks, make_jobs, page_chunks, part_bytes
+from shared.copying.plan import CHUNKS_PER_JOB, Heap, in_turns, key_chunks, make_jobs, page_chunks, part_bytes
 from shared.copying.reading import range_sql, select_sql, where_sql, without_sql
 from shared.databaseplan import PlannedColumn, PlannedTable
 
@@ -54,8 +54,8 @@ def test_small_chunks_share_a_job_and_a_large_one_has_its_own():
 
 
 def test_a_job_has_no_more_chunks_than_it_can_load_within_minutes():
-    jobs = make_jobs([Chunk(table=f"t{number}", number=0, bytes=1) for number in range(2 * CHUNKS_A_JOB + 1)])
-    assert [len(job.chunks) for job in jobs] == [CHUNKS_A_JOB, CHUNKS_A_JOB, 1]
+    jobs = make_jobs([Chunk(table=f"t{number}", number=0, bytes=1) for number in range(2 * CHUNKS_PER_JOB + 1)])
+    assert [len(job.chunks) for job in jobs] == [CHUNKS_PER_JOB, CHUNKS_PER_JOB, 1]
 
 
 def test_a_range_of_pages_is_a_range_of_ctids():
