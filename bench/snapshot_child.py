@@ -1,4 +1,4 @@
-"""The snapshot and files stages in a process of their own, so that it can be measured, and killed.
+"""The snapshot, restore and files stages in a process of their own, so that it can be measured, and killed.
 
 `python -m bench.snapshot_child RUN.json` prints each stage as it begins, and at its end peak memory and the bytes written
 to disk; the system lets it write to no file, of whatever file system. With `--goes-on`, what has ended is kept in a file
@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from bench.memory import peak_mib, reset_peak
-from bench.stand import History, copy_files, take_snapshot, verify_files
+from bench.stand import History, copy_files, restore_database, take_snapshot, verify_files
 
 STAGES = {
     "describe_source": "staging",
@@ -19,6 +19,11 @@ STAGES = {
     "commit_staged": "staging",
     "inflate_archive": "inflating",
     "seal_snapshot": "inflating",
+    "read_contents": "restoring",
+    "locate_tables": "restoring",
+    "prepare_database": "restoring",
+    "load_tables": "restoring",
+    "finish_restore": "restoring",
     "plan_files": "files",
     "copy_batch": "files",
     "verify_listing": "verifying",
@@ -47,7 +52,7 @@ class Peaks:
 
 
 def main() -> None:
-    """Do both stages and say what they took."""
+    """Do the stages and say what they took."""
     run = Path(sys.argv[1])
     peaks = Peaks()
     work = json.loads(run.read_text())
@@ -57,13 +62,14 @@ def main() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
         history = History(tell=peaks.begin)
     taken = take_snapshot(work, history)
+    restored = restore_database(taken, history)
     files = copy_files(taken, history)
     verified = verify_files(taken, history)
     if verified["md5_equal"] != files or verified["unexpected"]:
         raise RuntimeError(f"expected {files:,} equal files and no other, found {verified}")
     peaks.end()
     io = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
-    print(json.dumps({"files": files, "peaks": peaks.of, "written": int(io["write_bytes"])}))
+    print(json.dumps({"files": files, "rows": restored["rows"], "peaks": peaks.of, "written": int(io["write_bytes"])}))
 
 
 if __name__ == "__main__":

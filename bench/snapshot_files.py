@@ -22,7 +22,7 @@ def files_against_download_and_upload() -> Measured:
     """
     files = scaled(50_000)
     with stand() as one:
-        material.give(one, files * BYTES, files)
+        material.give(one, files * BYTES, files, material.small_dump(one.postgres))
         plain = _Plain(one, min(files, 5_000))
         work = take_snapshot(one.new_run())
         before = plain.rates()

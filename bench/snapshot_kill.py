@@ -1,4 +1,4 @@
-"""kill -9 of the process that runs the activities, at random moments of every stage; every file compared by MD5."""
+"""kill -9 of the process that runs the activities, at random moments of every stage; every file and every row compared."""
 
 import hashlib
 import json
@@ -11,7 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
+import psycopg
 import urllib3
 from azure.storage.blob import ContainerSasPermissions, generate_container_sas
 
@@ -19,41 +21,45 @@ from bench import material
 from bench.harness import Measured, bench, scaled
 from bench.snapshot_process import child, run_file
 from bench.stand import Stand, stand
+from shared.postgres.connection import database_name
 
-STAGES = ["staging", "inflating", "files"]
-RUNS = (
-    ("staging", "staging", "inflating", "files", "files"),
-    ("staging", "inflating", "inflating", "files", "files"),
-)
-KILLS = sum(len(run) for run in RUNS)
+STAGES = ["staging", "inflating", "restoring", "files", "verifying"]
+RUNS = 2
+TABLES = 5
 # A kill falls within the first part of what a stage still has to do, so that a fast machine is hit at work too.
-SECONDS_A_GIGABYTE = {"staging": 2.0, "inflating": 8.0, "files": 20.0}
+SECONDS_A_GIGABYTE = {"staging": 2.0, "inflating": 8.0, "restoring": 1.5, "files": 20.0, "verifying": 1.0}
 READERS = 8
 
 
-@bench("snapshot_kill", unit="of 10 kills after which every file is equal", goal="= 10")
+@bench("snapshot_kill", unit="of 10 kills after which every file and every row is equal", goal="= 10")
 def kills_survived() -> Measured:
-    """Two runs, five kills each; the last process of a run ends it, and every file is read back.
+    """Two runs, a kill in each of five stages; the last process of a run ends it, and all is read back.
 
     The archive of the first is copied by the service, that of the second passes through the process.
     """
-    size, files = scaled(3_000_000_000), scaled(100_000)
+    size, files, rows = scaled(3_000_000_000), scaled(100_000), scaled(500_000)
     rng = random.Random()
     survived, deaths = 0, Counter[str]()
     with stand() as one:
-        material.give(one, size, files)
+        material.fill(one.postgres, "big", TABLES, rows)
+        material.give(one, size, files, material.dump(one.postgres, "big"))
         wanted = {name: hashlib.md5(data).digest() for name, data in material.contents(size, files)}
-        for number, plan in enumerate(RUNS):
+        for number in range(RUNS):
             container = f"target-{number}"
             one.service.create_container(container)
             run = run_file(one, by_url=number == 1)
-            died = Counter(_killed(one, run, container, stage, rng.uniform(0, _spread(stage, size))) for stage in plan)
+            died = Counter(
+                _killed(one, run, container, stage, rng.uniform(0, _spread(stage, size))) for stage in STAGES
+            )
             _finished(one, run, container)
             deaths += died
-            if _md5s(one, container) == wanted:
+            same_rows = _rows(one, database_name(run.stem)) == _rows(one, "big")
+            if same_rows and _md5s(one, container) == wanted:
                 survived += died.total() - died["done"]
     told = ", ".join(f"{deaths[stage]} while {stage}" for stage in STAGES)
-    return Measured(survived, "", f"{told}; {len(RUNS)} runs of {size / 1e9:.1f} GB, {files:,} files")
+    return Measured(
+        survived, "", f"{told}; {RUNS} runs of {size / 1e9:.1f} GB, {files:,} files, {TABLES * rows:,} rows"
+    )
 
 
 def _spread(stage: str, size: int) -> float:
@@ -93,6 +99,13 @@ def _finished(one: Stand, run: Path, container: str) -> None:
     with child(one, run, "--goes-on", container=container) as process:
         output, _ = process.communicate()
     print(f"  {output.splitlines()[-1] if output else 'failed'}", flush=True)
+
+
+def _rows(one: Stand, database: str) -> list[Any]:
+    """Return count and sum of every table's rows."""
+    query = "SELECT count(*), sum(hashtextextended(t::text, 0)::numeric) FROM public.t{} t"
+    with psycopg.connect(one.postgres.dsn(database)) as connection:
+        return [connection.execute(query.format(number).encode()).fetchone() for number in range(TABLES)]
 
 
 def _md5s(one: Stand, container: str) -> dict[str, bytes]:

@@ -139,17 +139,18 @@ def take_snapshot(work: dict[str, Any], history: History | None = None) -> dict[
     return {**work, "snapshot": history.call(snapshot.seal_snapshot, archive)}
 
 
-def restore_database(work: dict[str, Any]) -> dict[str, Any]:
+def restore_database(work: dict[str, Any], history: History | None = None) -> dict[str, Any]:
     """Do the restore stage as its orchestrator does; return the `RestoreRef`."""
-    located = done(restore.read_contents(None, work))
+    history = history or History()
+    located = history.call(restore.read_contents, work)
     while not located["finished"]:
-        located = done(restore.locate_tables(None, work))
-    prepared = done(restore.prepare_database(None, work))
+        located = history.call(restore.locate_tables, work)
+    prepared = history.call(restore.prepare_database, work)
     waiting = [{**work, "batch": number} for number in range(prepared["batches"])]
     while waiting:
-        answers = History().many(restore.load_tables, waiting)
+        answers = history.many(restore.load_tables, waiting)
         waiting = [{**work, "batch": one["batch"]} for one in answers if not one["finished"]]
-    return done(restore.finish_restore(None, work))
+    return history.call(restore.finish_restore, work)
 
 
 def copy_files(work: dict[str, Any], history: History | None = None) -> int:

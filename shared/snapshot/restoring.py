@@ -7,6 +7,7 @@ matter to a database that lives for one run. Whatever is not named here is refus
 
 import re
 from collections.abc import Iterable
+from itertools import pairwise
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -148,7 +149,7 @@ def _table_of(entry: Entry, candidates: list[Entry]) -> Entry:
 def plan_of(contents: Contents, dump_size: int, skipped: list[str]) -> RestorePlan:
     """Return the plan for located tables: largest first, so that the last to finish is a small one."""
     starts = sorted(table.offset or 0 for table in contents.tables)
-    ends = dict(zip(starts, [*starts[1:], dump_size], strict=True))
+    ends = dict(pairwise([*starts, dump_size]))
     sized = [
         table.model_copy(update={"size": ends[table.offset or 0] - (table.offset or 0)}) for table in contents.tables
     ]

@@ -9,7 +9,7 @@ import pytest
 from shared.errors import Refusal
 from shared.snapshot import dump
 from shared.snapshot.dump import Dump, Entry, read_dump
-from shared.snapshot.restoring import Contents, contents_of
+from shared.snapshot.restoring import Contents, contents_of, plan_of
 
 
 def integer(value: int) -> bytes:
@@ -88,6 +88,10 @@ def test_contents_that_would_restore_a_table_short_are_refused() -> None:
     ):
         with pytest.raises(Refusal, match=f"DUMP_UNREADABLE.*{said}"):
             listed(*entries)
+
+
+def test_a_dump_without_rows_has_an_empty_plan() -> None:
+    assert plan_of(listed(table("a")), 1000, []).batches == []
 
 
 @pytest.mark.parametrize("dependency", ["", "x", "-1", "\u00b2", "9" * 5000])
