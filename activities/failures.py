@@ -32,7 +32,7 @@ OURS = (
     ValidationError, pa.ArrowException,
 )  # fmt: skip
 """Errors of programming: the same input gives the same error."""
-ATTEMPTS = {"SQL_TIMEOUT": 2, "AZURE_REFUSED": 3, "UNEXPECTED": 3}
+ATTEMPTS = {"SQL_TIMEOUT": 2, "POSTGRES_TIMEOUT": 2, "AZURE_REFUSED": 3, "UNEXPECTED": 3}
 """How often an activity is tried when it ends so; everything else that is transient has the whole retry policy."""
 DENIED = (401, 403)
 BUSY = (408, 409, 412, 429)  # and every 5xx; a conflict is another delivery at work

@@ -43,7 +43,7 @@ def said(error: psycopg.Error) -> str:
 def classified(error: psycopg.Error, about: str) -> MxferryError:
     """Return a driver's exception that nobody expected as `TransientError` or as `Refusal`, about the given object.
 
-    Codes: POSTGRES_FAILED (worth another try), SERVER_FULL, POSTGRES_NO_RIGHT, POSTGRES_REFUSED.
+    Codes: POSTGRES_FAILED (worth another try), POSTGRES_TIMEOUT (worth one), SERVER_FULL, POSTGRES_NO_RIGHT, POSTGRES_REFUSED.
     """
     if isinstance(error, FULL):
         return when_full(about, error)
@@ -55,5 +55,11 @@ def classified(error: psycopg.Error, about: str) -> MxferryError:
             "Look at the object that the message names. If nothing is wrong there, report it as an error of mxferry."
         )
         return Refusal("POSTGRES_REFUSED", about, said(error), remedy)
+    if isinstance(error, errors.QueryCanceled):
+        remedy = (
+            "The same statement would take as long again: give the server more cores and faster storage for the migration "
+            "window, then start the migration again."
+        )
+        return TransientError("POSTGRES_TIMEOUT", about, said(error), remedy)
     remedy = "Check that the server is up, reachable from the app and large enough, then start the migration again."
     return TransientError("POSTGRES_FAILED", about, said(error), remedy)

@@ -161,6 +161,20 @@ def test_a_statement_that_timed_out_is_tried_twice_and_then_refused_with_a_remed
     assert "scale the target up" in found["remedy"]
 
 
+def test_a_scan_that_postgresql_ends_at_its_time_out_is_tried_twice_and_then_refused_with_a_remedy(
+    payload, database, postgres_server
+):
+    def slow():
+        with psycopg.connect(postgres_server.dsn(database), options="-c statement_timeout=50ms") as connection:
+            connection.execute("SELECT pg_sleep(60)")
+
+    assert transient(slow, payload).code == "POSTGRES_TIMEOUT"
+    found = refused(slow, payload)
+    assert found["code"] == "POSTGRES_TIMEOUT"
+    assert found["message"].endswith("It was tried 2 times.")
+    assert "more cores" in found["remedy"]
+
+
 def test_another_input_has_its_own_attempts(payload):
     slow = pyodbc.OperationalError("HYT00", "[HYT00] Query timeout expired (0) (X)")
     other = {"run": payload["run"] | {"asked_by": "kim"}}
