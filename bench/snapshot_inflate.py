@@ -1,4 +1,10 @@
-"""Inflating, indexing and staging against uploading the same uncompressed bytes with the SDK alone."""
+"""Inflating, indexing and staging against uploading the same uncompressed bytes with the SDK alone.
+
+Two uploads are compared with. The SDK's as it comes has no MD5, and on the emulator it waits for a checksum that the
+emulator makes instead: ours is faster than that. With `validate_content`, as our blocks have it, it is like for like, and
+there ours is slower: on two cores its MD5 of every file and the inflating take the processor time that the emulator
+wants. Neither counts the archive's own way into staging; `detail` does. docs/sizing.md has the numbers.
+"""
 
 import functools
 import time
@@ -11,6 +17,7 @@ from bench.harness import Measured, bench, scaled
 from bench.stand import Stand, done, stand
 
 ROUNDS = 2
+GOAL = 0.8
 
 
 class Took(NamedTuple):
@@ -24,7 +31,7 @@ class Took(NamedTuple):
     staged: float
 
 
-@bench("snapshot_inflate", unit="× of the SDK's upload", goal=">= 0.8")
+@bench("snapshot_inflate", unit="× of the SDK's upload", goal=f">= {GOAL}")
 def inflate_against_upload() -> Measured:
     """Inflated, indexed and staged, every block and every file with an MD5, against the SDK's upload as it comes."""
     took = _took()
@@ -35,13 +42,16 @@ def inflate_against_upload() -> Measured:
 
 @bench("snapshot_inflate_checked", unit="× of the SDK's upload with MD5")
 def inflate_against_checked_upload() -> Measured:
-    """The same against an upload with `validate_content`, as our blocks have it.
+    """The same against an upload with `validate_content`, as our blocks have it: like for like, without a goal of its own.
 
-    Given an MD5 this emulator leaves out a slow checksum of its own, so the plain upload is slower here than in Azure.
+    The goal of `snapshot_inflate` is not met here, and `detail` says so. Given an MD5 this emulator leaves out a slow
+    checksum of its own, so that of the two the plain upload is the one that is slower here than in Azure.
     """
     took = _took()
     baseline = f"upload_blob(max_concurrency=4, validate_content=True), better of {ROUNDS}"
-    return Measured(took.checked / took.ours, baseline, _told(took, took.checked))
+    ratio = took.checked / took.ours
+    held = f"held to the goal of snapshot_inflate, {GOAL}: {'met' if ratio >= GOAL else 'MISSED'}"
+    return Measured(ratio, baseline, f"{held}; {_told(took, took.checked)}")
 
 
 def _told(took: Took, theirs: float) -> str:
