@@ -42,7 +42,7 @@ ADMINISTRATOR_NAME = "MxAdminUserName"
 
 
 class Adopted(Findings):
-    """Output of `adopt_schema`: tables to compare, rows that the runtime brought into them, checks done beside."""
+    """Output of `adopt_schema`: how many tables to compare, the rows that the runtime copied into them, checks made on the way."""
 
     tables: int
     rows: int
@@ -74,7 +74,7 @@ def adopt_schema(work: RestoredWork) -> Adopted:
 
 
 def _plan_before(run: str) -> DatabasePlan:
-    """Return the plan as it was before the first delivery fitted it: the next one begins from it again."""
+    """Return the plan as it was before the first delivery fitted it, so that every delivery starts from the same plan."""
     before = clients.staged(run, runpaths.SETTLED_PLAN)
     return kept(before, database_plan(clients.staging(), run))
 
@@ -119,7 +119,7 @@ def _one(
 
 
 def _count(work: RestoredWork, plan: DatabasePlan) -> list[TableRows]:
-    """Count the rows that the runtime has brought into each compared table, and keep them where copies are kept."""
+    """Count the rows that the runtime copied into each compared table; store the counts where those of a copy are stored."""
     with session(target_of(work)) as connection:
         counted = catalogue.table_rows(connection)
         rows = [_rows(connection, table, counted) for table in plan.tables]

@@ -38,9 +38,9 @@ class Commanded(Strict):
 
 @activity
 def command_app(work: CommandWork) -> Commanded:
-    """Ask the target app to start or to stop, unless it is there already, and say what it does now.
+    """Ask the target app to start or to stop, unless it has done so already, and say what it does now.
 
-    Refuses to stop an app that this run has asked to start: the delivery comes too late, and people work in the app.
+    Refuses to stop an app that this run has asked to start: such a delivery is late, and people already work in the app.
     """
     app = _app(work)
     if app is None:
@@ -59,9 +59,9 @@ def command_app(work: CommandWork) -> Commanded:
 
 @closing_activity
 def leave_app(work: LeaveWork) -> Commanded:
-    """Bring the target app to how it shall be left at the end of the run; works after an abort too.
+    """Start or stop the target app, as it shall be left at the end of the run; works after an abort too.
 
-    A delivery that comes after the clean-up has begun refuses: the app is people's again.
+    A delivery that comes after the clean-up has begun is refused: by then the app is in people's hands again.
     """
     app = _app(work)
     if app is None:
@@ -84,7 +84,7 @@ def look_at_app(work: RunWork) -> Commanded:
 
 @activity
 def look_for_sessions(work: RunWork) -> Findings:
-    """Say who else is on the target database, once more before it is written: an error unless the request accepts it."""
+    """List the other sessions on the target database just before it is written: an error unless the request accepts them."""
     profile = settings().target_profile(work.run.request.target)
     found = targetchecks.in_use(profile.postgres) if profile.postgres is not None else []
     if profile.kind == "sqlserver" and profile.sql is not None:

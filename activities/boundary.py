@@ -1,10 +1,10 @@
 """The durable boundary of every activity: JSON dict in, JSON dict out, no secrets either way.
 
-`@activity` turns `def copy_chunk(work: CopyChunk) -> ChunkCopied` into the `(ctx, dict) -> dict` that both hosts call.
-A `Refusal` becomes `{"refused": {...}}`, which no retry policy repeats; what may mend itself is raised, and repeated; what
-nobody expected is told apart by `activities.failures`.
-An activity whose run was asked to abort, has failed on one of its sides, or is being cleaned up, refuses before it works;
-`@closing_activity` works all the same.
+`@activity` turns `def copy_chunks(work: CopyJob) -> JobCopied` into the `(ctx, dict) -> dict` that both hosts call.
+A `Refusal` becomes `{"refused": {...}}`, which no retry policy repeats. An error that may pass is raised, and the retry
+policy repeats the activity. For unexpected exceptions `activities.failures` decides which of the two they are.
+An activity refuses before it works if its run was asked to abort, has failed on one of its sides, or is being cleaned up;
+a `@closing_activity` works all the same.
 """
 
 import logging
@@ -23,7 +23,7 @@ from shared.redaction import redact
 
 MOST_TEXT = 8_000
 MOST_ABOUT = 400
-"""Characters of an error's sentences and of its object that cross the boundary: its history and its report keep them."""
+"""Most characters of an error's sentences, and of its object, that cross the boundary: history and report keep them."""
 
 log = logging.getLogger("mxferry.activity")
 
@@ -52,7 +52,7 @@ def _bounded[I: BaseModel, O: BaseModel](function: Callable[[I], O], *, stops: b
             if stops:
                 _stop_if_over(work)
             result = function(work).model_dump(mode="json")
-        except Exception as error:  # noqa: BLE001 - it is told apart, logged and answered or raised
+        except Exception as error:  # noqa: BLE001 - classified, logged, and answered or raised
             failure = _failure(error, name, payload, work if stops else None)
             return _ended_badly(failure, name, work, time.monotonic() - started)
         events.activity_ended(name, work, time.monotonic() - started, result)
@@ -66,12 +66,12 @@ def _bounded[I: BaseModel, O: BaseModel](function: Callable[[I], O], *, stops: b
 
 
 def _failure(error: Exception, name: str, payload: dict[str, Any], counted: BaseModel | None) -> MxferryError:
-    """Return what an activity's exception means; those of `counted` work are counted, and end as refusals."""
+    """Return an exception as our error; one that `counted` work has ended with too often becomes a refusal."""
     if isinstance(error, MxferryError):
         failure = error
     else:
         failure = explained(error, name, str(payload.get("run", {}).get("id", "")))
-        # The frames without the exceptions, whose texts may quote rows.
+        # Only the frames: the texts of exceptions may quote rows.
         frames = [line for leaf in leaves(error) for line in traceback.format_tb(leaf.__traceback__)]
         log.error("%s failed: %s\n%s", name, failure, "".join(frames))
     run = getattr(counted, "run", None)
@@ -93,7 +93,7 @@ def _ended_badly(failure: MxferryError, name: str, work: BaseModel | None, secon
 
 
 def _fit(text: str, most: int = MOST_TEXT) -> str:
-    """Return a text without secrets, and cut: it may quote what an archive or a server calls a name."""
+    """Return a text without secrets, cut to `most` characters: it may quote a very long name of an archive or a server."""
     text = redact(text)
     return text if len(text) <= most else f"{text[:most]} …"
 

@@ -31,7 +31,7 @@ AGAIN: Mapping[Part, str] = {
     + " (on PostgreSQL: schema mxferry).",
     "hand-over": "See to it that the app is stopped and has no SourceDatabase settings; the sweep drops the login within the hour.",
 }
-"""What becomes of what could not be deleted."""
+"""What happens to a part that could not be deleted: when it is tried again, and how to delete it by hand."""
 
 
 class Emptied(Strict):
@@ -63,8 +63,8 @@ def empty_container(work: RunWork) -> Emptied:
 def clean_up(work: RecordWork) -> Cleaned:
     """Delete the run's staging blobs, its temporary database and its tables on the target, as the policy says.
 
-    The run is closed first, with what is kept of it and for how long. A step that fails does not keep the others from
-    being done. May be delivered twice, at the same time even: what is gone is gone.
+    The run is closed first, with a note of what is kept and for how long. If a step fails, the others are done all the
+    same. A second delivery, even at the same time, finds nothing left to delete.
     """
     run = work.run
     until = remains.close(run.id, run.request, work.verdict).kept_until
@@ -88,7 +88,7 @@ def clean_up(work: RecordWork) -> Cleaned:
 
 
 def _remember(run_id: str, done: list[str], until: datetime | None, failed: Mapping[Part, Finding]) -> None:
-    """Keep what is left where the API reads it; the sweep completes it."""
+    """Record what is left, where the API reads it; the sweep updates the record."""
     known = remains.load(run_id) or Remains()
     left = {part: f"Not deleted: {finding.message}" for part, finding in failed.items()}
     remains.save(run_id, Remains(done=list(dict.fromkeys([*known.done, *done])), kept_until=until, left=left))
@@ -103,7 +103,7 @@ def _kept(work: RecordWork, until: datetime) -> str:
 
 
 def _hand_over(work: RecordWork) -> list[str]:
-    """End what target mode `runtime` gave to the app: also where everything else is kept."""
+    """Withdraw what target mode `runtime` gave to the app, even where everything else is kept."""
     if work.run.request.options.target_mode != "runtime" or not work.opened:
         return []
     return handover.ended(work.run, failed=work.verdict != "verified")

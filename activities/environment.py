@@ -1,8 +1,8 @@
 """Wakes what sleeps between runs and puts it to sleep again: the temporary PostgreSQL server, the size of the target.
 
 Each activity brings its resource one step nearer to the wanted state and says whether it is reached; the orchestrator
-calls it again until it is. So a delivery too many, a crash or another run in between changes nothing. Without resource
-ids in the settings nothing is done, and everything is reached at once.
+calls it again until it is. So a repeated delivery, a crash or another run in between does no harm. Without resource ids
+in the settings the activities do nothing and answer `reached` at once.
 """
 
 import logging
@@ -25,7 +25,7 @@ log = logging.getLogger("mxferry.environment")
 
 
 class Power(Strict):
-    """Where the temporary PostgreSQL server stands."""
+    """The state of the temporary PostgreSQL server."""
 
     managed: bool
     state: str = ""
@@ -50,7 +50,7 @@ class ScaleWork(RunWork):
 
 
 class Scaled(Strict):
-    """Where the size of the target database stands."""
+    """The state of the target database's size."""
 
     managed: bool
     sku: str = ""
@@ -66,7 +66,7 @@ def start_postgres(work: StartWork) -> Power:
 
 @closing_activity
 def restart_postgres(work: RunWork) -> Power:
-    """Start the server again for others, after this run stopped it under their hands; works after an abort too."""
+    """Start the server again for runs that came while this run was stopping it; works after an abort too."""
     return _start(None) if _uses_server(work) else NOT_USED
 
 
@@ -74,7 +74,7 @@ def restart_postgres(work: RunWork) -> Power:
 def stop_postgres(work: RunWork) -> Power:
     """Stop the server unless another run needs it; `needed_by` names runs that came while it was being stopped.
 
-    Before it sleeps it is swept: what closed runs left on it would lie there until somebody wakes it. A server on which
+    It is swept first: what closed runs left on it would otherwise stay until somebody starts it again. A server on which
     another installation has databases, or that cannot be asked, is left running.
     """
     server = settings().postgres
@@ -94,16 +94,16 @@ def stop_postgres(work: RunWork) -> Power:
             manager.stop_postgres(server.resource_id)
             state = "Stopping"
             events.emit("environment-changed", work.run.id, what="postgres-stop")
-    # A run that put its mark before it looked at the state may have seen Ready: its mark is there by now.
+    # A run puts its mark before it reads the state. So whoever read Ready before we stopped the server is marked by now.
     return Power(managed=True, state=state, reached=True, needed_by=marks.others(work.run.id))
 
 
 @closing_activity
 def scale_sql(work: ScaleWork) -> Scaled:
-    """Bring the target database to its size for the load, or back to the size it had before any run scaled it up.
+    """Scale the target database to its size for the load, or back to the size it had before any run scaled it up.
 
-    Back works after an abort too. Up does not, nor where the delivery comes after the clean-up has begun: nobody would
-    bring it back then.
+    Scaling back works after an abort too. Scaling up is refused then, and also once the clean-up has begun: nobody would
+    scale it back.
     """
     if work.to == "load":
         runs.stop_if_closed(work.run.id)
@@ -115,7 +115,7 @@ def scale_sql(work: ScaleWork) -> Scaled:
 
 
 def _uses_server(work: RunWork) -> bool:
-    """Whether the run restores to the temporary server; a PostgreSQL target is restored into straight."""
+    """Whether the run restores to the temporary server; for a PostgreSQL target the dump goes straight to the target."""
     return work.run.request.options.target_mode != "postgres"
 
 
@@ -139,7 +139,7 @@ def _start(run: str | None) -> Power:
 
 
 def _in_the_way(server: TemporaryPostgres, run: str) -> tuple[bool, list[Finding]]:
-    """Sweep the server; return whether a run of ours needs it whose mark is forgotten, and what else is in the way."""
+    """Sweep the server; return whether another run of ours needs it although it has no mark, and what else forbids a stop."""
     try:
         seen = leftovers.sweep_server(datetime.now(UTC))
     except MxferryError as error:

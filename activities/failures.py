@@ -1,7 +1,7 @@
 """What an exception that no activity expected means: worth another try, hopeless, or an error of ours.
 
-A retry policy cannot tell errors apart, so it is decided here what is repeated at all, and of the errors that rarely mend
-themselves how often. Nothing here quotes a value of a row: a driver's text is used where it cannot hold one.
+A retry policy cannot tell errors apart, so this module decides which errors are repeated at all, and how often those are
+that rarely pass by themselves. No value of a row is quoted: a driver's text is used only where it cannot hold one.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ OURS = (
 )  # fmt: skip
 """Errors of programming: the same input gives the same error."""
 ATTEMPTS = {"SQL_TIMEOUT": 2, "POSTGRES_TIMEOUT": 2, "AZURE_REFUSED": 3, "UNEXPECTED": 3}
-"""How often an activity is tried when it ends so; everything else that is transient has the whole retry policy."""
+"""How often an activity is tried that ends with such a code; all other transient errors get the whole retry policy."""
 DENIED = (401, 403)
 BUSY = (408, 409, 412, 429)  # and every 5xx; a conflict is another delivery at work
 
@@ -58,7 +58,7 @@ def leaves(error: Exception) -> Iterator[Exception]:
 
 
 def after_attempts(error: MxferryError, activity: str, payload: dict[str, Any], run: str) -> MxferryError:
-    """Return the error, or a refusal in its place when this activity has ended so too often with this input."""
+    """Return the error, or a refusal in its place if this activity has ended with this code too often for this input."""
     allowed = ATTEMPTS.get(error.code)
     if allowed is None or isinstance(error, Refusal):
         return error
@@ -68,9 +68,9 @@ def after_attempts(error: MxferryError, activity: str, payload: dict[str, Any], 
 
 
 def attempts_with(code: str, activity: str, payload: dict[str, Any], run: str, most: int) -> int:
-    """Count an attempt with this input that ended with this code, at most `most`, and return the count.
+    """Count an attempt with this input that ended with this code; return the count, which is `most` at most.
 
-    Each is a blob in staging that is written once.
+    Each attempt is an empty blob in staging, written once.
     """
     called = hashlib.sha256(json.dumps([activity, code, payload], sort_keys=True).encode()).hexdigest()[:32]
     for number in range(1, most):
@@ -79,7 +79,7 @@ def attempts_with(code: str, activity: str, payload: dict[str, Any], run: str, m
         except ResourceExistsError:
             continue
         except AzureError:
-            pass  # the count is a courtesy; the retry policy ends it in any case
+            pass  # without the count the retry policy still ends the attempts
         return number
     return most
 
@@ -142,7 +142,7 @@ def _said(error: Exception) -> str:
 
 
 def _place(error: Exception) -> str:
-    """Return where in our code it was raised; nothing where none of it had a part."""
+    """Return where in our code it was raised; empty if none of our code is in the traceback."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         path = Path(frame.filename)
         if path.is_relative_to(_HOME) and "site-packages" not in path.parts:

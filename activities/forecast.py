@@ -41,7 +41,7 @@ def forecast_end(work: ForecastWork) -> Forecasted:
 
 
 def _by_the_clock(work: ForecastWork) -> Forecasted:
-    """Where nothing tells how long the rest takes: late if the window is over."""
+    """Judge by the window alone, where nothing tells how long the rest takes: late if it is over."""
     window = work.run.request.window
     late = (work.now - window.end).total_seconds() if window else 0.0
     return Forecasted(ends_at=work.now, late_seconds=round(late, 1)) if late > 0 else Forecasted()

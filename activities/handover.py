@@ -1,4 +1,4 @@
-"""Target mode `runtime`: the temporary database is settled and handed over, the Mendix runtime copies it, we look on.
+"""Target mode `runtime`: the temporary database is settled and handed over, the Mendix runtime copies it, and we watch.
 
 The runtime's password is made here or in the API, and goes to the app or to the person who asks; it is in no input, no
 output and no record of a run.
@@ -31,7 +31,7 @@ from shared.strict import Strict
 GROUPS = 100
 """Most activities of one fan-out."""
 ROOM, APP = "*room on the target*", "*settings of the app*"
-"""Marks beside those of tables: no table has a star in its name."""
+"""Marks that are no table's: no table has a star in its name."""
 
 
 class Settling(Strict):
@@ -106,7 +106,7 @@ def settle_tables(work: SettleWork) -> TablesSettled:
 
 @activity
 def empty_target(work: RestoredWork) -> Findings:
-    """See to it that the target has no tables, once: a late delivery must not drop what the runtime has made since."""
+    """Make sure that the target has no tables; once only, since a late delivery must not drop what the runtime has made."""
     drop = work.run.request.target_not_empty == "drop"
     found: list[Finding] = []
     with settling.once(settings().postgres, work.restore.database, ROOM) as first:
@@ -117,7 +117,7 @@ def empty_target(work: RestoredWork) -> Findings:
 
 @activity
 def hand_over_settings(work: HandOverWork) -> HandedOver:
-    """Make the login, give the settings to the app through its adapter, once; the app is started after it."""
+    """Make the login and give the settings to the app through its adapter, once; the app is started afterwards."""
     app = _configurable(work)
     server, database = settings().postgres, work.restore.database
     with settling.once(server, database, APP) as first:
@@ -130,7 +130,7 @@ def hand_over_settings(work: HandOverWork) -> HandedOver:
 
 @activity
 def watch_runtime(work: RestoredWork) -> Watched:
-    """Look how far the runtime is: tables and rows on the target, and whether the app runs where an adapter tells."""
+    """Look how far the runtime is: tables and rows on the target and, where an adapter can tell, whether the app runs."""
     tables = [one for one in _plan(work).tables if not one.name.startswith(PREFIX)]
     there = filled(target_of(work))
     app = app_of(settings().target_profile(work.run.request.target))
@@ -159,7 +159,7 @@ def take_settings_back(work: RunWork) -> Findings:
 def ended(run: Run, *, failed: bool) -> list[str]:
     """Drop the login; after a failure also stop the app and take its settings away, where an adapter gave them.
 
-    Returns what was done, as sentences; part of the clean-up, so that it may be done twice.
+    Returns what was done, as sentences. It belongs to the clean-up, so it may be called twice.
     """
     server, database = settings().postgres, database_name(run.id)
     app = configurable_of(settings().target_profile(run.request.target))

@@ -1,4 +1,4 @@
-"""The last look for an abort before a run has its outcome."""
+"""The last check for an abort before the outcome of a run is fixed."""
 
 from activities.boundary import activity
 from shared.contracts import RunWork
@@ -11,5 +11,5 @@ class Heeded(Strict):
 
 @activity
 def heed_abort(work: RunWork) -> Heeded:
-    """Do nothing: the boundary refuses for a run that was asked to abort while its last stage worked."""
+    """Do nothing: the boundary of this activity refuses if the run was asked to abort while its last stage worked."""
     return Heeded()

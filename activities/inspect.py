@@ -119,7 +119,7 @@ def _base_plan(work: RunWork) -> DatabasePlan:
 
 
 def _collation(work: RunWork) -> tuple[str, list[Finding]]:
-    """Return the collation that new strings get. A dry run whose target cannot be asked takes Mendix' own, and says so."""
+    """Return the collation that new strings get. A dry run whose target cannot be asked takes Mendix' default, and says so."""
     request = work.run.request
     if request.options.collation is not None:
         return request.options.collation, []

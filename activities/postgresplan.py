@@ -20,7 +20,7 @@ from shared.snapshot.restoring import POST_DATA, Contents, RestorePlan, plan_of,
 
 
 class TargetPlanned(Planned):
-    """Output of `plan_postgres_target`. Rows are known when they are loaded."""
+    """Output of `plan_postgres_target`. The number of rows is known only after the load."""
 
     model_version: str | None = None
     runtime_version: str | None = None
@@ -97,7 +97,7 @@ def _restore_plan(run: Run, dump_size: int, dump: Dump) -> RestorePlan:
 def _changes(
     run: Run, dump: Dump, restore: RestorePlan, metadata: Metadata
 ) -> tuple[dict[str, dumped.Change], list[Finding]]:
-    """Return what becomes of the tables of schema public that do not arrive as they are."""
+    """Return what the run changes in tables of schema public, by table, with the findings about it."""
     columns = {
         table.table: table.columns for batch in restore.batches for table in batch if table.schema_name == "public"
     }

@@ -77,7 +77,7 @@ def load_postgres_tables(work: LoadBatch) -> BatchDone:
     """Load one batch of tables into the target, noted segment by segment in the ledger; call it until it is finished.
 
     What a run changes (rows left out, columns emptied or masked) is changed before it is sent: the server never sees
-    the values that were there.
+    the original values.
     """
     plan, server, run = target_plan(work.run), target_server(work.run), work.run.id
     into = Destination(server, server.database, plan.encoding, run)
@@ -127,7 +127,7 @@ def make_postgres_keys(work: KeysWork) -> KeysMade:
 
 @activity
 def analyze_postgres_tables(work: LoadBatch) -> BatchDone:
-    """Gather the planner's statistics of one batch of tables, which a restored database has not."""
+    """Gather the planner's statistics of one batch of tables, which a restored database lacks."""
     server = target_server(work.run)
     batch = target_plan(work.run).batches[work.batch]
     with connect(server, autocommit=True, application_name="mxferry finish") as connection:
@@ -138,7 +138,7 @@ def analyze_postgres_tables(work: LoadBatch) -> BatchDone:
 
 
 def _may_begin(run: Run, other: str | None) -> None:
-    """Raise a refusal where the run is over, or the target is another one's."""
+    """Raise a refusal if the run is over, or if the target belongs to another run."""
     runs.stop_if_closed(run.id)
     runs.stop_if_replaced(run.request.target, run.id)
     if other is not None and not runs.closed(other):

@@ -29,16 +29,16 @@ SECONDS = 180  # of one call
 
 
 class BatchVerified(BatchDone):
-    """Output of `verify_postgres_tables`; findings are in the last call's."""
+    """Output of `verify_postgres_tables`; the last call's has the findings."""
 
     findings: list[Finding] = Field(default_factory=list)
 
 
 class BatchState(BaseModel):
-    """What one call leaves the next one: tables that are done, and how far the comparison of the next one is.
+    """What one call leaves for the next: the tables that are done, and how far the comparison of the following table is.
 
-    Each call reads what the call before it wrote, and writes under a number of its own: whatever comes twice, or late,
-    what is read is whole.
+    Each call reads what the call before it wrote, and writes under a number of its own. So a delivery that comes twice,
+    or late, still reads a complete state.
     """
 
     results: list[TableVerified] = Field(default_factory=list)
@@ -80,7 +80,7 @@ def verify_postgres_tables(work: LoadBatch) -> BatchVerified:
 
 @activity
 def finish_postgres_verification(work: VerificationWork) -> Verified:
-    """Sum up the tables, look at those left empty, at sequences and keys; one check for each kind of proof."""
+    """Sum up the tables; check the tables left empty, sequences and keys. Returns one check for each kind of proof."""
     run, plan, staging = work.run, target_plan(work.run), clients.staging()
     dump, levels = open_dump(work.snapshot.dump), work.run.request.options.verify
     results = [
@@ -119,10 +119,10 @@ class _Verifier:
     copied: dict[str, int]
     budget: Budget
     bytes: int = 0
-    """Of the table under way in the dump, how many bytes are compared."""
+    """Bytes of the current table, as it lies in the dump, that are compared."""
 
     def go_on(self, table: TargetTable, state: BatchState) -> bool:
-        """Go on with a table until the budget is spent; whether it is done: its result and its findings are in the state."""
+        """Compare a table until the budget is spent; return whether it is done. Result and findings go into the state."""
         name, levels = name_of(table.data), self.work.run.request.options.verify
         compared = state.comparison.compared
         if "hash" not in levels:

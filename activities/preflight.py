@@ -25,12 +25,12 @@ from shared.sqlserver import checks as sqlserver_checks
 Check = Callable[[], Iterable[Finding]]
 NOT_EMPTY = {"TARGET_NOT_EMPTY", "CONTAINER_NOT_EMPTY"}
 ATTEMPTS = 4
-"""How often preflight is done while something does not answer: a quarter of a minute, and the time that logins take.
-It may be a server that became ready a moment ago; it is more often a name or a firewall, of which people want to hear."""
+"""How often preflight is done while something does not answer: 15 seconds of pauses, and the time that logins take. It
+may be a server that is just getting ready; more often it is a wrong name or a firewall, which people want to know soon."""
 ATTEMPTS_OF = {sqlserver_checks.WAKING: 10, blob_checks.UNREACHABLE: 2}
 """Five minutes for a paused serverless database, which takes about one to resume
-(https://learn.microsoft.com/azure/azure-sql/database/serverless-tier-overview#latency); storage is asked anew for most of
-a minute by its SDK already."""
+(https://learn.microsoft.com/azure/azure-sql/database/serverless-tier-overview#latency); for storage the SDK
+itself repeats for most of a minute."""
 
 
 class PreflightWork(RunWork):
@@ -44,7 +44,7 @@ def preflight(work: PreflightWork) -> Findings:
     """Check source, staging, temporary PostgreSQL (if it is used, and awake) and target.
 
     Writes nothing but a probe in staging and, in target mode `runtime`, a login without rights that is dropped at once.
-    What may answer soon raises a TransientError when every check is done, and is a finding at the last attempt.
+    What may answer soon raises a TransientError after all checks are done; at the last attempt it is a finding.
     """
     request = work.run.request
     profile = settings().target_profile(request.target)
@@ -72,7 +72,7 @@ def preflight(work: PreflightWork) -> Findings:
         *(() if work.early else on_temporary),
     )
     if passing:
-        # One count for whatever does not answer: of several things each would add its own attempts otherwise.
+        # One count for everything that does not answer; otherwise each such thing would add attempts of its own.
         most = _attempts(passing[0])
         if attempts_with("AGAIN", "preflight", work.model_dump(mode="json"), work.run.id, most) < most:
             raise passing[0]
@@ -82,7 +82,7 @@ def preflight(work: PreflightWork) -> Findings:
 def gathered(*checks: Check) -> tuple[list[Finding], list[TransientError]]:
     """Do every check; one that cannot be done is a finding too, so that one run of preflight says everything.
 
-    Returns the findings, and those errors among them that may pass, the one worth most attempts first.
+    Returns the findings, and the errors among them that may pass, the one with the most attempts first.
     """
     found: list[Finding] = []
     passing: list[TransientError] = []
@@ -92,7 +92,7 @@ def gathered(*checks: Check) -> tuple[list[Finding], list[TransientError]]:
         except Exception as error:
             failure = explained(error, "preflight", "")
             if failure.code == "UNEXPECTED":
-                raise  # an error of ours: with its place, for the log
+                raise  # an error of ours: the boundary logs where it was raised
             found.append(failure.finding())
             if isinstance(failure, TransientError):
                 passing.append(failure)
@@ -117,14 +117,14 @@ def _holds_target(run: str, target: str) -> list[Finding]:
 
 
 def _restorable(profile: TargetProfile, request: MigrationRequest) -> list[Finding]:
-    """Ask whether the source's PostgreSQL is one that the server can restore: the temporary one, or the target's."""
+    """Check that the restoring server (the temporary one, or the target) can restore from the source's PostgreSQL."""
     if request.source.kind != "mendix-cloud":
         return []
     return check_database(request.source, profile.postgres or settings().postgres)
 
 
 def _runtimes(profile: TargetProfile, request: MigrationRequest) -> list[Finding]:
-    """Ask whether source and target run the same Mendix version, where both tell it."""
+    """Check that source and target run the same Mendix version, where both tell it."""
     return check_runtime(request.source, version_of(profile.app)) if request.source.kind == "mendix-cloud" else []
 
 
@@ -143,7 +143,7 @@ def _database(profile: TargetProfile, request: MigrationRequest) -> list[Finding
 
 
 def _decided(finding: Finding, request: MigrationRequest) -> Finding:
-    """What the request has decided already: a target that may be dropped, an app that will be stopped, or may stay."""
+    """Apply what the request has decided: to drop the target, to stop the app on it, or to accept its sessions."""
     if finding.code == sessions.IN_USE:
         (finding,) = decide([finding], request.options.remedies)
         if request.options.purpose == "rehearsal":

@@ -26,7 +26,7 @@ from shared.wording import moment
 log = logging.getLogger("mxferry.report")
 
 TIMEOUT = 5
-"""Seconds in which the target may say its version."""
+"""Seconds that the target has to tell its version."""
 
 
 class RecordWork(RunWork):
@@ -67,7 +67,7 @@ def record_findings(work: RecordWork) -> Recorded:
 
 @closing_activity
 def write_report(work: ReportWork) -> Recorded:
-    """Write report.json and report.html. Called again after the clean-up, it keeps what only staging knew."""
+    """Write report.json and report.html. Called again after the clean-up, it keeps what it had read from staging."""
     name = runpaths.of_run(work.run.id, runpaths.REPORT)
     findings = [*work.findings, *_too_late(work)]
     runs.save_findings(work.run.id, findings)
@@ -109,7 +109,7 @@ def _too_late(work: ReportWork) -> list[Finding]:
 
 
 def _target_version(run: Run) -> str | None:
-    """Ask the target which server it is; None where it does not say, or not now. Never in the report's way."""
+    """Ask the target for its server version; None if it does not tell. A failure never holds up the report."""
     profile = settings().target_profile(run.request.target)
     if profile.sql is None:
         return None
@@ -122,7 +122,7 @@ def _target_version(run: Run) -> str | None:
 
 
 def _tables(work: ReportWork) -> list[TableRows]:
-    """Rows by table: from staging while it is there, else from the report written before the clean-up."""
+    """Return the rows by table: from staging while it exists, else from the report written before the clean-up."""
     for stage in ("verify", "copy"):
         blob = work.answers.get(stage, {}).get("tables_blob")
         if blob and clients.staging().get_blob_client(blob).exists():

@@ -113,7 +113,7 @@ def plan_post_data(work: RestoredWork) -> PostData:
 
 @activity
 def make_post_data(work: PostDataWork) -> PostDataMade:
-    """Make one group of them; what an earlier delivery made is left alone."""
+    """Make one group of keys, indexes or foreign keys; what an earlier delivery made is left alone."""
     return PostDataMade(statements=postdata.make(settings().postgres, work.restore.database, work.group))
 
 

@@ -41,7 +41,7 @@ def plan_database(work: RestoredWork) -> Planned:
     plan = kept(clients.staged(work.run.id, runpaths.BASE_PLAN), planning.plan)
     with suppress(ResourceExistsError):
         write_ddl(plan, settings().target_profile(work.run.request.target), overwrite=False)
-    # The data preflight looks after its own in `settle_inspection`; a code that nobody knows is misspelt.
+    # `settle_inspection` handles the remedies of the data preflight; a code that nothing here knows is misspelt.
     _, ours = parted(options.remedies, CODES | {IN_USE})
     return Planned(
         findings=[*planning.findings, *unused(planning.findings, ours)],

@@ -21,5 +21,5 @@ class Told(Strict):
 
 @closing_activity
 def end_other_side(work: FailedSide) -> Told:
-    """Leave the mark by which the activities of the run stop: nobody waits for rows or files that nobody will use."""
+    """Leave the mark at which the run's activities stop: nobody should wait for rows or files that nobody will use."""
     return Told(blob=runs.end_sides(work.run.id, f"{work.stage}: {work.code}"))

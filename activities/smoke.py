@@ -13,7 +13,7 @@ from shared.smoke.runtime import AdminApi, check_runtime
 from shared.smoke.web import check_document, check_page
 
 BUDGET_SECONDS = 15 * 60
-"""Of all checks together; one that has begun may take its own time beyond."""
+"""For all checks together; a check that has begun may still use its own time-out."""
 
 
 class SmokeTested(Findings):
@@ -26,12 +26,15 @@ class SmokeTested(Findings):
 def smoke_tests(work: RunWork) -> SmokeTested:
     """Do every smoke check of the request; a failed check is an answer, not an error.
 
-    Those for which the time of one activity is not enough have failed, too, and say so.
+    Checks for which no time is left have failed too, and say so.
     """
     smoke = work.run.request.smoke
     profile = settings().target_profile(work.run.request.target)
     container = clients.target(profile)
-    until, own = time.monotonic() + BUDGET_SECONDS, settings().allow_http_sources  # on one machine all is this machine
+    until, own = (
+        time.monotonic() + BUDGET_SECONDS,
+        settings().allow_http_sources,
+    )  # on a local stand every address is this machine
     named: list[tuple[str, Callable[[], Check]]] = [
         *((one.name, partial(check_rows, one, profile)) for one in smoke.sql),
         *((one.name, partial(check_page, one, own=own)) for one in smoke.http),

@@ -17,7 +17,7 @@ from shared.sources.opening import open_origin
 from shared.sources.url import forget_source_url
 
 BUDGET_SECONDS = 180  # of new work in one `inflate_archive`; it ends at the next checkpoint
-RANGE_BLOCKS = 64  # at least: 1 GiB a `stage_range`
+RANGE_BLOCKS = 64  # at least, in one `stage_range`: 1 GiB
 MOST_RANGES = 150
 
 

@@ -1,4 +1,4 @@
-"""What the target holds when a run did not end verified: counted there, so that the report says what is, not what was meant."""
+"""What the target holds when a run did not end verified: counted on the target, so that the report states facts."""
 
 from pydantic import Field
 
@@ -12,7 +12,7 @@ from shared.sqlserver import catalogue, connection
 from shared.strict import Strict
 
 FIRST_TABLES = 200
-"""Tables that the answer lists, those with rows first; it crosses the durable boundary, which is no place for more."""
+"""Tables that the answer lists, those with rows first; more would be too much for the durable boundary."""
 
 
 class Stock(Strict):
