@@ -89,9 +89,9 @@ def inspect_group(work: GroupWork) -> GroupInspected:
 
 @activity
 def settle_inspection(work: InspectedWork) -> Findings:
-    """Put the chosen remedies into the plan, which from here on is what every stage reads.
+    """Apply the chosen remedies to the plan, which every stage reads from here on.
 
-    From the plan as it was made, and written once: a late delivery must not undo what `adopt_schema` has fitted since.
+    It begins from the plan as first made and writes it once: a late delivery must not undo what `adopt_schema` has changed.
     """
     plan = _base_plan(work)
     with closing(temporary_database(work)()) as connection:

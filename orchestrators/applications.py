@@ -18,19 +18,19 @@ from shared.errors import Finding
 
 LOOK_EVERY = timedelta(seconds=10)
 MOST_LOOKS = 90
-"""While an app stops or starts: with more patience the looks come less often, so that the history stays short."""
+"""Looks at an app while it stops or starts: with more patience they come less often, so the history stays short."""
 SESSIONS_LEAVE = timedelta(minutes=2)
-"""What the sessions of an app that has stopped may take to go; a server notices a connection that broke in seconds."""
+"""Time for the sessions of a stopped app to end; a server notices a broken connection within seconds."""
 RETRY_SMOKE = timedelta(seconds=15)
 
 
 def app_stopped(book: Book, run: Run, outcome: Outcome) -> Steps:
-    """Stop the target app and wait until it is; where people do it, ask them to and wait for their word."""
+    """Stop the target app and wait until it has stopped; where people do it, ask them and wait for their answer."""
     if not run.request.stop_target_app:
         return
     seen = yield from aside("app-stop", _commanded(book, run, "look"))
     if seen["manual"]:
-        outcome.app_stopped_by = "perhaps people"  # who does what was asked for does not always say so
+        outcome.app_stopped_by = "perhaps people"  # people may do it without answering
         yield from asked(book, "app-stop", "stop-app", _deadline(book, run))
         outcome.app_stopped_by = "people"
         return
@@ -40,9 +40,9 @@ def app_stopped(book: Book, run: Run, outcome: Outcome) -> Steps:
 
 
 def target_free(book: Book, run: Run, outcome: Outcome) -> Steps:
-    """See to it that nobody else is on the target database when it is written; wait a little for those who leave.
+    """Make sure that nobody else is on the target database when it is written; give sessions a little time to leave.
 
-    A stage only where somebody is there. Not in a rehearsal: its throw-away target is dropped without asking.
+    It is a stage only where somebody is there, and not done in a rehearsal: its throw-away target is dropped unasked.
     """
     if run.request.options.purpose == "rehearsal":
         return
@@ -79,7 +79,7 @@ def app_started(book: Book, run: Run, outcome: Outcome) -> Steps:
 
 
 def app_left(book: Book, run: Run, outcome: Outcome) -> Steps:
-    """Leave the target app as it should be; where that does not succeed a warning says so."""
+    """Leave the target app as it should be at the end of the run; if that fails, a warning says so."""
     if outcome.app_stopped_by and not outcome.target_written:
         if outcome.app_stopped_by != "this run":
             outcome.findings.append(_still_stopped(run, sure=outcome.app_stopped_by == "people"))

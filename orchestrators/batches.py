@@ -1,4 +1,4 @@
-"""How far the batches of a stage have come: each answer tells the whole of its batch, all calls of it together."""
+"""How far the batches of a stage have come. An answer covers all calls for its batch so far, so the last one counts."""
 
 from orchestrators.calling import Payload
 from shared.contracts import Counts
@@ -11,6 +11,6 @@ class SoFar:
         self._batches: dict[int, Counts] = {}
 
     def take(self, answer: Payload) -> Counts:
-        """Take an answer in place of an earlier one of its batch; return what is done of all batches."""
+        """Put an answer in the place of its batch's earlier one; return what is done in all batches."""
         self._batches[answer["batch"]] = Counts.model_validate(answer["done"])
         return sum(self._batches.values(), Counts())

@@ -61,7 +61,7 @@ def call_sub(ctx: task.OrchestrationContext, orchestrator: str, payload: Payload
 
 
 def answering(orchestrator: Orchestrator) -> Orchestrator:
-    """Make a sub-orchestration answer `{"refused": ...}` where a refusal leaves it, so that its remedy is not lost."""
+    """Make a sub-orchestration answer `{"refused": ...}` when a refusal ends it, so that the remedy is not lost."""
 
     @functools.wraps(orchestrator)
     def answer(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
@@ -83,7 +83,7 @@ def until_finished(
 ) -> Steps:
     """Call an activity until its answer says that it is finished; returns that answer. `on_result` sees every one.
 
-    `carried` names the part of the next call's payload that holds the answer before. After `MOST_STEPS` calls the stage
+    `carried` names the field of the next call's payload that takes the previous answer. After `MOST_STEPS` calls the stage
     is refused with what `unfinished` makes of the last answer.
     """
     result: Payload = {}
@@ -116,7 +116,7 @@ def fan_out(
     window: int,
     on_result: Callable[[Payload], None],
 ) -> Steps:
-    """Call an activity once a payload, at most `window` at a time; `on_result` sees every result as it comes.
+    """Call an activity once for each payload, at most `window` at a time; `on_result` sees every result as it comes.
 
     A result that says `"finished": false` is a part of the work: the activity is called again before others, with the
     number of the `step`, at most `MOST_STEPS` times. A payload that fails for good stops new calls; those already running

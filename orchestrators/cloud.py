@@ -11,7 +11,7 @@ from shared.errors import Finding
 
 FIRST_WAIT, LONGEST_WAIT = 1.0, 120.0  # seconds between two polls; an abort is heard at the next one
 POLLS_OF_CHILD = 90  # some three hours
-PATIENCE = timedelta(days=2)  # for all that a run waits for: large environments take "several hours" to back up
+PATIENCE = timedelta(days=2)  # for all waits of a run together: large environments take "several hours" to back up
 
 
 def obtain_archive(ctx: task.OrchestrationContext, run: Payload, until: str, renewal: int, snapshot: str) -> Steps:
@@ -21,7 +21,7 @@ def obtain_archive(ctx: task.OrchestrationContext, run: Payload, until: str, ren
     """
     if not snapshot:
         yield from _await(ctx, "stop_source_app", run, until, "stop")
-        # A snapshot that has an id is answer enough, complete or not.
+        # The snapshot's id is enough here, whether it is complete or not.
         chosen = yield from _await(ctx, "choose_snapshot", run, until, "choose", once=True)
         snapshot = chosen["snapshot"]
         if chosen["state"] != "done":
@@ -74,9 +74,9 @@ def _await(
 
 
 def waiting(work: Payload, answer: Payload) -> Payload:
-    """Return an activity's next input: it does not ask Mendix Cloud before the time that its last answer tells, if any.
+    """Return an activity's next input, with the time before which it must not ask Mendix Cloud, if its last answer has one.
 
-    The timers stay short, for an abort is heard when one has ended.
+    The timers stay short, because an abort is noticed only when one has ended.
     """
     return work | {"not_before": answer.get("not_before")}
 

@@ -150,7 +150,7 @@ class _Desk:
             return
         crowded = answer.stopped != "busy" or self._calls[number] >= BUSY_CALLS
         if crowded and self._waves[number] == self._wave:
-            # Jobs that were called before the window was halved were throttled by the same crowd, and do not halve it again.
+            # Jobs called before the window was halved were throttled by the same overload: they do not halve it again.
             self._wave += 1
             self._pace.throttled(now)
         self._greedy[number] += answer.stopped == "greedy"

@@ -112,7 +112,7 @@ def _verdict(state: ListingState, files: int) -> Verified:
 
 
 def _archive(snapshot: Payload) -> Check:
-    """Return what is known of the archive in staging; what did not fit was refused before it was inflated to its end."""
+    """Return the check of the archive in staging. It has passed: the snapshot stage refuses an archive that does not fit."""
     return Check(
         name=ARCHIVE,
         outcome="passed",

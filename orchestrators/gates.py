@@ -1,7 +1,7 @@
 """Where a run waits for people or for the clock: the window opens, the users are out, it will be late, the target may be written.
 
-At all of these nothing has been written to the target, so every way out of them leaves source and target as they were;
-the gates of the app (`applications.py`) use the same way of asking.
+At none of these has anything been written to the target, so a run that ends there leaves source and target as they were.
+The gates of the app (`applications.py`) are asked in the same way.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from shared.errors import Finding
 
 UNTOUCHED = "Source and target are as they were."
 LEAST_TIME = timedelta(minutes=5)
-"""To answer the question of lateness, also when the window is over by then; and what an end may move out unsaid."""
+"""Least time to decide on a late run, even if the window ends sooner; and by how much an end may move out unreported."""
 Place = Literal["snapshot", "approval", "write"]
 LATE_GATES: dict[Place, str] = {"snapshot": "late-snapshot", "approval": "late", "write": "late-write"}
 """The gate at which lateness is decided before the snapshot, before the approval, and before the target is written."""
@@ -37,8 +37,8 @@ def snapshot_due(book: Book, run: Run) -> Steps:
 def in_time(book: Book, run: Run, outcome: Outcome, before: Place) -> Steps:
     """Look at the clock before the users are sent out or the target is written: warn, ask or stop when it will be late.
 
-    What was said or decided holds as long as it is true: an end that moves out by more than `LEAST_TIME` is said or asked
-    again. Each place has a gate of its own, so that a second yes to one never opens the next.
+    A warning or decision holds until the expected end moves out by more than `LEAST_TIME`; then it is said or asked again.
+    Each place has a gate of its own, so that a second approval of one never opens the next.
     """
     window = run.request.window
     if window is None:

@@ -1,4 +1,4 @@
-"""Target mode `runtime`: the temporary database is made ready, and the Mendix runtime copies it while we look on.
+"""Target mode `runtime`: the temporary database is made ready, and the Mendix runtime copies it while we watch.
 
 The wait is a gate of the side that fills the database (`started`): people give the app its settings, start it, and say
 when it has started. Where the app's adapter does that, the wait ends when the app runs and everything is there. The
@@ -75,7 +75,7 @@ def _by_adapter(book: Book, run: Run, work: Payload, deadline: datetime) -> Step
 
 
 def _by_people(book: Book, work: Payload, deadline: datetime) -> Steps:
-    """Wait at the gate, and look meanwhile how far the runtime is."""
+    """Wait at the gate, and meanwhile look how far the runtime has come."""
     gate = Gate(name=GATE, asked_at=book.now(), answers_by=deadline)
     watch = _Watch(book, book.wait(STAGE, gate))
     aborted = book.ctx.wait_for_external_event("abort")
@@ -94,10 +94,10 @@ def _by_people(book: Book, work: Payload, deadline: datetime) -> Steps:
             if watch.complete or insisted:
                 decided = _decided(book, gate, "approved", said)
                 return watch.close(decided.message)
-            # Somebody was early: a comparison now would fail a run of hours. A second word is believed.
+            # Approved before everything is there: comparing now would fail a run of hours. A second approval is accepted.
             insisted = True
             gate = gate.model_copy(update={"comment": EARLY})
-            book.decided(gate)  # it is asked again
+            book.decided(gate)  # the gate stays open and is asked again
             said = book.ctx.wait_for_external_event(gate.approval)
             book.publish()
         elif book.now() >= deadline:
@@ -174,7 +174,7 @@ class _Watch:
 
 
 def _decided(book: Book, gate: Gate, decision: str, event: task.CancellableTask[Any]) -> Finding:
-    """Keep the decision; return it as a finding, which an abort ends the stage with."""
+    """Keep the decision; return it as a finding, with which an abort ends the stage."""
     said = Said.model_validate(event.get_result() or {})
     update = {
         "decision": decision,

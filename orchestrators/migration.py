@@ -47,19 +47,19 @@ def migrate(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
             yield from _prove(book, run, outcome)
     except StageFailed as failed:
         outcome.failed(failed)
-    except (StageRefused, task.TaskFailedError) as error:  # a call that is in no stage; the clean-up must not miss it
+    except (StageRefused, task.TaskFailedError) as error:  # a call outside any stage; clean up all the same
         outcome.failed(failure_of("migration", error))
     yield from _close(book, run, outcome)
     return outcome.summary(book).model_dump(mode="json")
 
 
 def _known_early(book: Book, run: Run, outcome: Outcome) -> Steps:
-    """A run that will wait for its window says at once what is wrong already; it stops nothing, there is time to mend it."""
+    """Before waiting for the window, report what is wrong already. Nothing of it stops the run: there is time to mend it."""
     window = run.request.window
     if window is None or window.start is None or window.start <= book.now():
         return
     work = {"run": run.model_dump(mode="json"), "early": True}
-    with contextlib.suppress(StageFailed):  # an abort reaches the run while it waits
+    with contextlib.suppress(StageFailed):  # an abort ends the run at the wait that follows
         outcome.answered(EARLY, (yield from stage(book, EARLY, call(book.ctx, "preflight", work))))
         wrong = len(open_errors(outcome.findings))
         book.note(EARLY, f"errors that stop the run unless they are mended: {wrong}" if wrong else "")
@@ -129,7 +129,7 @@ def _move(book: Book, run: Run, outcome: Outcome) -> Steps:
     """Past the point of no return: database and files."""
     scaled = yield from child_stage(book, "scale", "scale_for_load", {"run": run.model_dump(mode="json")})
     outcome.answered("scale", scaled)
-    if scaled.get("findings"):  # who watches the window reads it while the load runs
+    if scaled.get("findings"):  # to be read while the load runs
         yield from recorded(book, outcome)
     book.progress.target_written_at = book.now()
     outcome.target_written = True
@@ -151,7 +151,7 @@ def _prove(book: Book, run: Run, outcome: Outcome) -> Steps:
         book.skip("smoke", "the app was not started")
     else:
         outcome.answered("smoke", (yield from stage(book, "smoke", smoke_tested(book, run))))
-    # An abort that was accepted while the last of these activities worked; from here on it is too late for one.
+    # Heeds an abort that was accepted while the last of these activities worked; from here on it is too late for one.
     yield from aside("outcome", call(book.ctx, "heed_abort", work))
 
 

@@ -30,7 +30,7 @@ class Step:
     checks: bool = False
     """Its findings are recorded at once, and errors among them stop the run."""
     with_next: bool = False
-    """They stop it after the next step: what that one finds is wanted too, since each try costs a snapshot."""
+    """Errors stop the run only after the next step, whose findings are wanted too: each try costs a snapshot."""
 
     def steps(self, book: Book, run: Run, handed: Mapping[Handed, Payload | None]) -> Steps:
         """Do it as a stage of the book. `StageFailed` when it does not succeed."""
@@ -42,7 +42,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Waiting:
-    """A stage that waits for people. The side does it itself, because events reach the orchestration that is named."""
+    """A stage that waits for people. The side itself waits, because an event reaches only the orchestration it names."""
 
     stage: str
     waits: Callable[[Book, Run, Payload], Steps]

@@ -46,7 +46,7 @@ class Pace:
             self._hold -= 1
             self._stepped = False
         elif log_write_percent is not None and log_write_percent >= LOG_FULL:
-            # One less writes as much, and waits less; whether it does is seen after some rounds.
+            # At the log's limit one job fewer writes as much and waits less; after `HOLD` rounds it is measured again.
             self.window = max(1, self.window - 1)
             self._hold, self._stepped = HOLD, False
         elif self.window < self.limit:

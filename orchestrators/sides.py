@@ -16,7 +16,7 @@ from shared.contracts import Run, StageState
 from shared.errors import Finding
 
 ENDED_WITH = ("OTHER_SIDE_FAILED", "ABORTED")
-"""Codes with which a side ends because of something that is in the report already."""
+"""Codes of a side that ended because of something that the report has already."""
 CALLS = 200
 """Most activities that empty a container: ten million blobs (`shared.blobs.emptying.BLOBS_PER_CALL`)."""
 
@@ -55,7 +55,7 @@ def _taken_in(book: Book, outcome: Outcome, opened: StageState, side: task.Task[
 
 
 def _told(book: Book, work: Payload, failure: StageFailed) -> Steps:
-    """Leave the mark that ends the other side; where that fails, it works to its end."""
+    """Leave the mark that ends the other side; if that fails, the other side works to its end."""
     with contextlib.suppress(StageRefused, task.TaskFailedError):
         yield from call(book.ctx, "end_other_side", work | {"stage": failure.stage, "code": failure.finding.code})
 

@@ -25,7 +25,7 @@ def take_snapshot(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
 
 
 def ignored_names(snapshot: Payload) -> list[Finding]:
-    """Return a warning when the archive holds what no Mendix backup should: it is in no file that is copied."""
+    """Return a warning when the archive holds members that no Mendix backup should have; they are not copied."""
     if not snapshot.get("ignored_count"):
         return []
     return [
@@ -44,7 +44,7 @@ def ignored_names(snapshot: Payload) -> list[Finding]:
 
 
 def _archive(ctx: task.OrchestrationContext, run: Payload, status: StageStatus) -> Steps:
-    """Stage the archive; a Mendix Cloud URL that expires on the way is asked for again, and so is its archive."""
+    """Stage the archive; where a Mendix Cloud URL expires on the way, ask for a new archive and its URL."""
     cloud = run["run"]["request"]["source"]["kind"] == "mendix-cloud"
     snapshot, until, refused_at_once = "", deadline(ctx), 0
     for renewal in range(MOST_RENEWALS + 1):

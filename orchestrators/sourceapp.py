@@ -1,7 +1,7 @@
 """The source app, which a run may have stopped for its snapshot: started again where the request says so.
 
-It is the way back for the users, so it comes first of all closing stages. Never beside a target app that went live:
-two live systems would take two different days' work. (The throw-away target of a rehearsal is no live system.)
+It gives the users their app back, so it is the first of the closing stages. It is never done beside a target app that went
+live, or users would work in two systems with different data. (The throw-away target of a rehearsal is not live.)
 """
 
 from datetime import timedelta
@@ -27,7 +27,7 @@ TWO_SYSTEMS = (
     "the target app was started, and two live systems would take two different days' work. Decide which of the two goes on "
     "before anybody starts the other"
 )
-"""Why the source app is not started: the notes of a stage that is skipped, told as they are."""
+"""Why the source app is not started: the note of the skipped stage, shown as it stands."""
 
 
 def start_source(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
@@ -106,7 +106,7 @@ def _target_is_live(book: Book, run: Run, outcome: Outcome) -> Steps:
     try:
         answer = yield from call(book.ctx, "look_at_app", {"run": run.model_dump(mode="json")})
     except (StageRefused, task.TaskFailedError):
-        # Nobody started it here; that it cannot be asked must not keep the users out of the source.
+        # Not started for users by this run; an app that cannot be asked must not keep the users out of the source.
         return handed_over(book)
     return answer["state"] in ("running", "changing") or (answer["manual"] and handed_over(book))
 

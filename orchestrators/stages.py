@@ -80,7 +80,7 @@ class Book:
         return stage
 
     def decided(self, gate: Gate) -> None:
-        """Keep the decision of the gate that was waited at last; it is published with the closing of its stage."""
+        """Keep the decision of the latest gate."""
         self.gates[-1] = gate
         self.progress.gates[-1] = _short(gate)
 
@@ -105,7 +105,7 @@ class Book:
         self.publish()
 
     def note(self, name: str, words: str) -> None:
-        """Say something of a stage that has ended."""
+        """Set the note of a stage that has ended."""
         self._amend(name, note=words)
 
     def leave(self, name: str, why: str) -> None:
@@ -119,7 +119,7 @@ class Book:
         self.publish()
 
     def _amend(self, name: str, **update: str) -> None:
-        """Change what is said of a stage."""
+        """Change fields of a stage."""
         stages = self.progress.stages
         self.progress.stages = [one.model_copy(update=update) if one.name == name else one for one in stages]
         self.publish()

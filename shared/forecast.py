@@ -109,7 +109,7 @@ def forecast(
     def together(names: Sequence[str]) -> float:
         return sum(left.get(name, 0.0) for name in names)
 
-    # What no list names runs in the place of the database's stages: another target mode has other names.
+    # Stages in none of the lists are those of another target mode; they run in the place of the database's stages.
     others = [name for name in left if name not in (*BEFORE, *MOVING, *AFTER)]
     rest = together(BEFORE) - together(FIRST) + max(together(DATABASE) + together(others), together(FILES))
     ends_at = _snapshot_begins(known, now, together(FIRST), window, snapshot_at) + timedelta(

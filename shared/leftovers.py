@@ -32,7 +32,7 @@ _DATABASE = re.compile(r"^run_(\d{8}t\d{6})_([0-9a-f]{6})$")
 
 @dataclass(frozen=True)
 class Leftover:
-    """A run of ours that has something left: staging blobs, its temporary database or that's role, a login for it."""
+    """A run of ours that has something left: staging blobs, its temporary database, that database's role, or a login for it."""
 
     run: Run
     staging: bool = False

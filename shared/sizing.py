@@ -1,8 +1,8 @@
 """How long a migration will take: the limits that Azure documents, the rates that we measured, one formula.
 
-The load of the rows is bound by the slowest of three: what one session can send, times the sessions; what the target
-may write to its log; what the temporary PostgreSQL server can read. Files are bound by requests, not by bytes, unless
-they are large. Preflight's ETA and docs/sizing.md use this module.
+The load of the rows is bound by the slower of two: what one session can send, times the sessions; and what the target
+may write to its log. Files are bound by requests, not by bytes, unless they are large. Preflight's ETA and docs/sizing.md
+use this module.
 """
 
 import math

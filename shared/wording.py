@@ -93,7 +93,7 @@ def reason_words(reason: str) -> str:
 
 
 def count(value: float | None) -> str:
-    """Return a whole number with thin separators a person can read: `1,234,567`; a dash for None."""
+    """Return a whole number with commas between thousands: `1,234,567`; a dash for None."""
     return "–" if value is None else f"{round(value):,}"
 
 

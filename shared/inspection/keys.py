@@ -72,7 +72,7 @@ def _primary(look: Look, table: PlannedTable, key: PlannedIndex) -> Iterator[Fin
 
 
 def collision(*, strings: bool, primary: bool) -> Problem:
-    """Return the problem of keys that the target holds equal, with what may be chosen for such a key."""
+    """Return the problem of keys that differ in the source and are equal on the target, with the remedies to choose from."""
     ways, choices = [], []
     if strings:
         ways.append(

@@ -152,7 +152,7 @@ def _copy(
         try:
             with cursor.copy(copy_statement(table, emptied=emptied)) as copy:
                 for piece in text:
-                    # psycopg cuts it into 128 KiB: parts of a view are not copied.
+                    # psycopg cuts a piece into parts of 128 KiB; slices of a memoryview are not copied.
                     copy.write(memoryview(piece))
         except FULL as error:
             raise when_full(table.label, error) from None

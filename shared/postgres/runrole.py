@@ -20,7 +20,8 @@ from shared.postgres.connection import connect
 from shared.settings import Postgres, TargetPostgres
 
 SUFFIX = "_owner"
-PASSING = ("starting up", "shutting down", "recovery mode", "too many", "slots")  # FATAL, and another time it is not
+PASSING = ("starting up", "shutting down", "recovery mode", "too many", "slots")
+"""Words in a FATAL error that will pass: the server is starting or stopping, or has no connection free."""
 MAY_PASS = ("08", "25", "40", "53", "55", "57", "58", "XX")
 """Classes of SQLSTATE of a server that is busy, full or going away. Any other answer to a password means that none is taken;
 a server for Entra tokens only is not documented to give a certain one.

@@ -156,7 +156,7 @@ class FileCopy:
                 async with self._through:
                     data = await self._read(row.offset + at, length)
                     md5.update(data)
-                    # Before the last block is there: a successor takes a piece whose blocks are all there as compared.
+                    # Before the last block is put: a later delivery takes a piece as compared when all its blocks are there.
                     if at + length == end and row.piece_md5(number) not in (None, md5.digest()):
                         raise _damaged(row)
                     await blob.stage_block(

@@ -68,7 +68,7 @@ def stage_blocks(
     staged = Staged(existed=stop - first - len(wanted))
     if wanted and _copy_block(origin, facts, archive, wanted[0], first=True):
         staged.server_side = _copy_blocks(origin, facts, archive, wanted[1:]) + 1
-        # The service saw the source's answers, not we; and not every source heeds the condition it passes on.
+        # Only the service saw the source's answers, and not every source heeds the If-Match that the service passes on.
         if origin.facts().version != facts.version:
             raise changed(origin.label, "another version after its blocks were copied")
         return staged
