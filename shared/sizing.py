@@ -11,6 +11,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from shared.snapshot.filecopy import PUTS_AT_ONCE
 from shared.wording import size
 
 MB = 1_000_000
@@ -142,6 +143,5 @@ def said(load: Load, capacity: Capacity) -> str:
 
 def file_seconds(load: Load, capacity: Capacity) -> float:
     """Return the seconds for the files: by their number if they are small, by their bytes if they are large."""
-    # A slice has 24 writes under way: PUTS_AT_ONCE of shared/snapshot/filecopy.py.
-    by_number = load.files * FILE_REQUEST / (capacity.parallel_files * 24)
+    by_number = load.files * FILE_REQUEST / (capacity.parallel_files * PUTS_AT_ONCE)
     return max(by_number, load.file_bytes / MB / FILE_BYTES)

@@ -27,7 +27,7 @@ _PLAIN: dict[str, pa.DataType] = {
     "varbinary": pa.binary(), "date": pa.date32(),
 }  # fmt: skip
 
-_VALUE = re.compile(r"'.*'|(?<=value )-?\d[\d.e+-]*", re.DOTALL)  # as pyarrow's errors tell it
+_VALUE = re.compile(r"'.*'|(?<=value )-?\d[\d.e+-]*", re.DOTALL)  # as pyarrow's errors quote it
 
 
 class ValueOutOfRange(ValueError):  # noqa: N818 - it is a value that is out of range

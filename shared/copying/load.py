@@ -41,7 +41,7 @@ from shared.sqlserver.ledger import (
     settle_statement,
 )
 
-# Azure SQL says so when the database or its pool has had enough: fewer at a time helps, not only waiting.
+# Azure SQL's errors for a database or a pool at its limit: fewer sessions at a time help, not only waiting.
 # https://learn.microsoft.com/azure/azure-sql/database/troubleshoot-common-errors-issues#resource-governance-errors
 THROTTLED = frozenset({40501, 10928, 10929, 10936, 49918, 49919, 49920})
 
@@ -194,7 +194,7 @@ def _load_error(error: Exception, failure: BaseException | None, work: ChunkWork
 
 
 def duplicate_row(chunk: Chunk, found: str) -> Refusal:
-    """Return the refusal of rows that collide, where no single row of the chunk can be left out for it."""
+    """Return the refusal of rows that collide, where leaving out a single row of the chunk would not help."""
     return Refusal(
         "DUPLICATE_ROW",
         chunk.about,
@@ -208,7 +208,7 @@ def duplicate_row(chunk: Chunk, found: str) -> Refusal:
 def rows_refused(error: BaseException) -> bool:
     """Say whether the driver or the server refuses the rows, for a reason that trying again does not mend.
 
-    An error about the server's resources or health is none about rows, and neither is a session that was lost.
+    Errors about the server's resources or health are not about rows, and neither is a lost session.
     """
     return not (is_transient(error) or is_full(error) or lost(error))
 

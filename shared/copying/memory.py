@@ -24,7 +24,7 @@ BATCH_BYTES = 4 * MIB
 WIDE_ROW_BYTES = BATCH_BYTES
 """A row from this size on is wide."""
 WIDE_BATCH_BYTES = MIB
-"""Of the rows between wide ones: a batch ends with the row that goes beyond this."""
+"""Batch size for the rows between wide ones: a batch ends with the row that goes beyond this."""
 BATCHES_BYTES = 64 * MIB
 WIDE_ROWS_BYTES = 160 * MIB
 """A row of 2 x 20 MB fits. One that needs more goes alone: a row cannot be split."""

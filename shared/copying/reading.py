@@ -95,7 +95,7 @@ def row_bytes_sql(table: PlannedTable) -> str:
 
 
 def and_sql(where: str, predicate: str) -> str:
-    """Return a WHERE that `where_sql` has made, or its nothing, with one more predicate."""
+    """Add a predicate to what `where_sql` returned, which may be nothing."""
     return f"{where} AND ({predicate})" if where else f" WHERE ({predicate})"
 
 

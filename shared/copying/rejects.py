@@ -32,7 +32,7 @@ SEARCH_SECONDS = 15 * 60
 """The search of one chunk: long before the host ends the activity, and other deliveries stop asking for the chunk."""
 SAVEPOINT = "before_batch"
 SHOWN = 1000  # characters of a value in a reject file
-WHOLE = 100  # rows of a chunk whose values are written down; of more of them key and error
+WHOLE = 100  # rows of a chunk whose values are written down; of any further ones only key and error
 
 Take = Callable[[pa.RecordBatch], str | None]
 """Loads a batch, and keeps it if it is taken; returns why it was refused, or None."""

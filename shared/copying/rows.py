@@ -34,7 +34,7 @@ class Rows:
 
     @property
     def wide(self) -> bool:
-        """Whether some need so much memory that it was taken before, and those are carried one after another."""
+        """Whether some are so wide that their memory was reserved beforehand; those are carried one after another."""
         return self.widest >= WIDE_ROW_BYTES
 
     def batches(self, *, ctid: bool = False) -> Iterator[pa.RecordBatch]:
@@ -44,8 +44,8 @@ class Rows:
     def portions(self, *, ctid: bool = False) -> Iterator[Portion]:
         """Cut them into bulk loads: the ordinary rows together, each wide row alone, by a statement of its own.
 
-        The reading driver fetches the row after a batch before it hands the batch out, and the writing one lets go of a
-        batch when it has the next: of wide rows that would be up to three in memory at a time.
+        The reading driver fetches one more row before it hands out a batch, and the writing driver keeps a batch until it
+        has the next. With wide rows in one load, up to three would be in memory at a time.
         """
         if not self.wide:
             yield Portion(self._read(self.where, ctid), BATCHES)

@@ -61,7 +61,7 @@ def settle_table(server: Postgres, database: str, table: PlannedTable, session: 
     with _marked(server, database, table.name, session) as connection:
         if connection is None:
             return None
-        # Rows first: a predicate is about the values as they were.
+        # Rows are deleted first: the predicates are about the values as they were.
         deleted, changed, rounded = (
             connection.execute(text.encode()).rowcount if text else 0 for text in statements(table)
         )
@@ -70,7 +70,7 @@ def settle_table(server: Postgres, database: str, table: PlannedTable, session: 
 
 @contextmanager
 def once(server: Postgres, database: str, name: str) -> Iterator[bool]:
-    """Say whether this is the first time that the run does something, and keep that it was done when it succeeds.
+    """Say whether the run does this for the first time; mark it as done when it succeeds.
 
     The mark lies in the temporary database, because the target has to stay without any table of ours.
     """
@@ -86,7 +86,7 @@ def make_marks(server: Postgres, database: str) -> None:
 
 
 def settled_plan(plan: DatabasePlan) -> DatabasePlan:
-    """Return the plan of a database that was settled: it is read as it stands."""
+    """Return the plan for a settled database, which is read as it stands."""
     tables = [
         table.model_copy(update={"columns": [_plain(column) for column in table.columns], "where": None})
         for table in plan.tables
@@ -104,7 +104,7 @@ def _update(table: PlannedTable, columns: list[PlannedColumn]) -> str | None:
 
 
 def _rounding(table: PlannedTable) -> str | None:
-    """Round half up to what the target keeps: the runtime's own rounding is not documented, so that none is left to do."""
+    """Round half up to what the target keeps: the runtime's own rounding is not documented, so nothing is left for it."""
     values = []
     for column in table.columns:
         if parse(column.type) == KEPT:

@@ -18,13 +18,13 @@ from shared.errors import MxferryError, Refusal, TransientError
 
 SOURCE_ERRORS = (adbc_driver_manager.Error, pa.ArrowException)
 
-# Classes of SQLSTATE that come back however often one asks: syntax and names, data, features, programming.
+# Classes of SQLSTATE that trying again does not mend: syntax and names, data, features, programming.
 _HOPELESS = ("42", "22", "0A", "XX")
 _VALUES = "22"  # their texts quote the value
 _QUOTED = re.compile(r'"[^"]*"')
 
 Opening = Callable[[Callable[[], adbc.Connection]], adbc.Connection]
-"""Calls what connects; the watchdog notes there which sockets that opened."""
+"""Calls a connect function, and so lets the watchdog note which sockets that opened."""
 
 
 class Source:

@@ -65,8 +65,8 @@ def database_plan(container: ContainerClient, run: str) -> DatabasePlan:
 def write_groups(container: ContainerClient, run: str, stage: str, jobs: list[Job]) -> list[JobGroup]:
     """Write the jobs of a stage (`copy`, `verify`), cut into groups that one orchestration each hands out.
 
-    The files bear a digest of all jobs. A delivery that cuts otherwise, by settings that have changed since, writes
-    other files, and takes no bounds from under the jobs of the plan that was kept.
+    The names of the files hold a digest of all jobs. So a delivery that cuts differently, because settings have changed
+    since, writes other files and does not alter the jobs of the plan that was kept.
     """
     mark = hashlib.sha256("".join(job.model_dump_json() for job in jobs).encode()).hexdigest()[:12]
     groups: list[JobGroup] = []

@@ -11,7 +11,7 @@ from shared.copying.memory import BATCH_BYTES, BATCHES, Lane
 from shared.copying.watchdog import Heartbeat
 
 AHEAD_BYTES = 2 * BATCH_BYTES
-"""Of one load, the batch being sent included: one batch is read while another is sent, unless they are large."""
+"""Bytes that one load holds, the batch being sent included: one is read while another is sent, unless they are large."""
 
 
 class Stream:

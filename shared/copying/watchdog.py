@@ -61,7 +61,7 @@ class Sockets:
     Those count whose peer has a port for which `is_peer` is true. Neither the Rust core nor libpq under ADBC gives out
     its socket, so the process's descriptors are compared before and after, one connect at a time. A connect that hangs
     does not keep others from connecting: after `ALONE` seconds they go on beside it. Then, or when another thread
-    connects to the same server by itself, a socket may be counted in twice; it shares the end of both, and is retried.
+    connects to the same server by itself, a socket may be counted twice: it is cut with either session, and is retried.
     """
 
     def __init__(self, is_peer: Callable[[int], bool]) -> None:

@@ -19,13 +19,13 @@ EXPANSIONS = (
     *(("ẞ", "SS"), ("Æ", "AE"), ("Œ", "OE"), ("Þ", "TH"), ("Ĳ", "IJ")),
 )
 LOWER_CASE = 7
-"""How many of them are of lower case, the first ones."""
+"""How many of them are lower-case: the first ones."""
 HIRAGANA = "".join(chr(code) for code in range(0x3041, 0x3097))
 KATAKANA = "".join(chr(code) for code in range(0x30A1, 0x30F7))
-# What case-insensitive collations take for one letter beyond lower case: final sigma, long s, small kana.
+# Letters that case-insensitive collations hold equal though lower() does not: final sigma, long s, small kana.
 SMALL = "ςſぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮ"
 LARGE = "σsあいうえおつやゆよわアイウエオツヤユヨワ"
-# What accent-insensitive ones do: combining marks, those that voice kana among them, and strokes, which do not come apart.
+# What accent-insensitive ones ignore: combining marks (also those that voice kana), and strokes, which are no marks.
 COMBINING_MARKS = "[\u0300-\u036f\u3099\u309a]"
 STROKES = "øØłŁđĐħĦŧŦ"
 PLAIN = "oOlLdDhHtT"

@@ -62,7 +62,7 @@ def key_findings(look: Look, table: PlannedTable) -> Iterator[Finding]:
 
 
 def _primary(look: Look, table: PlannedTable, key: PlannedIndex) -> Iterator[Finding]:
-    """A table keeps its primary key, so that only remedies are offered that leave it one."""
+    """Check the primary key; only remedies are offered that leave the table one."""
     columns = key_columns(table, key)
     yield from _collisions(look, table, key, columns, primary=True)
     found = list(_too_wide(look, table, key, columns, KEY_LIMIT, PRIMARY_FAR_TOO_WIDE))

@@ -111,7 +111,7 @@ def too_long(name: str, size: int) -> str:
 
 def out_of_range(name: str, kind: str) -> str:
     """Return the predicate of moments before the first or after the last that the column holds."""
-    # A date has no time to be rounded up, and PostgreSQL would take a literal's time away.
+    # A date has no time to be rounded up, and PostgreSQL would drop the time of a literal.
     return f"({name} < '{FIRST_DATE}' OR {name} {f"> '{LAST_DAY}'" if kind == 'date' else f">= '{TOO_LATE}'"})"
 
 

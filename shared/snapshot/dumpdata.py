@@ -161,7 +161,7 @@ class _Bounded(Protocol):
 DECOMPRESSORS: dict[Compression, Callable[[], Any]] = {
     "gzip": lambda: igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_ZLIB),
     "lz4": lz4.frame.LZ4FrameDecompressor,
-    # Of Python 3.14's standard library, brought to 3.13; the package `zstandard` is eighteen times as large.
+    # A backport of Python 3.14's standard library; the package `zstandard` is eighteen times as large.
     "zstd": ZstdDecompressor,
 }
 
@@ -189,7 +189,7 @@ def _bounded(decompressor: _Bounded, payload: Iterator[bytes]) -> Iterator[bytes
 
 
 def _checked(function: Any, *arguments: Any) -> bytes:
-    """Call a decompressor; its errors, one type a library, become ours."""
+    """Call a decompressor; its errors, whose types differ by library, become ours."""
     try:
         return bytes(function(*arguments))
     except DECOMPRESSION_ERRORS as error:

@@ -11,7 +11,7 @@ from shared.snapshot.dumpdata import copy_text
 from shared.snapshot.restoring import TableData
 
 READ = 8 * 1024 * 1024  # bytes of one ranged read: Azurite spends half the CPU of two of 4 MiB (measured)
-AHEAD = 2  # of these under way beside the one in use: 24 MiB for a table that is loaded
+AHEAD = 2  # such reads under way beside the one in use: 24 MiB for each table being loaded
 
 
 def open_dump(ref: DumpRef) -> Dump:

@@ -22,7 +22,7 @@ Name = tuple[str, str]
 
 MAX_STATEMENT = 1 << 20  # characters of one entry; a table of 1,600 columns, PostgreSQL's most, has a fifth of that
 
-# Possessive where it repeats (`++`): the way back costs memory for every part of a long name or text.
+# Repetitions are possessive (`++`): backtracking would cost memory for every part of a long name or text.
 TOKEN = re.compile(
     r"""
     (?P<never>--|/\*|[eE]'|[uU]&['"]|\$)

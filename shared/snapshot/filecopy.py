@@ -28,7 +28,7 @@ SMALL = 4 * 1024 * 1024  # bytes: up to here one read and one Put Blob beat the 
 RUN = 4 * 1024 * 1024  # bytes of neighbours read at once
 GAP = 256 * 1024  # bytes between two neighbours that are read along with them
 RUNS_AT_ONCE = 2
-PUTS_AT_ONCE = 24
+PUTS_AT_ONCE = 24  # writes of small files under way in one batch; `shared.sizing` reckons with it
 LARGE_AT_ONCE = 4  # files, and blocks of them under way
 THROUGH_AT_ONCE = 2  # blocks that pass through us
 THROUGH_BLOCK = 8 * 1024 * 1024  # bytes of one of these; eight are a piece
@@ -54,8 +54,8 @@ class FileCopy:
     async def copy(self, rows: list[Row]) -> FilesCopied:
         """Copy the files among the rows (in the order of the tar); return what was done.
 
-        Raises a group of what went wrong side by side: `Refusal` FILE_EXISTS when a blob of that name holds something else, STAGING_DAMAGED when the tar's
-        bytes are not those that were indexed.
+        Raises a group of all errors of the copies under way: `Refusal` FILE_EXISTS when a blob of that name holds
+        something else, STAGING_DAMAGED when the tar's bytes are not those that were indexed.
         """
         files = [row for row in rows if row.kind == "file"]
         small = [row for row in files if row.size <= SMALL]
@@ -145,7 +145,7 @@ class FileCopy:
         return True
 
     async def _through_us(self, blob: BlobClient, row: Row, there: dict[str, int]) -> None:
-        """Read and put the file's blocks, a piece of 64 MiB after the other: of each the MD5 is compared."""
+        """Read and put the file's blocks, one piece of 64 MiB after another; the MD5 of each piece is compared."""
         for number, start in enumerate(range(0, row.size, PIECE)):
             end = min(start + PIECE, row.size)
             parts = [(at, min(THROUGH_BLOCK, end - at)) for at in range(start, end, THROUGH_BLOCK)]
@@ -235,7 +235,7 @@ async def _staged_blocks(blob: BlobClient) -> dict[str, int]:
 
 
 def _block_id(row: Row, start: int, size: int) -> str:
-    """Return the id of the block at `start`: of this content, so that no block of another is taken for it."""
+    """Return the id of the block at `start`; it depends on the content, so no block of other content is taken for it."""
     mark = row.md5 or (row.offset % (1 << 32)).to_bytes(4)
     return block_id(start // size, f"{mark[:4].hex()}{'s' if size == PIECE else 't'}")
 

@@ -1,4 +1,4 @@
-"""Inflating a gzip file piece by piece: checked to its last byte, in blocks of one size, and to be taken up anywhere.
+"""Inflating a gzip file piece by piece: checked to its last byte, in blocks of one size, and resumable anywhere.
 
 A `Place` is where a successor goes on; at 44 KB it fits into a checkpoint.
 """

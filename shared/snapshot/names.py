@@ -1,4 +1,4 @@
-"""Names that somebody else chose, fit for errors, reports and the durable boundary: an archive's may be of a megabyte."""
+"""Names that somebody else chose, fit for errors, reports and the durable boundary: an archive's may be a megabyte long."""
 
 LONGEST = 200
 

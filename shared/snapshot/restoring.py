@@ -1,8 +1,9 @@
 """What of a dump is restored, what is left aside, and what stops the run before any data flows.
 
 A migration reads tables and sequences. Keys, indexes and foreign keys are not built while rows are loaded, and in the
-temporary database only where somebody reads by them; their statements are kept, for the plan of the target too. Owners, privileges and extensions do not
-matter to a database that lives for one run. Whatever is not named here is refused by its name.
+temporary database only where somebody needs them to read; their statements are kept, for the plan of the target too.
+Owners, privileges and extensions do not matter to a database that lives for one run. Whatever else is in a dump is
+refused by its name.
 """
 
 import re

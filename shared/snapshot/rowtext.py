@@ -31,7 +31,7 @@ class MaskedColumn(Frozen):
 
 
 class RowChanges(Frozen):
-    """What of a table's rows does not arrive as it is in the dump."""
+    """What is changed in a table's rows on their way from the dump."""
 
     left_out: dict[str, list[str]] = Field(default_factory=dict, description="Column → values of rows left out.")
     emptied: dict[str, str] = Field(default_factory=dict, description="Column → why it is NULL.")

@@ -76,7 +76,7 @@ def _ignored(run: str, parts: int) -> str | None:
 
 
 def _check(facts: OriginFacts, end: Checkpoint) -> str:
-    """Return in words what is known of the archive being whole; its size was compared in any case."""
+    """Return in words how the archive was checked to be whole; its size is compared in any case."""
     md5 = "The MD5 of its bytes in staging is the one that the source tells. " if end.md5 else ""
     if md5 and facts.layout in ("tar", "dump"):
         return md5.strip()
@@ -84,7 +84,7 @@ def _check(facts: OriginFacts, end: Checkpoint) -> str:
 
 
 def _pin(facts: OriginFacts) -> str:
-    """Return in words what kept the source from changing while it was copied, where that is not much."""
+    """Return in words how weakly the copy was pinned to one version of the source; nothing for a strong ETag."""
     if is_strong(facts.etag):
         return ""
     if facts.etag or facts.modified:
@@ -114,7 +114,7 @@ def metadata_of(raw: bytes) -> dict[str, str]:
     """Return what an archive's .metadata says under the keys that Mendix writes; what cannot be read says nothing."""
     try:
         found = json.loads(raw)
-    except (ValueError, RecursionError):  # brackets within brackets, some thousands
+    except (ValueError, RecursionError):  # some thousands of nested brackets
         return {}
     if not isinstance(found, dict):
         return {}

@@ -25,7 +25,7 @@ PARALLEL = 3  # blocks under way in one activity when the bytes pass through us
 STREAM_SECONDS = 20 * 60  # of one `stage_stream`, below the time limit of host.json: it cannot go on where it stopped
 UNREACHED = (500, 502, 504)  # of the service, perhaps of the source
 LOOK_SECONDS = 10.0  # after which a stream asks whether it is to stop
-THROUGH_US = BoundedSemaphore(4)  # of these in the whole process, whatever the number of activities: its memory's bound
+THROUGH_US = BoundedSemaphore(4)  # of these in the whole process, however many activities run: it bounds the memory
 
 
 @dataclass
@@ -60,7 +60,8 @@ def stage_blocks(
 ) -> Staged:
     """Bring the blocks [first, stop) of the archive into the blob's uncommitted blocks.
 
-    `look` is called before each that passes through us; it raises when the run is to stop. Raises `Refusal` SOURCE_CHANGED when the source is no longer the version of `facts`, and what `origin.read` raises.
+    `look` is called before each that passes through us; it raises when the run is to stop. Raises `Refusal`
+    SOURCE_CHANGED when the source is no longer the version of `facts`, and what `origin.read` raises.
     """
     size = facts.size or 0
     there = staged_blocks(archive)
@@ -85,7 +86,7 @@ def stage_stream(origin: Origin, facts: OriginFacts, archive: BlobClient, look: 
     `look` is called now and then; it raises when the run is to stop. Raises `Refusal` SOURCE_TOO_SLOW,
     ARCHIVE_TOO_LARGE, and what `origin.stream` raises.
     """
-    # A block that is there spares a write only where it is known to be of this version: the new bytes are here anyway.
+    # A block that is there is not written again only if it is surely of this version: the bytes have to be read anyway.
     there = staged_blocks(archive) if is_strong(facts.etag) else {}
     number = size = 0
     with BlockWriter(archive, version=_version(facts)) as writer:

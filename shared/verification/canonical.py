@@ -53,7 +53,7 @@ def canonical(column: PlannedColumn) -> Canonical:
 
 
 def short(field: Canonical, column: PlannedColumn) -> Canonical:
-    """Return a field whose text is not larger than a hash, whatever the value: what is fetched to be compared."""
+    """Return the field with a text no larger than a hash, whatever the value, for fetching and comparing."""
     if not parse(column.type).unlimited:
         return field
     tsql = f"CONVERT(varchar(32), HASHBYTES('MD5', {field.tsql}), 2)"
@@ -65,7 +65,7 @@ def postgres_text(value: str, kind: ColumnType) -> str:
     if kind.kind == "bit":
         return f"CASE WHEN {value} THEN '11' WHEN NOT {value} THEN '10' ELSE '0' END"
     if kind.kind in ("datetime2", "date"):
-        # Infinity has no text: it is told from NULL, and from every moment the target may hold.
+        # Infinity has no text; `2` tells it from NULL, and from every moment that the target can hold.
         return f"coalesce('1' || {postgres_moment(value, kind)}, CASE WHEN {value} IS NULL THEN '0' ELSE '2' END)"
     return f"coalesce('1' || {_postgres_plain(value, kind)}, '0')"
 

@@ -21,19 +21,19 @@ BUCKETS = 4096
 
 
 class Piece(NamedTuple):
-    """Some whole rows of a text, and the place from which the text goes on after them; None where it cannot be begun."""
+    """Some whole rows of a text, and the place from which the text goes on after them; None where it cannot be resumed there."""
 
     text: bytes
     after: int | None
 
 
 Text = Callable[[int], Generator[Piece]]
-"""Begins a table's COPY text at a place that a piece of it told; 0 is its first row."""
+"""Reads a table's COPY text from a place that an earlier piece gave; 0 is its first row."""
 
 
 @dataclass(frozen=True)
 class TextSides:
-    """One table: its texts, its columns in their order, and which of them are the key (none: the whole row is)."""
+    """One table: its texts, its columns in their order, and which of them are the key; without any, the whole row is."""
 
     source: Text
     target: Text
@@ -46,7 +46,7 @@ class _State(BaseModel):
 
 
 class Compared(_State):
-    """What came of comparing a table. Without differences `names` is empty; counts are rows."""
+    """The result of comparing a table. Without differences `names` is empty; counts are rows."""
 
     rows_source: int = 0
     rows_target: int = 0
@@ -104,7 +104,7 @@ class Comparison(_State):
 
 
 def compare_in_order(sides: TextSides, state: Comparison, budget: Budget) -> None:
-    """Go on with the first pass, `order`, until the budget is spent, or to its end: equal, or one that needs buckets."""
+    """Go on with the first pass, `order`, until the budget is spent, the texts prove equal, or buckets are needed."""
     rows = state.compared.rows_target
     with closing(sides.source(state.source.at)) as text, closing(_ahead(sides.target(state.target.at))) as target:
         source = _Source(text, state.source.at, state.used)
@@ -130,7 +130,7 @@ def compare_in_order(sides: TextSides, state: Comparison, budget: Budget) -> Non
 
 
 class _Source:
-    """The source's text as it is used up. `begun` is the place of the piece in hand, `used` its bytes that are compared."""
+    """The source's text as it is compared. `begun` is the place of the current piece, `used` its bytes compared so far."""
 
     def __init__(self, pieces: Iterator[Piece], at: int, used: int) -> None:
         self._pieces = pieces
@@ -139,7 +139,7 @@ class _Source:
         self.used = used
 
     def more(self) -> bool:
-        """Whether there is text that was not compared yet."""
+        """Return whether there is text left to compare."""
         while self.used >= len(self._piece):
             piece = next(self._pieces, None)
             if piece is None:
@@ -151,7 +151,7 @@ class _Source:
         return True
 
     def matches(self, text: bytes) -> bool:
-        """Use up as many bytes as the text has; whether they are the same."""
+        """Use up as many bytes as the text has; return whether they are the same."""
         at = 0
         while at < len(text):
             if not self.more():

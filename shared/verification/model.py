@@ -10,7 +10,7 @@ Level = Literal["counts", "aggregates", "hash", "sample"]
 
 
 class SliceVerified(Frozen):
-    """One line of a results blob. Counts are rows; levels that were not done have their number at None."""
+    """One line of a results blob. Counts are rows; the number of a level that was not done is None."""
 
     table: str
     slice: int

@@ -14,7 +14,7 @@ from shared.verification.slicesides import Row, Sides
 
 BUCKETS_LOOKED_INTO = 12
 ROWS_LOOKED_INTO = 50_000  # of a slice; their keys and hashes are held in memory. One bucket of a slice that was cut by
-# its key is looked into anyhow; a table without a whole number in its key is one slice, however large.
+# its key is looked into in any case; a table without a whole number in its key is one slice, however large.
 ROWS_NAMED = 10
 
 
@@ -73,8 +73,8 @@ def _within_reason(buckets: Mapping[int, int]) -> list[int]:
 def _all_or_none(buckets: Mapping[int, int]) -> list[int]:
     """Return all buckets if that is within reason, else none.
 
-    Where the hash itself says the bucket, a changed row is in one bucket here and in another there: it takes all of them
-    to tell it from a missing one.
+    Where the row's own hash decides its bucket, a changed row is in one bucket on the source and in another on the
+    target: only with all buckets can it be told from a missing one.
     """
     return list(buckets) if sum(buckets.values()) <= ROWS_LOOKED_INTO else []
 

@@ -36,7 +36,7 @@ PAGES = """
     FROM pg_class c WHERE c.oid = to_regclass(%s)
 """
 RANGE_BYTES = 64 * 1024 * 1024
-"""Bytes of the table, TOAST included, of the pages that are copied out by one statement."""
+"""Bytes, TOAST included, of the pages that one statement copies out."""
 RANGE_SCANS = 140000
 """The first server version that reads a range of pages without reading all before it (TID range scans)."""
 BLOCK_BYTES = 256 * 1024  # bytes of rows handed on at a time
@@ -59,7 +59,7 @@ def sides_of(
     rewrites: Sequence[Rewrite],
     source_major: int,
 ) -> TextSides:
-    """Return both sides of a table (schema, name); `source` begins the dump's text, which arrives rewritten.
+    """Return both sides of a table (schema, name); `source` opens the dump's text, to which the rewrites apply.
 
     `Refusal` TABLE_MISSING when the target has no such table, or not all of its columns.
     """
@@ -135,7 +135,7 @@ def _ranges(connection: psycopg.Connection[Any], name: sql.Identifier, first: in
 
 
 def _gathered(connection: psycopg.Connection[Any], statement: sql.Composed) -> Iterator[bytes]:
-    """Yield what COPY gives out, whole rows; one at a time comes from the server, so rows are gathered to blocks."""
+    """Yield what COPY gives out in blocks of whole rows; the server sends one row at a time."""
     with connection.cursor() as cursor, cursor.copy(statement) as copy:
         gathered: list[bytes] = []
         size = 0

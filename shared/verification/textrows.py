@@ -1,7 +1,7 @@
 """Rows of two COPY texts compared without regard to their order, in three passes, each in as many calls as it takes.
 
-Rows are dealt into buckets by their key, and buckets are compared by count and sum of hashes. The rows of those that
-differ, or of some of them, are held as keys and hashes until rows can be named; then the named ones' columns are compared.
+Rows are dealt into buckets by their key, and buckets are compared by count and sum of hashes. The rows of differing
+buckets, or of some of them, are held as keys and hashes until rows can be named; then the columns of these are compared.
 """
 
 import zlib
@@ -21,11 +21,11 @@ ROWS_NAMED = 10
 KEY_SHOWN = 80
 
 Take = Callable[[Side, bytes], None]
-"""Gathers what a pass wants of some whole rows."""
+"""Collects what a pass needs from some whole rows."""
 
 
 def advance(sides: TextSides, state: Comparison, budget: Budget) -> bool:
-    """Go on comparing a table's rows until the budget is spent; whether it is done: `state.compared` is what came of it."""
+    """Go on comparing a table's rows until the budget is spent; return whether it is done. `state.compared` is the result."""
     passes = {"order": compare_in_order, "buckets": _deal, "rows": _look_into, "columns": _name_columns}
     while state.phase != "done":
         passes[state.phase](sides, state, budget)
@@ -125,7 +125,7 @@ def _tell(sides: TextSides, state: Comparison) -> None:
 
 
 def _pass(sides: TextSides, state: Comparison, budget: Budget, take: Take) -> bool:
-    """Read on both sides at the same time, each until the budget is spent; whether both came to their end."""
+    """Read on both sides at the same time, each until the budget is spent; return whether both came to their end."""
     with ThreadPoolExecutor(1, thread_name_prefix="target-text") as other:
         waiting = other.submit(_read, sides.target, state.target, budget, take)
         _read(sides.source, state.source, budget, take)
