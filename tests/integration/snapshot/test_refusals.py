@@ -139,7 +139,7 @@ def test_a_source_that_changes_while_it_is_copied_is_refused(stand: Stand, monke
     stand.give(gzip.compress(tar_of([("b", bytes(1000))])))
     for service_refuses in (False, True):
         if service_refuses:
-            monkeypatch.setattr(staging, "_copy_block", lambda *_: False)
+            monkeypatch.setattr(staging, "_copy_block", lambda *_, **__: False)
         answer = stage_range(None, {**stand.work, "facts": described["facts"], "first": 0, "stop": 1})
         assert answer["refused"]["code"] in ("SOURCE_CHANGED", "BLOB_CHANGED")
 
