@@ -248,17 +248,23 @@ def named(by: str, signed_in: bool) -> str:
     return by if signed_in else f"{by} (as stated)"
 
 
-class Said(Strict):
-    """What somebody decided: the external event of a gate, and the mark of an abort."""
+class Signed(Strict):
+    """A record that bears the name of a person."""
 
-    by: str = "unknown"
+    by: str
     signed_in: bool = Field(default=False, description="Whether the platform vouches for the name.")
-    comment: str = ""
 
     @property
     def who(self) -> str:
-        """Who said so, for people."""
+        """The name, for people."""
         return named(self.by, self.signed_in)
+
+
+class Said(Signed):
+    """What somebody decided: the external event of a gate, and the mark of an abort."""
+
+    by: str = "unknown"
+    comment: str = ""
 
 
 class Gate(Strict):
@@ -283,7 +289,7 @@ class Gate(Strict):
 
     @property
     def approval(self) -> str:
-        """The event that approves it. Asked once more it has another one: the first yes, given twice, is no second yes."""
+        """The event that approves it. A gate that is asked again has another one: the first yes, sent twice, does not count."""
         again = self.decision is None and self.comment
         return f"approve-{self.name}{'-again' if again else ''}"
 

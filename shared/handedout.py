@@ -2,23 +2,14 @@
 
 from datetime import datetime
 
-from pydantic import BaseModel
-
 from shared import runpaths, runs
-from shared.contracts import named
+from shared.contracts import Signed
 
 
-class HandedOut(BaseModel):
-    """One time that a password was given out."""
+class HandedOut(Signed):
+    """One time that a password was given out; `by` is who was given it."""
 
-    by: str
-    signed_in: bool = False
     at: datetime
-
-    @property
-    def who(self) -> str:
-        """Who was given it, for people."""
-        return named(self.by, self.signed_in)
 
 
 def record(run_id: str, given: HandedOut) -> None:

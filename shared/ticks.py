@@ -2,25 +2,16 @@
 
 from datetime import datetime
 
-from pydantic import BaseModel
-
 from shared import runpaths, runs
-from shared.contracts import named
+from shared.contracts import Signed
 
 
-class Tick(BaseModel):
+class Tick(Signed):
     """A step that somebody says is done."""
 
     step: int
-    by: str
-    signed_in: bool = False
     at: datetime
     comment: str = ""
-
-    @property
-    def who(self) -> str:
-        """Who says so, for people."""
-        return named(self.by, self.signed_in)
 
 
 def keep(run_id: str, tick: Tick) -> Tick:
