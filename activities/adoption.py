@@ -11,7 +11,7 @@ from activities.boundary import activity
 from activities.schema import target_of, temporary_database
 from shared import runpaths
 from shared.blobs import clients
-from shared.blobs.documents import kept, write
+from shared.blobs.documents import write, write_or_read
 from shared.contracts import Check, Findings, RestoredWork, TableRows
 from shared.copying.settling import settled_plan
 from shared.copying.stage import database_plan, write_lines
@@ -32,7 +32,7 @@ from shared.mendix.catalogue import read_database
 from shared.mendix.existing import Existing
 from shared.mendix.existingtarget import read_existing
 from shared.mendix.metadata import Metadata, physical, read_metadata
-from shared.mendix.planning import counted
+from shared.mendix.planning import with_row_counts
 from shared.mendix.remedies import decide
 from shared.mendix.sequences import read_auto_numbers
 from shared.sqlserver import catalogue
@@ -58,7 +58,7 @@ def adopt_schema(work: RestoredWork) -> Adopted:
         numbers = read_auto_numbers(connection, read_database(connection), source)
         changing = _changing(connection, source, work.run.request.options.not_compared)
     adoption = adopt(settled_plan(_plan_before(work.run.id)), source, existing, changing)
-    plan = counted(temporary_database(work), adoption.plan)
+    plan = with_row_counts(temporary_database(work), adoption.plan)
     write(clients.staged(work.run.id, runpaths.PLAN), plan)
     rows = _count(work, plan)
     return Adopted(
@@ -76,7 +76,7 @@ def adopt_schema(work: RestoredWork) -> Adopted:
 def _plan_before(run: str) -> DatabasePlan:
     """Return the plan as it was before the first delivery fitted it, so that every delivery starts from the same plan."""
     before = clients.staged(run, runpaths.SETTLED_PLAN)
-    return kept(before, database_plan(clients.staging(), run))
+    return write_or_read(before, database_plan(clients.staging(), run))
 
 
 def _existing(work: RestoredWork) -> Existing:

@@ -15,7 +15,7 @@ from typing import Any, cast, get_type_hints
 
 from pydantic import BaseModel
 
-from activities.failures import after_attempts, explained, leaves
+from activities.failures import after_attempts, classify, leaves
 from shared import events, runs
 from shared.contracts import Run
 from shared.errors import MxferryError, Refusal, TransientError
@@ -70,7 +70,7 @@ def _failure(error: Exception, name: str, payload: dict[str, Any], counted: Base
     if isinstance(error, MxferryError):
         failure = error
     else:
-        failure = explained(error, name, str(payload.get("run", {}).get("id", "")))
+        failure = classify(error, name, str(payload.get("run", {}).get("id", "")))
         # Only the frames: the texts of exceptions may quote rows.
         frames = [line for leaf in leaves(error) for line in traceback.format_tb(leaf.__traceback__)]
         log.error("%s failed: %s\n%s", name, failure, "".join(frames))

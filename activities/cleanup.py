@@ -106,7 +106,7 @@ def _hand_over(work: RecordWork) -> list[str]:
     """Withdraw what target mode `runtime` gave to the app, even where everything else is kept."""
     if work.run.request.options.target_mode != "runtime" or not work.opened:
         return []
-    return handover.ended(work.run, failed=work.verdict != "verified")
+    return handover.end_hand_over(work.run, failed=work.verdict != "verified")
 
 
 def _staging(work: RecordWork) -> list[str]:

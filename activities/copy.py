@@ -8,7 +8,7 @@ from activities.boundary import activity
 from activities.schema import target_of
 from shared import masking, runpaths
 from shared.blobs import clients
-from shared.blobs.documents import kept, read
+from shared.blobs.documents import read, write_or_read
 from shared.contracts import Copied, RestoredWork, TableRows
 from shared.copying.job import Ends, JobDone, Policy, run_job
 from shared.copying.model import Job
@@ -54,7 +54,7 @@ def plan_copy(work: RestoredWork) -> CopyPlan:
         table_lock=table_lock,
         log_stats=_tells_log_rate(target_of(work)),
     )
-    return kept(first, planned)
+    return write_or_read(first, planned)
 
 
 @activity

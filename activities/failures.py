@@ -42,7 +42,7 @@ _QUOTED = re.compile(r"'.*'|\".*\"", re.DOTALL)
 _SHOWN = 500  # characters of an error's own text
 
 
-def explained(error: Exception, activity: str, run: str) -> MxferryError:
+def classify(error: Exception, activity: str, run: str) -> MxferryError:
     """Return an exception as a refusal or as a transient error; of a group, the first refusal among its leaves."""
     found = [_one(leaf, activity, run) for leaf in leaves(error)]
     return next((one for one in found if isinstance(one, Refusal)), found[0])

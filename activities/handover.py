@@ -10,7 +10,7 @@ from pydantic import Field
 
 from activities.boundary import activity
 from activities.schema import target_of
-from shared import masking, runs
+from shared import handedout, masking, runs
 from shared.apps.app import app_of, configurable_of, settings_for
 from shared.apps.protocol import Configurable, State
 from shared.blobs import clients
@@ -19,7 +19,6 @@ from shared.copying import settling
 from shared.copying.stage import database_plan
 from shared.databaseplan import PREFIX, DatabasePlan
 from shared.errors import Details, Finding, MxferryError, Refusal
-from shared.handedout import recorded
 from shared.mendix.handover import NAMES, Source
 from shared.postgres.connection import database_name
 from shared.postgres.readers import drop_reader, make_reader, readers, try_passwords
@@ -148,7 +147,7 @@ def watch_runtime(work: RestoredWork) -> Watched:
 @activity
 def take_settings_back(work: RunWork) -> Findings:
     """Take the settings out of the app through its adapter, or remind people to; say who was given the password."""
-    found = [_handed_out(work)] if recorded(work.run.id) else []
+    found = [_handed_out(work)] if handedout.load_all(work.run.id) else []
     if work.run.request.options.hand_over == "ask":
         return Findings(findings=[*found, _reminder(work)])
     _configurable(work).unconfigure()
@@ -156,7 +155,7 @@ def take_settings_back(work: RunWork) -> Findings:
     return Findings(findings=[*found, Finding.info("SOURCE_SETTINGS_REMOVED", work.run.request.target, message)])
 
 
-def ended(run: Run, *, failed: bool) -> list[str]:
+def end_hand_over(run: Run, *, failed: bool) -> list[str]:
     """Drop the login; after a failure also stop the app and take its settings away, where an adapter gave them.
 
     Returns what was done, as sentences. It belongs to the clean-up, so it may be called twice.
@@ -209,7 +208,7 @@ def _not_configurable(target: str) -> Refusal:
 
 
 def _handed_out(work: RunWork) -> Finding:
-    times = recorded(work.run.id)
+    times = handedout.load_all(work.run.id)
     message = "a password of the login for the runtime was given out to those named; the login ends with the run."
     said = [f"{one.at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC: {one.who}" for one in times]
     more = Details(count=len(times), examples=said[:10])

@@ -17,7 +17,7 @@ from shared.inspection.collation import MENDIX_DEFAULT
 from shared.inspection.inspect import groups, inspect
 from shared.inspection.look import Look
 from shared.mendix.metadata import read_metadata
-from shared.mendix.planning import counted
+from shared.mendix.planning import with_row_counts
 from shared.mendix.remedies import parted, unused
 from shared.settings import settings
 from shared.sqlserver import catalogue
@@ -98,7 +98,7 @@ def settle_inspection(work: InspectedWork) -> Findings:
         metadata = read_metadata(connection)
     settled = apply_remedies(plan, work.findings, metadata)
     fewer = [table.name for table in settled.tables if table.where != plan.table(table.name).where]
-    settled = counted(temporary_database(work), settled, fewer)
+    settled = with_row_counts(temporary_database(work), settled, fewer)
     write_ddl(settled, settings().target_profile(work.run.request.target), overwrite=True)
     write_once(clients.staged(work.run.id, runpaths.PLAN), settled)
     ours, _ = parted(work.run.request.options.remedies, CODES)

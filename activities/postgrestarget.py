@@ -15,7 +15,7 @@ from shared.postgres import fence, postdata, targetschema
 from shared.postgres.connection import connect
 from shared.postgres.loading import Destination, TableLoaded
 from shared.postgres.sequences import set_sequences_once
-from shared.postgres.targetplan import EmptyTable, TargetTable, name_of, told
+from shared.postgres.targetplan import EmptyTable, TargetTable, describe_changes, name_of
 from shared.settings import settings
 from shared.snapshot.dumpsource import open_dump, table_text
 from shared.snapshot.rowtext import rewrites_of
@@ -156,7 +156,7 @@ def _rows(table: TargetTable, loaded: TableLoaded) -> TableRows:
         raise _not_copied(table.data.label, found)
     return TableRows(
         name=name_of(table.data), rows_source=loaded.rows_read, rows_copied=loaded.rows, left_out=left_out,
-        bytes=table.data.size, reason=told(table.changes) or None,
+        bytes=table.data.size, reason=describe_changes(table.changes) or None,
     )  # fmt: skip
 
 

@@ -21,7 +21,7 @@ from shared.snapshot.rowtext import rewrites_of
 from shared.snapshot.work import BatchDone, LoadBatch
 from shared.verification import restoredchecks
 from shared.verification.copytext import Comparison
-from shared.verification.restored import counted, set_up, sides_of
+from shared.verification.restored import count_rows, set_up, sides_of
 from shared.verification.restoredchecks import TableVerified
 from shared.verification.textrows import advance
 
@@ -126,7 +126,7 @@ class _Verifier:
         name, levels = name_of(table.data), self.work.run.request.options.verify
         compared = state.comparison.compared
         if "hash" not in levels:
-            compared.rows_target = counted(self.connection, table.data.schema_name, table.data.table)
+            compared.rows_target = count_rows(self.connection, table.data.schema_name, table.data.table)
         elif not self._compared(table, state.comparison):
             return False
         if not compared.equal:
@@ -191,7 +191,7 @@ def _state(work: LoadBatch) -> BatchState:
 
 
 def _left_empty(connection: psycopg.Connection, plan: TargetPlan) -> dict[str, int]:
-    return {name_of(one.data): counted(connection, one.data.schema_name, one.data.table) for one in plan.empty}
+    return {name_of(one.data): count_rows(connection, one.data.schema_name, one.data.table) for one in plan.empty}
 
 
 def _kept(run: Run, batch: int, step: int) -> BlobClient:

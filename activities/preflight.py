@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from pydantic import Field
 
 from activities.boundary import activity
-from activities.failures import attempts_with, explained
+from activities.failures import attempts_with, classify
 from activities.handover import check_hand_over
 from shared import capacity, events, masking, rehearsals, remains, runs, sessions
 from shared.apps.checks import check_settable, check_stopped
@@ -56,7 +56,7 @@ def preflight(work: PreflightWork) -> Findings:
     )
     if not work.early:
         events.run_started(work.run)
-    found, passing = gathered(
+    found, passing = gather(
         lambda: _holds_target(work.run.id, request.target),
         blob_checks.check_staging,
         lambda: remains.check_keep(request),
@@ -79,7 +79,7 @@ def preflight(work: PreflightWork) -> Findings:
     return Findings(findings=[_decided(finding, request) for finding in found])
 
 
-def gathered(*checks: Check) -> tuple[list[Finding], list[TransientError]]:
+def gather(*checks: Check) -> tuple[list[Finding], list[TransientError]]:
     """Do every check; one that cannot be done is a finding too, so that one run of preflight says everything.
 
     Returns the findings, and the errors among them that may pass, the one with the most attempts first.
@@ -90,7 +90,7 @@ def gathered(*checks: Check) -> tuple[list[Finding], list[TransientError]]:
         try:
             found.extend(check())
         except Exception as error:
-            failure = explained(error, "preflight", "")
+            failure = classify(error, "preflight", "")
             if failure.code == "UNEXPECTED":
                 raise  # an error of ours: the boundary logs where it was raised
             found.append(failure.finding())

@@ -76,7 +76,7 @@ def write_report(work: ReportWork) -> Recorded:
         run=work.run, verdict=work.verdict or "failed", reason=work.reason, stages=work.stages, gates=work.gates,
         target_written_at=work.target_written_at, snapshot=work.snapshot, restore=work.restore, answers=work.answers,
         checks=work.checks, findings=findings, reported_at=work.reported_at, tables=tables,
-        target_version=_target_version(work.run), rejects=rejects.kept(work.run),
+        target_version=_target_version(work.run), rejects=rejects.load(work.run),
         places=_places(work),
     )  # fmt: skip
     report = readiness.compared(build(known))

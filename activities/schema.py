@@ -10,7 +10,7 @@ from azure.core.exceptions import ResourceExistsError
 from activities.boundary import activity
 from shared import masking, runpaths, runs
 from shared.blobs import clients
-from shared.blobs.documents import kept
+from shared.blobs.documents import write_or_read
 from shared.contracts import Findings, Planned, RestoredWork, RunWork
 from shared.copying.stage import database_plan
 from shared.databaseplan import DatabasePlan
@@ -38,7 +38,7 @@ def plan_database(work: RestoredWork) -> Planned:
     options = work.run.request.options
     existing = read_existing(target_of(work)) if options.target_mode == "existing" else None
     planning = make_plan(temporary_database(work), work.run.id, options, existing)
-    plan = kept(clients.staged(work.run.id, runpaths.BASE_PLAN), planning.plan)
+    plan = write_or_read(clients.staged(work.run.id, runpaths.BASE_PLAN), planning.plan)
     with suppress(ResourceExistsError):
         write_ddl(plan, settings().target_profile(work.run.request.target), overwrite=False)
     # `settle_inspection` handles the remedies of the data preflight; a code that nothing here knows is misspelt.

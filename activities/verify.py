@@ -7,7 +7,7 @@ from activities.boundary import activity
 from activities.schema import target_of
 from shared import masking, runpaths
 from shared.blobs import clients
-from shared.blobs.documents import kept, read
+from shared.blobs.documents import read, write_or_read
 from shared.contracts import RestoredWork, TableRows
 from shared.copying.model import Chunk, Job
 from shared.copying.plan import (
@@ -56,7 +56,7 @@ def plan_verification(work: RestoredWork) -> VerifyPlan:
         rows=sum(table.rows for table in plan.tables if table.content == "copy"),
         limit=profile.max_parallel_chunks,
     )
-    return kept(first, planned)
+    return write_or_read(first, planned)
 
 
 @activity

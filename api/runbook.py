@@ -73,7 +73,7 @@ async def _book(call: Call) -> runbook.Runbook:
     seen = await migrations.look(call.engine, run_id)
     last = await asyncio.to_thread(rehearsals.last_verified, run)
     measured, rehearsed = (last.stages, last.id) if last else ({}, None)
-    said = await asyncio.to_thread(ticks.kept, run_id)
+    said = await asyncio.to_thread(ticks.load, run_id)
     return runbook.runbook(run, seen.progress, measured, seen.findings, _minute(), rehearsed, said)
 
 

@@ -44,7 +44,7 @@ async def sweep_leftovers(engine: Engine) -> list[str]:
 
 
 def _in_order() -> list[leftovers.Leftover]:
-    return sorted(leftovers.found(), key=leftovers.failed_before)
+    return sorted(leftovers.find_leftovers(), key=leftovers.failed_before)
 
 
 async def _over(engine: Engine, run: Run, now: datetime) -> bool:

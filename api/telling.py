@@ -32,7 +32,7 @@ async def tell(engine: Engine) -> int:
             looked += await _tell(engine, run_id, silent)
         except Refusal:
             log.warning("%s has no record; nothing is told of it", run_id)
-            await asyncio.to_thread(runs.told, run_id)
+            await asyncio.to_thread(runs.mark_told, run_id)
         except Exception:
             log.exception("%s: events could not be told; tried again in a minute", run_id)
     if settings().notify:
@@ -44,7 +44,7 @@ async def _tell(engine: Engine, run_id: str, silent: set[str]) -> int:
     run = await asyncio.to_thread(runs.load, run_id)
     if not settings().notify:  # nobody listens; one that will be set up later hears of the runs that are not over
         if await asyncio.to_thread(runs.closed, run_id):
-            await asyncio.to_thread(runs.told, run_id)
+            await asyncio.to_thread(runs.mark_told, run_id)
         return 0
     view = await look(engine, run_id)
     verdict: Verdict | None = view.verdict  # type: ignore[assignment]  # the API shows it as a plain string
@@ -60,7 +60,7 @@ async def _tell(engine: Engine, run_id: str, silent: set[str]) -> int:
     blob = memory_of(run_id)
     told = await asyncio.to_thread(deliver, blob, happened, settings().notify, now, over=over, silent=silent)
     if told.done:
-        await asyncio.to_thread(runs.told, run_id)
+        await asyncio.to_thread(runs.mark_told, run_id)
     return 1
 
 

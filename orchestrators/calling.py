@@ -41,7 +41,7 @@ class StageRefused(Exception):  # noqa: N818 - a refusal is an outcome, not a fa
         super().__init__(f"[{finding.code}] {finding.object}: {finding.message}")
 
 
-def opened(result: Payload) -> Payload:
+def result_of(result: Payload) -> Payload:
     """Return an activity's result, or raise `StageRefused` when it is a refusal."""
     if "refused" in result:
         raise StageRefused(Finding.model_validate(result["refused"]))
@@ -51,13 +51,13 @@ def opened(result: Payload) -> Payload:
 def call(ctx: task.OrchestrationContext, activity: str, payload: Payload) -> Steps:
     """Call one activity with the retry policy: `result = yield from call(ctx, "report", {...})`."""
     result = yield ctx.call_activity(activity, input=payload, retry_policy=RETRY)
-    return opened(result)
+    return result_of(result)
 
 
 def call_sub(ctx: task.OrchestrationContext, orchestrator: str, payload: Payload, instance: str) -> Steps:
     """Run a sub-orchestration under a deterministic instance id; its refusal is raised here as `StageRefused`."""
     result = yield ctx.call_sub_orchestrator(orchestrator, input=payload, instance_id=instance)
-    return opened(result)
+    return result_of(result)
 
 
 def answering(orchestrator: Orchestrator) -> Orchestrator:
@@ -140,7 +140,7 @@ def fan_out(
         running = [one for one in running if not one[0].is_complete]
         for one, payload in ended:
             try:
-                result = opened(one.get_result())
+                result = result_of(one.get_result())
                 on_result(result)
                 if not result.get("finished", True):
                     unfinished.append(_next_step(activity, payload))

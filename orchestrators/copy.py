@@ -11,7 +11,7 @@ from typing import Any
 
 from durabletask import task
 
-from orchestrators.calling import RETRY, Payload, StageRefused, Steps, call, call_sub, opened
+from orchestrators.calling import RETRY, Payload, StageRefused, Steps, call, call_sub, result_of
 from orchestrators.pace import Pace
 from orchestrators.stagestatus import StageStatus
 from shared.contracts import Counts, RestoredWork
@@ -123,7 +123,7 @@ class _Desk:
         for number in finished:
             one = self._running.pop(number)
             try:
-                self._take(number, JobCopied.model_validate(opened(one.get_result())))
+                self._take(number, JobCopied.model_validate(result_of(one.get_result())))
             except (task.TaskFailedError, StageRefused) as error:
                 self._failure = self._failure or error
         if finished:

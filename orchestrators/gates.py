@@ -59,13 +59,13 @@ def in_time(book: Book, run: Run, outcome: Outcome, before: Place) -> Steps:
         finding = finding.model_copy(update={"chosen": f"go on, decided by {by}"})
     outcome.told_end = ends_at
     outcome.answered("late", {"findings": [finding.model_dump(mode="json")]})
-    yield from recorded(book, outcome)
+    yield from record_findings(book, outcome)
 
 
-def recorded(book: Book, outcome: Outcome) -> Steps:
+def record_findings(book: Book, outcome: Outcome) -> Steps:
     """Keep the findings so far where the API reads them; the report has them whether that succeeds or not."""
     with contextlib.suppress(StageRefused, task.TaskFailedError):
-        yield from call(book.ctx, "record_findings", outcome.recorded())
+        yield from call(book.ctx, "record_findings", outcome.record_input())
 
 
 def approval(book: Book, run: Run) -> Steps:

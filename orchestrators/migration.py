@@ -13,7 +13,7 @@ from durabletask import task
 from orchestrators import sourceapp
 from orchestrators.applications import app_left, app_started, app_stopped, smoke_tested, target_free
 from orchestrators.calling import Payload, StageRefused, Steps, call
-from orchestrators.gates import approval, in_time, recorded, snapshot_due, window_opens
+from orchestrators.gates import approval, in_time, record_findings, snapshot_due, window_opens
 from orchestrators.modes import mode_of
 from orchestrators.outcome import Outcome
 from orchestrators.sides import side_by_side
@@ -63,7 +63,7 @@ def _known_early(book: Book, run: Run, outcome: Outcome) -> Steps:
         outcome.answered(EARLY, (yield from stage(book, EARLY, call(book.ctx, "preflight", work))))
         wrong = len(open_errors(outcome.findings))
         book.note(EARLY, f"errors that stop the run unless they are mended: {wrong}" if wrong else "")
-        yield from recorded(book, outcome)
+        yield from record_findings(book, outcome)
 
 
 def _prepare(book: Book, run: Run, outcome: Outcome) -> Steps:
@@ -117,7 +117,7 @@ def _checked(book: Book, outcome: Outcome, name: str, steps: Steps) -> Steps:
     outcome.answered(name, answer)
     findings = [Finding.model_validate(one) for one in answer.get("findings", [])]
     if findings:
-        yield from recorded(book, outcome)
+        yield from record_findings(book, outcome)
     errors = open_errors(findings)
     if errors:
         book.fail(name, errors[0].code)
@@ -130,11 +130,11 @@ def _move(book: Book, run: Run, outcome: Outcome) -> Steps:
     scaled = yield from child_stage(book, "scale", "scale_for_load", {"run": run.model_dump(mode="json")})
     outcome.answered("scale", scaled)
     if scaled.get("findings"):  # to be read while the load runs
-        yield from recorded(book, outcome)
+        yield from record_findings(book, outcome)
     book.progress.target_written_at = book.now()
     outcome.target_written = True
     failures = yield from side_by_side(book, run, outcome)
-    yield from recorded(book, outcome)
+    yield from record_findings(book, outcome)
     if failures:
         raise failures[0]
 
@@ -166,7 +166,7 @@ def _close(book: Book, run: Run, outcome: Outcome) -> Steps:
         yield from _taken(outcome, "stock", stage(book, "stock", call(book.ctx, "take_stock", work)))
     closing = (
         ("report", stage(book, "report", call(book.ctx, "write_report", outcome.report(book)))),
-        ("clean-up", stage(book, "clean-up", call(book.ctx, "clean_up", outcome.recorded()))),
+        ("clean-up", stage(book, "clean-up", call(book.ctx, "clean_up", outcome.record_input()))),
         ("stand-down", child_stage(book, "stand-down", "close_environment", work)),
     )
     for name, steps in closing:

@@ -90,7 +90,7 @@ class Outcome:
         """Whether a check has failed or an error is open: then nobody should start the app on the data."""
         return bool(open_errors(self.findings)) or any(one.outcome == "failed" for one in self.checks)
 
-    def recorded(self) -> Payload:
+    def record_input(self) -> Payload:
         """Input of the activities that keep findings and clean up."""
         return {
             "run": self.run.model_dump(mode="json"),
@@ -103,7 +103,7 @@ class Outcome:
 
     def report(self, book: Book) -> Payload:
         """Input of `write_report`."""
-        return self.recorded() | {
+        return self.record_input() | {
             "reason": self.reason,
             "stages": [one.model_dump(mode="json") for one in book.progress.stages],
             "gates": [one.model_dump(mode="json") for one in book.gates],

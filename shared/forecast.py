@@ -150,7 +150,7 @@ def _expected(
     restored = _from_restore(known)
     # Without a known limit of the target, what this machine has just done says more than the formula.
     if load is not None and capacity is not None and (sizing.log_rate(capacity.objective) is not None or not restored):
-        return Expected(sizing.stages(load, capacity), sizing.said(load, capacity))
+        return Expected(sizing.stages(load, capacity), sizing.basis(load, capacity))
     if restored:
         return Expected(restored, "the rates of this run; no rehearsal has measured it yet")
     return None

@@ -18,7 +18,7 @@ def record(run_id: str, given: HandedOut) -> None:
     runs.write(name, given.model_dump_json().encode(), "application/json")
 
 
-def recorded(run_id: str) -> list[HandedOut]:
+def load_all(run_id: str) -> list[HandedOut]:
     """Return every time, the first one first."""
     stored = [runs.read(name) for name in sorted(runs.names(runpaths.of_run(run_id, runpaths.HANDED_OUT)))]
     return [HandedOut.model_validate_json(one) for one in stored if one]

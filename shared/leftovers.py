@@ -48,7 +48,7 @@ class Server:
     others: list[str] = field(default_factory=list)
 
 
-def found() -> list[Leftover]:
+def find_leftovers() -> list[Leftover]:
     """Return the runs of ours that have blobs in staging or something on the temporary server, oldest first.
 
     A server that is asleep, or does not answer, is left out; preflight says what is wrong with it.
@@ -70,7 +70,7 @@ def on_server() -> Server:
         server, server.database, autocommit=True, read_only=True, statement_timeout=QUESTION_SECONDS
     ) as session:
         owners = ownership.owners(session)
-        roles = set(runrole.left(session))
+        roles = set(runrole.databases_with_role(session))
     logins = set(readers.readers(server))
     server_has = Server()
     for name in sorted({*owners, *logins, *roles}):

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from pydantic import BaseModel, Field
 
 from shared.errors import open_errors
-from shared.rehearsals import NotStarted, Rehearsal, comparable, everywhere, history, recorded
+from shared.rehearsals import NotStarted, Rehearsal, comparable, everywhere, history, rehearsal_of
 from shared.reporting.model import Report
 from shared.wording import duration, moment, plural, stage_words
 
@@ -49,7 +49,7 @@ def readiness(target: str, now: datetime, missed: NotStarted | None = None) -> R
 def compared(report: Report) -> Report:
     """Return the report with what the last verified rehearsal like it measured, and with what got worse since."""
     earlier = [one for one in _others(report) if one.id < report.id]
-    this = recorded(report)
+    this = rehearsal_of(report)
     before = _before(this, earlier)
     worse = regressions([this, *earlier])
     if before is None:

@@ -131,7 +131,7 @@ def _masks() -> list[Mask]:
         return []
 
 
-def recorded(report: Report) -> Rehearsal:
+def rehearsal_of(report: Report) -> Rehearsal:
     """Return what the history keeps of a report."""
     waited = _waited(report)
     moved = {one.name: one.bytes for one in report.stages if one.bytes}
@@ -170,7 +170,7 @@ def _proved_after(report: Report, waited: dict[str, float]) -> float | None:
 def remember(report: Report) -> None:
     """Keep a rehearsal in the history; other reports, and dry runs, are left out. Doing it again writes the same."""
     if report.purpose == "rehearsal" and report.verdict != "planned":
-        made = recorded(report)
+        made = rehearsal_of(report)
         runs.write(f"rehearsals/{made.target}/{made.id}.json", made.model_dump_json().encode(), "application/json")
 
 

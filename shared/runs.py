@@ -109,7 +109,7 @@ def untold() -> list[str]:
     return sorted((one for one in found if RUN_ID.match(one)), reverse=True)
 
 
-def told(run_id: str) -> None:
+def mark_told(run_id: str) -> None:
     """Say that a run is over and told."""
     with contextlib.suppress(ResourceNotFoundError):
         _container().delete_blob(f"untold/{run_id}")

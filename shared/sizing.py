@@ -129,7 +129,7 @@ def unopened(archive_bytes: int) -> Load:
     return Load(rows=0, row_bytes=archive_bytes, files=0, file_bytes=archive_bytes, archive_bytes=archive_bytes)
 
 
-def said(load: Load, capacity: Capacity) -> str:
+def basis(load: Load, capacity: Capacity) -> str:
     """Return what an estimate was reckoned from, as words that follow `reckoned from`."""
     rate, bound_by = row_rate(capacity)
     pace = f"{rate:.0f} MB/s ({bound_by}{f' of {capacity.objective}' if capacity.objective else ''})"

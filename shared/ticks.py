@@ -21,7 +21,7 @@ def keep(run_id: str, tick: Tick) -> Tick:
     return Tick.model_validate_json(stored) if stored else tick
 
 
-def kept(run_id: str) -> dict[int, Tick]:
+def load(run_id: str) -> dict[int, Tick]:
     """Return what people have done so far, by the number of the step."""
     stored = [runs.read(name) for name in runs.names(runpaths.of_run(run_id, runpaths.STEPS))]
     ticks = [Tick.model_validate_json(one) for one in stored if one]

@@ -24,7 +24,7 @@ def write_once(blob: BlobClient, document: BaseModel) -> bool:
     return True
 
 
-def kept[D: BaseModel](blob: BlobClient, document: D) -> D:
+def write_or_read[D: BaseModel](blob: BlobClient, document: D) -> D:
     """Write the document if there is none yet; return the one that is there now. Whoever is late gets the first one."""
     if write_once(blob, document):
         return document

@@ -45,7 +45,7 @@ FOR_USERS = {
 }
 
 
-def told(occurrence: Occurrence, audience: Audience) -> tuple[str, str]:
+def message_for(occurrence: Occurrence, audience: Audience) -> tuple[str, str]:
     """Return subject and text."""
     if audience == "users" and occurrence.kind in FOR_USERS:
         subject, text = FOR_USERS[occurrence.kind]

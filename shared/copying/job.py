@@ -7,7 +7,7 @@ from azure.storage.blob import ContainerClient
 
 from shared import runpaths
 from shared.copying.arrow import Conversion
-from shared.copying.load import ChunkWork, RowRefused, explained, load_chunk
+from shared.copying.load import ChunkWork, RowRefused, core_error, load_chunk
 from shared.copying.model import Chunk, Job, Loaded, Reject
 from shared.copying.rejects import SEARCH_SECONDS, load_around
 from shared.copying.source import SOURCE_ERRORS, Source, source_error
@@ -102,7 +102,7 @@ class _Connections:
         except BaseException as error:
             self.__exit__()
             if isinstance(error, CORE_ERRORS):
-                raise explained(error, f"{ends.target.server}/{ends.target.database}") from None
+                raise core_error(error, f"{ends.target.server}/{ends.target.database}") from None
             raise
         self._close.append(self.session.close)
         return self

@@ -12,7 +12,7 @@ import pyarrow as pa
 from shared.copying.arrow import Conversion, ValueOutOfRange
 from shared.copying.model import Chunk, Loaded
 from shared.copying.reading import range_sql, where_sql, without_sql
-from shared.copying.rows import Portion, Rows, opened
+from shared.copying.rows import Portion, Rows, open_rows
 from shared.copying.source import SOURCE_ERRORS, Source, source_error
 from shared.copying.stream import Stream
 from shared.copying.watchdog import Heartbeat
@@ -78,12 +78,12 @@ def load_chunk(session: BulkSession, source: Source, work: ChunkWork, chunk: Chu
     MEMORY_BUSY, SQL_TRANSIENT, SOURCE_FAILED, ROWS_DIFFER_IN_FLIGHT; Refusal RUN_OVER, DUPLICATE_ROW and what the server will not mend.
     """
     try:
-        with opened(source, work.table, work.where(chunk), heartbeat, chunk.about) as rows:
+        with open_rows(source, work.table, work.where(chunk), heartbeat, chunk.about) as rows:
             return _transaction(session, rows, work, chunk, heartbeat)
     except SOURCE_ERRORS as error:
         raise source_error(error, chunk.about) from None
     except CORE_ERRORS as error:
-        raise explained(error, chunk.about) from None
+        raise core_error(error, chunk.about) from None
 
 
 def _transaction(session: BulkSession, rows: Rows, work: ChunkWork, chunk: Chunk, heartbeat: Heartbeat) -> Loaded:
@@ -190,7 +190,7 @@ def _load_error(error: Exception, failure: BaseException | None, work: ChunkWork
         return duplicate_row(chunk, f"SQL Server error {number_of(error)}: {text_of(error)}")
     if rows_refused(error):
         return RowRefused(text_of(error))
-    return explained(error, chunk.about)
+    return core_error(error, chunk.about)
 
 
 def duplicate_row(chunk: Chunk, found: str) -> Refusal:
@@ -221,7 +221,7 @@ def lost(error: BaseException) -> bool:
     )
 
 
-def explained(error: BaseException, about: str) -> MxferryError:
+def core_error(error: BaseException, about: str) -> MxferryError:
     """Return what the core raised as our error about a chunk: transient or a refusal, throttling told apart."""
     number = number_of(error)
     said = f"SQL Server error {number}: {text_of(error)}"

@@ -18,10 +18,10 @@ import pyarrow as pa
 
 from shared.budget import Budget
 from shared.copying.arrow import ValueOutOfRange
-from shared.copying.load import ChunkWork, claim, differ, duplicate_row, explained, rows_refused, settle
+from shared.copying.load import ChunkWork, claim, core_error, differ, duplicate_row, rows_refused, settle
 from shared.copying.model import Chunk, Loaded, Reject
 from shared.copying.reading import CTID
-from shared.copying.rows import Rows, opened
+from shared.copying.rows import Rows, open_rows
 from shared.copying.source import SOURCE_ERRORS, Source, source_error
 from shared.copying.watchdog import Heartbeat
 from shared.errors import Refusal
@@ -53,7 +53,7 @@ def load_around(
         while True:
             known = len(search.rejects)
             where = work.where(chunk, [reject.ctid for reject in search.rejects])
-            with opened(source, work.table, where, heartbeat, chunk.about) as rows:
+            with open_rows(source, work.table, where, heartbeat, chunk.about) as rows:
                 loaded = search.load(rows)
             if loaded is not None:
                 return loaded
@@ -62,7 +62,7 @@ def load_around(
     except SOURCE_ERRORS as error:
         raise source_error(error, chunk.about) from None
     except CORE_ERRORS as error:
-        raise explained(error, chunk.about) from None
+        raise core_error(error, chunk.about) from None
     finally:
         with suppress(*CORE_ERRORS):  # the session is gone, and with it the transaction
             session.rollback()

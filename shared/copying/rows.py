@@ -63,7 +63,7 @@ class Rows:
 
 
 @contextmanager
-def opened(source: Source, table: PlannedTable, where: str, heartbeat: Heartbeat, about: str) -> Generator[Rows]:
+def open_rows(source: Source, table: PlannedTable, where: str, heartbeat: Heartbeat, about: str) -> Generator[Rows]:
     """Measure rows, and hold the memory that they need while they are carried; raises TransientError MEMORY_BUSY."""
     give_large_blocks_back()
     with ExitStack() as held:

@@ -47,7 +47,7 @@ def plan_database(connect: Connect, run: str, options: Options, existing: Existi
         metadata = read_metadata(connection)
         numbers = read_auto_numbers(connection, database, metadata)
     conversion = Conversion(database, metadata, options, run, numbers)
-    plan = counted(connect, convert(conversion))
+    plan = with_row_counts(connect, convert(conversion))
     if options.target_mode == "runtime":
         plan = plan.model_copy(update={"mode": "runtime"})
         ours = (one for one in conversion.findings if one.code not in OF_NEW_SCHEMA)
@@ -59,7 +59,7 @@ def plan_database(connect: Connect, run: str, options: Options, existing: Existi
     return Planning(plan, decide(conversion.findings, options.remedies))
 
 
-def counted(connect: Connect, plan: DatabasePlan, names: Collection[str] | None = None) -> DatabasePlan:
+def with_row_counts(connect: Connect, plan: DatabasePlan, names: Collection[str] | None = None) -> DatabasePlan:
     """Return the plan with the rows of each table, or of those named, counted in PostgreSQL."""
     statements = {
         table.name: sql.SQL("SELECT count(*) FROM public.{}").format(sql.Identifier(table.source_name))

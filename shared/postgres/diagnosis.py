@@ -31,7 +31,7 @@ def without_values(error: psycopg.Error) -> str:
     return f"{type(error).__name__} ({error.sqlstate or 'no SQLSTATE'})" + (f" in {where}" if where else "")
 
 
-def said(error: psycopg.Error) -> str:
+def safe_text(error: psycopg.Error) -> str:
     """Return what the server says of a statement in one line; of values that it met, only kind and place."""
     if isinstance(error, psycopg.DataError | psycopg.IntegrityError):
         return without_values(error)
@@ -48,18 +48,20 @@ def classified(error: psycopg.Error, about: str) -> MxferryError:
     if isinstance(error, FULL):
         return when_full(about, error)
     if isinstance(error, errors.InsufficientPrivilege):
-        return Refusal("POSTGRES_NO_RIGHT", about, said(error), "Give the login of the app the right that is missing.")
+        return Refusal(
+            "POSTGRES_NO_RIGHT", about, safe_text(error), "Give the login of the app the right that is missing."
+        )
     refused = (psycopg.ProgrammingError, psycopg.DataError, psycopg.NotSupportedError)
     if isinstance(error, refused) and not isinstance(error, MADE_TWICE):
         remedy = (
             "Look at the object that the message names. If nothing is wrong there, report it as an error of mxferry."
         )
-        return Refusal("POSTGRES_REFUSED", about, said(error), remedy)
+        return Refusal("POSTGRES_REFUSED", about, safe_text(error), remedy)
     if isinstance(error, errors.QueryCanceled):
         remedy = (
             "The same statement would take as long again: give the server more cores and faster storage for the migration "
             "window, then start the migration again."
         )
-        return TransientError("POSTGRES_TIMEOUT", about, said(error), remedy)
+        return TransientError("POSTGRES_TIMEOUT", about, safe_text(error), remedy)
     remedy = "Check that the server is up, reachable from the app and large enough, then start the migration again."
-    return TransientError("POSTGRES_FAILED", about, said(error), remedy)
+    return TransientError("POSTGRES_FAILED", about, safe_text(error), remedy)

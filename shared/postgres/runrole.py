@@ -100,7 +100,7 @@ def drop(maintenance: psycopg.Connection, database: str) -> None:
         raise TransientError("LOGIN_NOT_DROPPED", name, f"expected to drop it, found: {words}") from None
 
 
-def left(connection: psycopg.Connection) -> list[str]:
+def databases_with_role(connection: psycopg.Connection) -> list[str]:
     """Return the names of the databases that a role was made for, also of those that are gone."""
     found = connection.execute(r"SELECT rolname FROM pg_roles WHERE rolname LIKE 'run\_%\_owner'").fetchall()
     return [str(name).removesuffix(SUFFIX) for (name,) in found]

@@ -92,7 +92,7 @@ def name_of(table: TableData) -> str:
     return table.table if table.schema_name == "public" else table.label
 
 
-def told(changes: RowChanges) -> str:
+def describe_changes(changes: RowChanges) -> str:
     """Say what of a table's rows arrives changed; empty when nothing does."""
     words = [f"rows with {column} {', '.join(values)} left out" for column, values in changes.left_out.items()]
     words += [f"{column} emptied: it {why}" for column, why in changes.emptied.items()]
@@ -153,7 +153,7 @@ def script(plan: TargetPlan, dump: Dump, *, drops: Sequence[str] = ()) -> Iterat
     yield from _statements(dump.entries, PRE_DATA)
     yield "\n-- Rows, a large table in several transactions, several tables at a time\n"
     for table in sorted(plan.tables, key=lambda one: one.data.label):
-        yield f"{copy_statement(table.data, emptied=True).as_string()};{f' -- {words}' if (words := told(table.changes)) else ''}\n"
+        yield f"{copy_statement(table.data, emptied=True).as_string()};{f' -- {words}' if (words := describe_changes(table.changes)) else ''}\n"
     for one in sorted(plan.empty, key=lambda one: one.data.label):
         yield f"-- {one.data.label} stays empty: {one.reason}\n"
     yield "\n-- Sequences\n"

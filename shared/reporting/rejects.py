@@ -15,7 +15,7 @@ LISTED = 100
 """In the report itself; the blob has them all."""
 
 
-def kept(run: Run) -> RejectsReport | None:
+def load(run: Run) -> RejectsReport | None:
     """Keep the refused rows that staging knows, or find those that were kept before it was deleted; None if none are."""
     name = kept_rejects(run.id)
     rows = list(_rows(clients.staging(), run))

@@ -80,7 +80,7 @@ def sides_of(
     )
 
 
-def counted(connection: psycopg.Connection[Any], schema: str, table: str) -> int:
+def count_rows(connection: psycopg.Connection[Any], schema: str, table: str) -> int:
     """Count a table's rows on the target; `Refusal` TABLE_MISSING."""
     try:
         return targetcatalogue.rows_of(connection, table, schema)

@@ -86,7 +86,7 @@ def same(source: object, target: object, kind: ColumnType) -> bool:
     if source is None or target is None:
         return source is None and target is None
     if isinstance(source, datetime) and isinstance(target, datetime):
-        return kept(source, kind.scale) == target
+        return round_moment(source, kind.scale) == target
     if isinstance(source, date) and not isinstance(source, datetime):
         return source == (target.date() if isinstance(target, datetime) else target)
     if kind.kind == "decimal":
@@ -101,7 +101,7 @@ def same(source: object, target: object, kind: ColumnType) -> bool:
     return source == target
 
 
-def kept(moment: datetime, digits: int) -> datetime:
+def round_moment(moment: datetime, digits: int) -> datetime:
     """Return a moment rounded half up to `digits` of a second, in UTC without a zone."""
     if moment.tzinfo is not None:
         moment = moment.astimezone(UTC).replace(tzinfo=None)

@@ -11,10 +11,9 @@ from psycopg import sql
 
 from local import cli
 from local.postgres import PostgresServer
-from shared import runs, settings
+from shared import handedout, runs, settings
 from shared.blobs import clients
 from shared.contracts import Gate, Progress, Run, StageState
-from shared.handedout import recorded
 from shared.postgres import readers
 from shared.postgres.connection import database_name
 from shared.request import MigrationRequest
@@ -90,7 +89,7 @@ def test_a_password_is_given_once_to_who_asks_and_lies_nowhere(api: ApiServer, w
     second = asked(api, "POST", waiting, json={"by": "Bo"}).json()
     assert not logs_in(first["settings"])
     assert logs_in(second["settings"])
-    assert [one.by for one in recorded(waiting)] == ["Ada", "Bo"]
+    assert [one.by for one in handedout.load_all(waiting)] == ["Ada", "Bo"]
     passwords = [one["settings"]["SourceDatabasePassword"] for one in (first, second)]
     kept = b"".join(runs.read(name) or b"" for name in clients.reports().list_blob_names())
     assert b"Ada" in kept
@@ -106,13 +105,13 @@ def test_nothing_is_handed_out_before_or_after_the_wait(api: ApiServer, waiting:
         assert (answer.status_code, answer.json()["code"]) == (409, "NOTHING_TO_HAND_OUT")
         assert asked(api, method, "20261128t200000-ffffff").status_code == 404
     assert asked(api, "POST", waiting, content=b'{"by": ""}').status_code == 400
-    assert recorded(waiting) == []
+    assert handedout.load_all(waiting) == []
 
 
 def test_nobody_is_given_a_password_without_a_name(api: ApiServer, waiting: str) -> None:
     answer = asked(api, "POST", waiting, json={})
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "by")
-    assert recorded(waiting) == []
+    assert handedout.load_all(waiting) == []
 
 
 def test_the_page_shows_the_settings_and_the_password_only_after_a_click(
@@ -132,7 +131,7 @@ def test_the_page_shows_the_settings_and_the_password_only_after_a_click(
     found = dict(line.removeprefix("MXRUNTIME_").split("=", 1) for line in text.splitlines())
     assert logs_in(found)
     browser.shot("hand-over")
-    assert [one.by for one in recorded(waiting)] == ["Ada"]
+    assert [one.by for one in handedout.load_all(waiting)] == ["Ada"]
     browser.click("Approve")
     browser.reads("Approved; the run goes on.")
     (instance, event, said) = api.engine.events[-1]

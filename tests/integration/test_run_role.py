@@ -229,7 +229,7 @@ def test_a_role_whose_database_never_came_to_be_is_found_and_dropped(
     server = settings_of(postgres_server)
     with psycopg.connect(postgres_server.dsn(), autocommit=True) as connection:
         runrole.make(connection, name)
-        assert name in runrole.left(connection)
+        assert name in runrole.databases_with_role(connection)
     assert drop(server, name, "tests") == []
     assert roles(postgres_server, name) == []
 

@@ -355,7 +355,7 @@ def test_a_cut_over_planned_weeks_ahead_is_told_whatever_ran_since(receiver: Rec
     for number in range(120):
         later = run().model_copy(update={"id": f"20261123t2030{number % 60:02d}-{number:06x}"})
         runs.save(later)
-        runs.told(later.id)
+        runs.mark_told(later.id)
     asyncio.run(tell(engine))
     assert [one["id"] for one in receiver.json()] == [f"{ID}:started"]
 

@@ -158,7 +158,7 @@ def test_while_the_server_sleeps_only_staging_is_swept_and_nothing_is_said_of_da
 def test_a_manager_that_does_not_answer_does_not_keep_the_sweep_from_looking(stand: Stand) -> None:
     run_id = stand.restore(stand.run(), installation())
     stand.arm.forbidden = True
-    assert run_id in {one.run.id for one in leftovers.found()}
+    assert run_id in {one.run.id for one in leftovers.find_leftovers()}
 
 
 def stopped_by(run_id: str) -> str:
