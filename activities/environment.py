@@ -24,7 +24,7 @@ from shared.strict import Strict
 log = logging.getLogger("mxferry.environment")
 
 
-class Power(Strict):
+class ServerState(Strict):
     """The state of the temporary PostgreSQL server."""
 
     managed: bool
@@ -34,7 +34,7 @@ class Power(Strict):
     findings: list[Finding] = Field(default_factory=list)
 
 
-NOT_USED = Power(managed=False, reached=True)
+NOT_USED = ServerState(managed=False, reached=True)
 
 
 class StartWork(RunWork):
@@ -59,19 +59,19 @@ class Scaled(Strict):
 
 
 @activity
-def start_postgres(work: StartWork) -> Power:
+def start_postgres(work: StartWork) -> ServerState:
     """Start the server if it is stopped; `reached` when it is ready. Marks that this run needs it."""
     return _start(work.run.id if work.mark else None) if _uses_server(work) else NOT_USED
 
 
 @closing_activity
-def restart_postgres(work: RunWork) -> Power:
+def restart_postgres(work: RunWork) -> ServerState:
     """Start the server again for runs that came while this run was stopping it; works after an abort too."""
     return _start(None) if _uses_server(work) else NOT_USED
 
 
 @closing_activity
-def stop_postgres(work: RunWork) -> Power:
+def stop_postgres(work: RunWork) -> ServerState:
     """Stop the server unless another run needs it; `needed_by` names runs that came while it was being stopped.
 
     It is swept first: what closed runs left on it would otherwise stay until somebody starts it again. A server on which
@@ -84,18 +84,18 @@ def stop_postgres(work: RunWork) -> Power:
     marks.take_away(work.run.id)
     others = marks.others(work.run.id)
     if others or not server.stop_when_idle:
-        return Power(managed=True, state="kept running", reached=True)
+        return ServerState(managed=True, state="kept running", reached=True)
     with ResourceManager() as manager:
         state = manager.postgres_state(server.resource_id)
         if state == "Ready":
             needed, found = _in_the_way(server, work.run.id)
             if needed or found:
-                return Power(managed=True, state="kept running", reached=True, findings=found)
+                return ServerState(managed=True, state="kept running", reached=True, findings=found)
             manager.stop_postgres(server.resource_id)
             state = "Stopping"
             events.emit("environment-changed", work.run.id, what="postgres-stop")
     # A run puts its mark before it reads the state. So whoever read Ready before we stopped the server is marked by now.
-    return Power(managed=True, state=state, reached=True, needed_by=marks.others(work.run.id))
+    return ServerState(managed=True, state=state, reached=True, needed_by=marks.others(work.run.id))
 
 
 @closing_activity
@@ -119,7 +119,7 @@ def _uses_server(work: RunWork) -> bool:
     return work.run.request.options.target_mode != "postgres"
 
 
-def _start(run: str | None) -> Power:
+def _start(run: str | None) -> ServerState:
     server_id = settings().postgres.resource_id
     if server_id is None:
         return NOT_USED
@@ -135,7 +135,7 @@ def _start(run: str | None) -> Power:
             marks.not_stopping()
             state = "Starting"
             events.emit("environment-changed", run or "", what="postgres-start")
-    return Power(managed=True, state=state, reached=state == "Ready")
+    return ServerState(managed=True, state=state, reached=state == "Ready")
 
 
 def _in_the_way(server: TemporaryPostgres, run: str) -> tuple[bool, list[Finding]]:

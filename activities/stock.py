@@ -15,7 +15,7 @@ FIRST_TABLES = 200
 """Tables that the answer lists, those with rows first; more would be too much for the durable boundary."""
 
 
-class Stock(Strict):
+class TargetInventory(Strict):
     """Output of `take_stock`."""
 
     tables: int = Field(description="Tables on the target, ours left out.")
@@ -26,7 +26,7 @@ class Stock(Strict):
 
 
 @closing_activity
-def take_stock(work: RunWork) -> Stock:
+def take_stock(work: RunWork) -> TargetInventory:
     """Count tables, rows, blobs and bytes on the target. Reads only."""
     profile = settings().target_profile(work.run.request.target)
     rows = _rows(profile)
@@ -35,7 +35,7 @@ def take_stock(work: RunWork) -> Stock:
         files += 1
         size += blob.size or 0
     largest = sorted(rows.items(), key=lambda item: (-item[1], item[0]))[:FIRST_TABLES]
-    return Stock(tables=len(rows), rows=sum(rows.values()), holding=dict(largest), files=files, bytes=size)
+    return TargetInventory(tables=len(rows), rows=sum(rows.values()), holding=dict(largest), files=files, bytes=size)
 
 
 def _rows(profile: TargetProfile) -> dict[str, int]:

@@ -57,15 +57,15 @@ def copy_rows(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
 def copy_group(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
     """Copy the jobs of one group. Input: `CopyGroup`; output: `GroupCopied`."""
     work = CopyGroup.model_validate(payload)
-    desk = _Desk(ctx, work)
-    while desk.busy:
-        desk.start_jobs()
-        yield task.when_any(desk.awaited)
-        desk.collect()
-    return desk.result()
+    window = _JobWindow(ctx, work)
+    while window.busy:
+        window.start_jobs()
+        yield task.when_any(window.awaited)
+        window.collect()
+    return window.result()
 
 
-class _Desk:
+class _JobWindow:
     """The jobs of a group: waiting, running, done."""
 
     def __init__(self, ctx: task.OrchestrationContext, work: CopyGroup) -> None:

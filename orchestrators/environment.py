@@ -16,7 +16,7 @@ PATIENCE = timedelta(minutes=30)
 
 
 def open_environment(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
-    """Start the temporary PostgreSQL server and wait until it is ready. Input: `RunWork`; output: `Power`."""
+    """Start the temporary PostgreSQL server and wait until it is ready. Input: `RunWork`; output: `ServerState`."""
     return (yield from _until_reached(ctx, "start_postgres", payload))
 
 
@@ -29,7 +29,7 @@ def scale_for_load(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
 def close_environment(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
     """Bring the target database back to its size and stop the server if no other run needs it; also after a failure.
 
-    Input: `RunWork`; output: `{"sql": Scaled, "postgres": Power, "findings": [...]}`. A size that cannot be brought back is a
+    Input: `RunWork`; output: `{"sql": Scaled, "postgres": ServerState, "findings": [...]}`. A size that cannot be brought back is a
     finding, and the server is stopped all the same; a server that is left running for others is one, too.
     """
     scaled, findings = yield from _scaled_back(ctx, payload)

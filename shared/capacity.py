@@ -30,7 +30,7 @@ LOGIN_SECONDS = 5
 def find_out(run: Run) -> list[Finding]:
     """Find out what the run moves its load with, keep it for the forecast, and say what bounds the load.
 
-    What cannot be asked is taken to be without a limit; why it cannot be asked is for the checks of the target to say.
+    What cannot be found out is taken to have no limit; the checks of the target say why it cannot.
     """
     profile = settings().target_profile(run.request.target)
     capacity = Capacity(

@@ -18,7 +18,7 @@ from shared.settings import TemporaryPostgres, settings
 log = logging.getLogger("mxferry.sweep")
 
 UP_FOR = timedelta(hours=1)
-"""Who has started the server by hand has this long to begin with what he wants it for."""
+"""Whoever has started the server by hand has this long to begin using it."""
 
 
 def stop_idle_server(now: datetime) -> list[str]:

@@ -1,4 +1,4 @@
-"""How rehearsals compare: what got worse, and what still stands between us and the cut-over."""
+"""How rehearsals compare: what got worse, and what still speaks against the cut-over."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -24,7 +24,7 @@ BY_PEOPLE = ("hand-over",)
 
 
 class Readiness(BaseModel):
-    """A rehearsal target: its rehearsals, newest first, and what still stands between us and the cut-over."""
+    """A rehearsal target: its rehearsals, newest first, and what still speaks against the cut-over."""
 
     target: str
     ready: bool

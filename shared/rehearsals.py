@@ -25,7 +25,7 @@ log = logging.getLogger("mxferry.rehearsal")
 KEPT = 10
 """Rehearsals of a target that are looked at; older ones stay in the container."""
 FRESH_SECONDS = 60
-"""How long a process goes by what it has read of the history."""
+"""How long a process uses what it has read of the history before it reads again."""
 
 
 class Rehearsal(BaseModel):
@@ -108,7 +108,7 @@ def unmasked(request: MigrationRequest) -> list[Finding]:
 
 
 def events_on(request: MigrationRequest) -> list[Finding]:
-    """Warn of a rehearsal whose app nobody but people can start without its scheduled events."""
+    """Warn of a rehearsal whose app only people can start without its scheduled events."""
     starts = request.start_target_app != "no" or request.options.target_mode == "runtime"
     app = settings().target_profile(request.target).app
     if request.options.purpose != "rehearsal" or not starts or (app is not None and app.kind != "manual"):

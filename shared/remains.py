@@ -19,14 +19,14 @@ from shared.request import MigrationRequest
 from shared.settings import settings
 
 RUN_DAYS = 2
-"""Of a run, from its snapshot to its clean-up; infra/main.bicep leaves them between `keepDays` and the rule."""
+"""Days for a run, from its snapshot to its clean-up; infra/main.bicep makes the rule at least that much longer than `keepDays`."""
 
 Part = Literal["staging", "database", "target", "hand-over"]
 """Staging blobs; temporary database; our marker on the target; what mode `runtime` gave to the app."""
 
 
 class Closing(BaseModel):
-    """That a run is closed: since when, and for how many days it is kept; None: nothing is."""
+    """A closed run: since when, and for how many days what it left is kept (None: nothing is)."""
 
     at: datetime
     keep_days: int | None = None

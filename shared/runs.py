@@ -104,13 +104,13 @@ def save(run: Run) -> None:
 
 
 def untold() -> list[str]:
-    """Return the ids of the runs that are not told to their end, newest first."""
+    """Return the ids of the runs whose channels have not heard everything, newest first."""
     found = (name.removeprefix("untold/") for name in names("untold/"))
     return sorted((one for one in found if RUN_ID.match(one)), reverse=True)
 
 
 def mark_told(run_id: str) -> None:
-    """Say that a run is over and told."""
+    """Mark that a run is over and its channels have heard everything."""
     with contextlib.suppress(ResourceNotFoundError):
         _container().delete_blob(f"untold/{run_id}")
 
