@@ -39,7 +39,7 @@ def plan_copy(work: RestoredWork) -> CopyPlan:
         sizes = heap_sizes(connection)
         total = total_bytes(sizes, plan.tables)
         size = part_bytes(total, profile.max_parallel_chunks, settings().copy_chunk_bytes)
-        # Into keys every row holds a lock of its own until COMMIT, and who holds most of a table keeps others out.
+        # Where the keys exist, every row is locked until COMMIT, and a session that locks most of a table keeps others out.
         chunks = plan_chunks(connection, sizes, plan.tables, size, None if table_lock else MOST_ROWS)
     chunks = chunks if table_lock else in_turns(chunks)
     jobs = make_jobs(chunks, size)

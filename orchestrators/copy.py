@@ -20,9 +20,9 @@ from shared.rowcontracts import CopyGroup, CopyJob, CopyPlan, FinishCopy, GroupC
 
 PAUSE = timedelta(seconds=10)
 GREEDY_CALLS = 3
-"""How often one job may hold too much for the target: its chunks stay as they are cut, only their neighbours get fewer."""
+"""How often one job may be ended for holding too much: its chunks stay as large as they are, only fewer run beside them."""
 BUSY_CALLS = 3
-"""From this call on a job that finds its table held tells that too many load at the same time."""
+"""From this call on, a job that finds its table locked is a sign that too many load at the same time."""
 CALLS_PER_JOB = 60  # ten minutes of pauses for one job; the activity's own retries come on top
 
 

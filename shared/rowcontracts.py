@@ -13,7 +13,7 @@ from shared.errors import Finding
 from shared.strict import Strict
 
 Stopped = Literal["throttled", "greedy", "busy"]
-"""Why a job stopped early: the target has had enough, a transaction held too much, or the chunk is being loaded."""
+"""Why a job stopped early: the target was at its limit, a transaction held too much, or the chunk is being loaded."""
 
 
 def kept_rejects(run: str) -> str:

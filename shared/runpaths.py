@@ -82,7 +82,7 @@ def failed_stop(attempt: int) -> str:
 
 
 def jobs_plan(stage: str) -> str:
-    """Return the name of the first answer of who planned a stage (`copy`, `verify`); later deliveries answer with it."""
+    """Return the name of the first plan of a stage (`copy`, `verify`), with which later deliveries answer too."""
     return f"{stage}/plan.json"
 
 

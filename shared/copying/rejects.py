@@ -2,13 +2,13 @@
 
 Neither the core nor the server names such a row. So the chunk is loaded batch by batch in one transaction, under its
 ledger row like every load, with XACT_ABORT OFF and a savepoint before each batch. A batch that is refused is halved until
-single rows are left; what is taken stays. Each row is so tried beside all that were taken before it, and the second of
+single rows are left; what is taken stays. So each row is tried beside all that were taken before it, and the second of
 two equal keys is found however far apart they are. Nobody else loads the chunk meanwhile, or writes its rejects.
 
 A row that breaks a constraint ends the statement, not the transaction, as long as XACT_ABORT is OFF
 (https://learn.microsoft.com/sql/t-sql/statements/set-xact-abort-transact-sql). An error may end it all the same, so
-XACT_STATE() is asked. Then the search goes on in a new transaction, beside less than there was, and the chunk is loaded
-once more without the rows that were found.
+XACT_STATE() is asked. Then the search goes on in a new transaction, without the rows taken before, and the chunk is loaded
+once more without the rows that were found to be refused.
 """
 
 from collections.abc import Callable, Iterator
@@ -29,7 +29,7 @@ from shared.sqlserver.bulk import CORE_ERRORS, BulkSession
 from shared.sqlserver.errors import text_of
 
 SEARCH_SECONDS = 15 * 60
-"""The search of one chunk: long before the host ends the activity, and other deliveries stop asking for the chunk."""
+"""Limit for one chunk: well before the host ends the activity, and before other deliveries stop asking for the chunk."""
 SAVEPOINT = "before_batch"
 SHOWN = 1000  # characters of a value in a reject file
 WHOLE = 100  # rows of a chunk whose values are written down; of any further ones only key and error
@@ -37,7 +37,7 @@ WHOLE = 100  # rows of a chunk whose values are written down; of any further one
 Take = Callable[[pa.RecordBatch], str | None]
 """Loads a batch, and keeps it if it is taken; returns why it was refused, or None."""
 Keep = Callable[[list[Reject], bool], None]
-"""Writes the rejects down, and refuses when they are too many; the flag says that the search was not brought to its end."""
+"""Writes the rejects down, and refuses when they are too many; the flag says that the search was cut short."""
 
 
 def load_around(
@@ -45,7 +45,7 @@ def load_around(
 ) -> Loaded:
     """Load a chunk without the rows that are refused, unless the ledger has it; looks for `limit` of those at most.
 
-    `keep` is called before COMMIT. Raises what `load_chunk` raises, and Refusal LOAD_REFUSED if not one row is to blame.
+    `keep` is called before COMMIT. Raises what `load_chunk` raises, and Refusal LOAD_REFUSED if no row is to blame.
     """
     search = _Search(session, work, chunk, heartbeat, limit, keep)
     try:

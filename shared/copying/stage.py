@@ -63,7 +63,7 @@ def database_plan(container: ContainerClient, run: str) -> DatabasePlan:
 
 
 def write_groups(container: ContainerClient, run: str, stage: str, jobs: list[Job]) -> list[JobGroup]:
-    """Write the jobs of a stage (`copy`, `verify`), cut into groups that one orchestration each hands out.
+    """Write the jobs of a stage (`copy`, `verify`), cut into groups, each handed out by one orchestration.
 
     The names of the files hold a digest of all jobs. So a delivery that cuts differently, because settings have changed
     since, writes other files and does not alter the jobs of the plan that was kept.

@@ -23,7 +23,7 @@ BLOCK = 16 * 1024 * 1024  # bytes; 50,000 of them are 781 GiB
 AT_ONCE = 4  # server-side copies under way in one activity
 PARALLEL = 3  # blocks under way in one activity when the bytes pass through us
 STREAM_SECONDS = 20 * 60  # of one `stage_stream`, below the time limit of host.json: it cannot go on where it stopped
-UNREACHED = (500, 502, 504)  # of the service, perhaps of the source
+UNREACHED = (500, 502, 504)  # answers of the service, or of the source through it
 LOOK_SECONDS = 10.0  # after which a stream asks whether it is to stop
 THROUGH_US = BoundedSemaphore(4)  # of these in the whole process, however many activities run: it bounds the memory
 
