@@ -1,8 +1,8 @@
 """An app on Kubernetes: a Deployment is scaled, or a MendixApp resource of the Mendix Operator is patched.
 
 Through the API server with a token of a service account that may `get` and `patch` this one object and `list` pods (and
-`patch` and `delete` the secret `mxferry-source-database`, for a hand-over to a Deployment). Not tried against a cluster by this project: the calls are those of the API reference
-(https://kubernetes.io/docs/reference/kubernetes-api/).
+`patch` and `delete` the secret `mxferry-source-database`, for a hand-over to a Deployment). Not tried against a cluster by
+this project: the calls are those of the API reference (https://kubernetes.io/docs/reference/kubernetes-api/).
 """
 
 import ssl

@@ -19,7 +19,7 @@ ENTRA_SCOPE = "https://ossrdbms-aad.database.windows.net/.default"
 
 STATEMENT_SECONDS = 25 * 60
 """Seconds of one statement at most, of an activity that is done within minutes. What may last longer, such as an index,
-sets its own: below `functionTimeout` of host.json, which a statement would not notice."""
+sets its own: below `functionTimeout` of host.json, of which the server knows nothing."""
 QUESTION_SECONDS = 60
 """Seconds of a statement that only asks, or changes the catalogue."""
 
@@ -31,7 +31,7 @@ CLIENT_SIDE = {
 SERVER_SIDE = {  # settings of a session that any login may set, also on a flexible server
     "tcp_keepalives_idle": "60", "tcp_keepalives_interval": "15", "tcp_keepalives_count": "4",
     "tcp_user_timeout": "120000",
-    # A transaction waits while the other side of a copy is slow; who has died is found by the keepalives.
+    # A transaction waits while the other side of a copy is slow; a dead peer is found by the keepalives.
     "idle_in_transaction_session_timeout": "0",
 }  # fmt: skip
 
@@ -54,8 +54,9 @@ def connect(
     """Connect to a database of the server (its own maintenance database if none is named).
 
     `connect_timeout` and `statement_timeout` are in seconds; `role` is put on before anything else, a target's owner if
-    none is named; `session` are further settings of the session. Raises `Refusal` POSTGRES_LOGIN or POSTGRES_CERTIFICATE when it will not come to be however often one
-    tries, and `TransientError` POSTGRES_UNREACHABLE when the server cannot be reached; none names the password.
+    none is named; `session` are further settings of the session. Raises `Refusal` POSTGRES_LOGIN or POSTGRES_CERTIFICATE
+    when trying again will not help, and `TransientError` POSTGRES_UNREACHABLE when the server cannot be reached; none
+    names the password.
     """
     name = database or server.database
     try:

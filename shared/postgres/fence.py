@@ -1,8 +1,8 @@
 """Whose target it is. `mxferry.run` names the run that made the tables; what writes for a run holds its row to the end.
 
 An activity may be delivered when its run is long over: then the target is finished and an app may live on it, or another
-run has made its own tables there. Such a delivery finds no row. And who takes our schema off, to begin anew or at the end,
-waits for those that found theirs.
+run has made its own tables there. Such a delivery finds no row. And whoever drops our schema, to begin anew or at the end,
+waits for deliveries that have found theirs.
 """
 
 from typing import Any

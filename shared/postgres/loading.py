@@ -1,7 +1,7 @@
 """Loading a table's rows from the dump, in segments: a transaction each, with the note of how far the table has come.
 
 A segment lasts some minutes, so that no table is too large for one activity. The next one inflates the table's text again
-up to the note and goes on from there. Only the first empties the table; who is killed leaves what the note says.
+up to the note and goes on from there. Only the first empties the table; a killed delivery leaves the rows that the note counts.
 """
 
 from collections.abc import Iterable, Sequence

@@ -146,7 +146,7 @@ def forget(connection: psycopg.Connection[Any]) -> None:
 
 
 def _notice_our_death(connection: psycopg.Connection[Any]) -> None:
-    """Let the server look for us: else it goes on for a dead activity with an index that nobody will commit."""
+    """Let the server check that we are still there, or it goes on building an index that a dead activity never commits."""
     if connection.info.server_version >= 140000:
         with suppress(psycopg.errors.InvalidParameterValue), connection.transaction():  # on a server's Windows
             connection.execute("SET client_connection_check_interval = '10s'")

@@ -1,7 +1,7 @@
 """The role that a run's temporary database belongs to: all SQL of the dump is executed as it, in sessions of its own.
 
 It owns that database and nothing else, and is dropped with it. Our own login may be an administrator or a superuser, and
-`SET ROLE` could be taken back by whoever is to be kept in; so the role logs in. Its password is derived from ours, or, where
+the dump's SQL could undo a `SET ROLE`; so the role itself logs in. Its password is derived from ours, or, where
 we log in by a token, made anew for each session and forgotten. Where the server takes no passwords (Entra tokens only),
 its sessions start with the role put on.
 """
@@ -40,7 +40,7 @@ def role_name(database: str) -> str:
 def make(maintenance: psycopg.Connection, database: str) -> str | None:
     """Make the role, which may not log in yet; return its name.
 
-    None where our login may make no roles: it is no superuser then, and has little that is to be kept from the dump.
+    None where our login may make no roles: it is no superuser then, and has few rights that the SQL of a dump could misuse.
     """
     mine = "SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user"
     if maintenance.execute(mine).fetchone() != (True,):

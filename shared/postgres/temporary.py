@@ -27,7 +27,7 @@ READ_FROM = PRE_DATA - {"DEFAULT"}
 """What is made in a database that is only read from: no row is ever added that a default would fill."""
 AT_ONCE = 200
 """Entries made in one transaction there. A table holds some three locks until its COMMIT, and a small server has few
-thousand (max_locks_per_transaction × max_connections). Who dies in between leaves a database that is not `prepared`."""
+thousand (max_locks_per_transaction × max_connections). A delivery that dies in between leaves a database that is not `prepared`."""
 
 OUR_TABLES = """
     CREATE SCHEMA mxferry;

@@ -30,7 +30,7 @@ CORE_ERRORS = (RuntimeError, ValueError, OSError, mssql_py_core.Error)
 """What the core raises; the class says nothing, the text does."""
 
 Opening = Callable[[Callable[[], Any]], Any]
-"""Calls what connects; a watchdog notes there which sockets that opened."""
+"""Calls a connect function, and so lets a watchdog note which sockets that opened."""
 
 
 class BulkSession:

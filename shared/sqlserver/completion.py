@@ -102,7 +102,7 @@ def set_options(connection: pyodbc.Connection) -> list[Finding]:
 
 
 def options_script() -> str:
-    """Return the statements of `set_options` as the head of a script that sqlcmd takes; each does no harm twice."""
+    """Return the statements of `set_options` as the head of a script that sqlcmd takes; each may be run twice."""
     level = "(SELECT compatibility_level FROM sys.databases WHERE name = DB_NAME())"
     lines = [f"{statement};" for _, statement in OPTIONS]
     return "\nGO\n".join(

@@ -82,7 +82,7 @@ def text_of(error: BaseException) -> str:
 
 
 def words_of(error: BaseException) -> str:
-    """Return a driver's own words, in small letters: what it quotes are names and values, such as a column `timeout`."""
+    """Return a driver's own words in lower case, without what it quotes: names and values, such as a column `timeout`."""
     return _QUOTED.sub("", str(error)).lower()
 
 

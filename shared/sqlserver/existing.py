@@ -25,7 +25,7 @@ def app_rows(rows: dict[str, int]) -> dict[str, int]:
 
 
 def empty(target: SqlServer, plan: DatabasePlan, *, drop: bool, closed: marker.Closed) -> list[Finding]:
-    """Empty the tables that the plan fills, once, in one transaction; foreign keys rest until `check_again`.
+    """Empty the tables that the plan fills, once, in one transaction; foreign keys are disabled until `check_again`.
 
     Rows that only an app can have written are a Refusal TARGET_NOT_EMPTY unless `drop`. A second delivery finds the
     run's marker and changes nothing. Raises what `marker.may_begin` raises.
@@ -49,7 +49,7 @@ def empty(target: SqlServer, plan: DatabasePlan, *, drop: bool, closed: marker.C
 
 
 def emptying(plan: DatabasePlan) -> list[str]:
-    """Return the statements that empty the plan's tables, foreign keys at rest."""
+    """Return the statements that empty the plan's tables, with foreign keys disabled."""
     resting = [
         f"ALTER TABLE {table_name(table.name)} NOCHECK CONSTRAINT ALL" for table in plan.tables if table.foreign_keys
     ]
