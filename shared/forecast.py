@@ -22,6 +22,8 @@ AFTER = ("reconcile", "smoke")
 MOVING = (*DATABASE, *FILES)
 PEOPLE = ("scheduled", "snapshot-time", "approval", "late", "start-gate")
 """Stages that wait for people or for the clock: nobody knows how long they take."""
+UNTIL_THE_WINDOW = ("early-preflight", "scheduled")
+"""Stages of a run that was started long before its window: nothing of the migration has begun."""
 GATE_STAGES = {
     "start": "scheduled", "late-snapshot": "late", "snapshot": "snapshot-time", "late": "late", "late-write": "late", "write": "approval", "stop-app": "app-stop",
     "start-app": "start-gate",

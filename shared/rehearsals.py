@@ -15,8 +15,9 @@ from pydantic import BaseModel, Field, ValidationError
 from shared import runs
 from shared.contracts import Run, RunId, Verdict
 from shared.errors import Finding, Refusal
-from shared.forecast import GATE_STAGES, Measured
+from shared.forecast import Measured
 from shared.reporting.model import Report
+from shared.reporting.waits import waited
 from shared.request import Mask, MigrationRequest, origin_of
 from shared.settings import settings
 
@@ -133,38 +134,28 @@ def _masks() -> list[Mask]:
 
 def rehearsal_of(report: Report) -> Rehearsal:
     """Return what the history keeps of a report."""
-    waited = _waited(report)
+    waits = waited(report.gates)
     moved = {one.name: one.bytes for one in report.stages if one.bytes}
     return Rehearsal(
         id=report.id, target=report.target, source=report.origin, mode=report.target_mode, verdict=report.verdict,
         reason=report.reason, created_at=report.created_at, seconds=report.seconds,
         stages={
-            one.name: round(max(0.0, one.seconds - waited.get(one.name, 0.0)), 3)
+            one.name: round(max(0.0, one.seconds - waits.get(one.name, 0.0)), 3)
             for one in report.stages
             if one.state != "skipped"
         },
         rows=report.rows, files=report.files.copied, bytes=report.files.bytes + sum(one.bytes for one in report.tables),
         row_bytes=moved.get("plan") or moved.get("restore") or 0, file_bytes=report.files.bytes,
         smoke=sum(one.outcome != "skipped" for one in report.smoke), findings=report.findings,
-        proved_after=_proved_after(report, waited), window_seconds=report.window_seconds,
+        proved_after=_proved_after(report, waits), window_seconds=report.window_seconds,
     )  # fmt: skip
 
 
-def _waited(report: Report) -> dict[str, float]:
-    """Return the seconds that each stage has waited for people or for the clock."""
-    waited: dict[str, float] = {}
-    for gate in report.gates:
-        stage = GATE_STAGES.get(gate.name)
-        if stage is not None and gate.decided_at is not None:
-            waited[stage] = waited.get(stage, 0.0) + (gate.decided_at - gate.asked_at).total_seconds()
-    return waited
-
-
-def _proved_after(report: Report, waited: dict[str, float]) -> float | None:
+def _proved_after(report: Report, waits: dict[str, float]) -> float | None:
     """Seconds from the start to the end of the last stage that proves something, the waits left out."""
     if report.proved_at is None:
         return None
-    return round((report.proved_at - report.stages[0].started_at).total_seconds() - sum(waited.values()), 3)
+    return round((report.proved_at - report.stages[0].started_at).total_seconds() - sum(waits.values()), 3)
 
 
 def remember(report: Report) -> None:

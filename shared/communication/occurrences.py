@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 
 from shared.contracts import Run, Verdict
 from shared.eventkinds import EventKind
-from shared.forecast import Forecast
+from shared.forecast import UNTIL_THE_WINDOW, Forecast
 from shared.progress import StageView, View
 from shared.wording import duration, gate_words, moment, stage_words
 
@@ -64,7 +64,7 @@ def _beginning(seen: Seen) -> Sequence[Occurrence]:
     found = []
     if window and window.start:
         found.append(_make(seen, "scheduled", seen.run.created_at, f"It starts at {moment(window.start)}."))
-    begun = [stage for stage in seen.view.stages if stage.name not in ("early-preflight", "scheduled")]
+    begun = [stage for stage in seen.view.stages if stage.name not in UNTIL_THE_WINDOW]
     if begun:
         found.append(_make(seen, "started", begun[0].started_at, "It has started."))
     return found

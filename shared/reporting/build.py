@@ -21,6 +21,7 @@ from shared.reporting.model import (
     stage_report,
 )
 from shared.reporting.undone import undone
+from shared.reporting.waits import waited
 from shared.request import MigrationRequest, origin_of
 from shared.version import VERSION
 from shared.wording import bytes_of, plural, source_words
@@ -53,6 +54,7 @@ def build(known: Known) -> Report:
     request = known.run.request
     started = [stage.started_at for stage in known.stages]
     ended = [stage.ended_at for stage in known.stages if stage.ended_at]
+    waits = sum(waited(known.gates).values())
     reconciliation = known.answers.get("reconcile")
     stock = known.answers.get("stock")
     checks = [*known.checks, *undone(known.run, known.stages, known.answers, known.snapshot)]
@@ -62,7 +64,8 @@ def build(known: Known) -> Report:
         source=source_words(known.run), target=request.target, created_at=known.run.created_at,
         asked_by=known.run.asked_by, asked=asked(request),
         reported_at=known.reported_at, target_written_at=known.target_written_at,
-        seconds=round((max(ended) - min(started)).total_seconds(), 3) if started and ended else 0.0,
+        seconds=round((max(ended) - min(started)).total_seconds() - waits, 3) if started and ended else 0.0,
+        waited_seconds=round(waits, 3),
         window=request.window, window_seconds=_window(request), proved_at=_proved_at(known),
         model_version=_recorded(known, "model_version"), runtime_version=_recorded(known, "runtime_version"),
         snapshot=_snapshot(known.snapshot), stages=[stage_report(stage) for stage in known.stages],

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from shared.forecast import UNTIL_THE_WINDOW
 from shared.reporting.model import StageReport
 from shared.wording import duration, stage_words, utc
 
@@ -36,17 +37,23 @@ class Tick:
 
 @dataclass(frozen=True)
 class Timeline:
-    """The picture: bars in order, ticks, and where the target was first written (percent), if it was."""
+    """The picture: bars in order, ticks, and where the target was first written (percent), if it was.
+
+    `waited` says that it leaves out the wait for the window: of hours or days, beside which nothing else would be seen.
+    """
 
     bars: list[Bar]
     ticks: list[Tick]
     written: float | None
+    waited: bool = False
 
 
 def timeline(stages: Sequence[StageReport], reported_at: datetime, written_at: datetime | None = None) -> Timeline:
     """Return the layout; a stage that has not ended reaches to `reported_at`."""
     if not stages:
         return Timeline([], [], None)
+    waited = [stage for stage in stages if stage.name in UNTIL_THE_WINDOW]
+    stages = [stage for stage in stages if stage not in waited] or waited
     start = min(utc(stage.started_at) for stage in stages)
     end = max(utc(stage.ended_at or reported_at) for stage in stages)
     span = max((end - start).total_seconds(), 0.001)
@@ -56,7 +63,7 @@ def timeline(stages: Sequence[StageReport], reported_at: datetime, written_at: d
 
     bars = [_bar(stage, place(stage.started_at), place(stage.ended_at or reported_at)) for stage in stages]
     written = place(written_at) if written_at and start <= utc(written_at) <= end + timedelta(seconds=1) else None
-    return Timeline(bars, _ticks(span), written)
+    return Timeline(bars, _ticks(span), written, waited=bool(waited) and stages is not waited)
 
 
 def _bar(stage: StageReport, left: float, right: float) -> Bar:

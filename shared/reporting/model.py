@@ -108,7 +108,8 @@ class Report(BaseModel):
     asked: dict[str, str] = Field(default_factory=dict, description="The request's choices, in words.")
     reported_at: datetime
     target_written_at: datetime | None = None
-    seconds: float = Field(description="From the first stage's start to the last one's end.")
+    seconds: float = Field(description="From the first stage's start to the last one's end, without the waits.")
+    waited_seconds: float = Field(default=0, description="For people, and for the clock.")
     window: Window | None = None
     proved_at: datetime | None = Field(default=None, description="When everything was proved, if it was.")
     window_seconds: float | None = Field(default=None, description="Length of the agreed migration window.")

@@ -9,6 +9,7 @@ import pytest
 from shared import wording
 from shared.contracts import Check, Gate, StageState, TableRows
 from shared.errors import Finding
+from shared.reporting.gantt import timeline
 from shared.reporting.html import page
 from shared.reporting.model import Place, RejectedRow, Report, stage_report
 from shared.request import Window
@@ -223,3 +224,27 @@ def test_durations_read_as_people_say_them(seconds: float, words: str) -> None:
 )
 def test_a_message_gets_a_capital_letter_unless_it_begins_with_a_name(text: str, shown: str) -> None:
     assert wording.sentence(text) == shown
+
+
+def waited_for_its_window(seconds: float) -> list[StageState]:
+    """The stages of a run that was asked for that long before its window opened."""
+    asked = reports.START - timedelta(seconds=seconds)
+    early = StageState(name="early-preflight", state="done", started_at=asked, ended_at=asked + timedelta(seconds=2))
+    scheduled = StageState(name="scheduled", state="done", started_at=asked + timedelta(seconds=2), ended_at=reports.START)  # fmt: skip
+    return [early, scheduled, *reports.stages()]
+
+
+def test_a_run_that_waited_for_its_window_is_drawn_from_its_opening_on() -> None:
+    stages = [stage_report(one) for one in waited_for_its_window(32_400)]
+    drawn, plain = (timeline(some, reports.START) for some in (stages, reports.verified().stages))
+    assert drawn.bars == plain.bars
+    assert (drawn.waited, plain.waited) == (True, False)
+    text = words(reports.verified().model_copy(update={"stages": stages}))
+    assert "Drawn from the opening of the window on" in text
+    assert "Waiting for the window done 2026-11-22 11:30:02 8 h 59 min" in text, "the table has it all"
+
+
+def test_a_run_that_never_came_out_of_the_wait_is_drawn_all_the_same() -> None:
+    stages = [stage_report(one) for one in waited_for_its_window(60)[:2]]
+    found = timeline(stages, reports.START)
+    assert ([one.name for one in found.bars], found.waited) == (["early-preflight", "scheduled"], False)

@@ -1,10 +1,12 @@
-"""What a run was asked for and did not come to: its report lists the checks that it would have done."""
+"""How a report is built: checks that the run did not come to, what it was asked for, how long it took without the waits."""
 
+from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from shared.contracts import Run, StageState
+from shared.contracts import Gate, Run, StageState
 from shared.reporting.build import Known, build
 from shared.reporting.html import page
 from shared.reporting.model import Report
@@ -14,15 +16,32 @@ from tests.fixtures import reports
 SMOKE = {"http": [{"name": "home", "url": "https://app.example.org/"}], "runtime": True}
 
 
-def report(stages: list[StageState], answers: dict[str, dict[str, Any]] | None = None, **request: Any) -> Report:
+def report(
+    stages: list[StageState],
+    answers: dict[str, dict[str, Any]] | None = None,
+    gates: Sequence[Gate] = (),
+    **request: Any,
+) -> Report:
     """The report of a run that came so far."""
     wanted = {"source": {"kind": "blob", "container": "uploads", "blob": "s.tar.gz"}, "target": "demo"} | request
     run = Run(id=reports.verified().id, request=MigrationRequest.model_validate(wanted), created_at=reports.START)
     known = Known(
-        run=run, verdict="refused", reason="preflight: [X] y: z", stages=stages, gates=[], target_written_at=None,
+        run=run, verdict="refused", reason="preflight: [X] y: z", stages=stages, gates=list(gates), target_written_at=None,
         snapshot=None, restore=None, answers=answers or {}, checks=[], findings=[], reported_at=reports.START, tables=[],
     )  # fmt: skip
     return build(known)
+
+
+def test_waiting_is_no_part_of_how_long_a_run_took() -> None:
+    asked, hours = reports.START - timedelta(hours=9), timedelta(hours=9)
+    scheduled = StageState(name="scheduled", state="done", started_at=asked, ended_at=reports.START)
+    gates = [
+        Gate(name="start", asked_at=asked, answers_by=reports.START, decision="opened", decided_at=reports.START),
+        *reports.verified().gates,
+    ]
+    found = report([scheduled, *reports.stages()], gates=gates)
+    assert (found.seconds, found.waited_seconds) == (171.0 - 24.0, hours.total_seconds() + 24.0)
+    assert "2 min 27 s</dd><dd>17 stages; 9 h 00 min of waiting not counted" in page(found)
 
 
 def not_done(found: Report) -> dict[str, str]:
