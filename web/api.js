@@ -1,7 +1,7 @@
 // The API, with the function key that the person gave, or the cookies of an Entra sign-in.
 
 const STORED = "mxferry-key";
-const known = new Map(); // path → { etag, data }: a 304 gives the same object again
+const known = new Map(); // path and form → { etag, data }: a 304 gives the same object again
 
 export class Problem extends Error {
   constructor(status, body) {
@@ -22,12 +22,16 @@ export const key = {
   forget: () => { sessionStorage.removeItem(STORED); known.clear(); },
 };
 
-export async function get(path, signal) {
-  const before = known.get(path);
-  const answer = await ask(path, { signal, headers: before ? { "If-None-Match": before.etag } : {} });
+export const get = (path, signal) => read(path, "application/json", signal, (answer) => answer.json());
+
+export const text = (path, accept, signal) => read(path, accept, signal, (answer) => answer.text());
+
+async function read(path, accept, signal, parse) {
+  const name = `${accept} ${path}`, before = known.get(name);
+  const answer = await ask(path, { signal, headers: { Accept: accept, ...(before ? { "If-None-Match": before.etag } : {}) } });
   if (answer.status === 304) return before.data;
-  const data = await answer.json();
-  if (answer.headers.get("ETag")) known.set(path, { etag: answer.headers.get("ETag"), data });
+  const data = await parse(answer);
+  if (answer.headers.get("ETag")) known.set(name, { etag: answer.headers.get("ETag"), data });
   return data;
 }
 
@@ -36,10 +40,6 @@ export async function post(path, body, headers = {}) {
     method: "POST", body: JSON.stringify(body), headers: { "Content-Type": "application/json", ...headers },
   });
   return answer.json();
-}
-
-export async function text(path, accept) {
-  return (await ask(path, { headers: { Accept: accept } })).text();
 }
 
 async function ask(path, options) {

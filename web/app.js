@@ -37,14 +37,18 @@ async function show(focus) {
   for (const link of document.querySelectorAll(".top nav a")) mark(link, link.hash.replace(/^#\/?/, "") === path);
   const [pattern, view] = VIEWS.find(([one]) => one.test(path)) ?? VIEWS[0];
   const place = h("div", {});
-  main.replaceChildren(place);
+  const waiting = h("p", { class: "soft" }, "Loading…");
+  const said = (text) => { if (!text) waiting.remove(); trouble(text); };
+  main.replaceChildren(place, waiting);
   if (focus) main.focus();
   try {
-    await view(place, signal, trouble, ...(pattern.exec(path)?.slice(1) ?? []).map(decodeURIComponent));
+    await view(place, signal, said, ...(pattern.exec(path)?.slice(1) ?? []).map(decodeURIComponent));
   } catch (error) {
     if (signal.aborted) return;
     if (error instanceof Problem && (error.status === 401 || error.status === 403)) place.replaceChildren(await signIn());
     else place.replaceChildren(failure(error));
+  } finally {
+    waiting.remove();
   }
 }
 

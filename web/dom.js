@@ -39,7 +39,17 @@ function again(place, held) {
   return [...place.querySelectorAll(held.localName)].find((one) => name(one) === name(held));
 }
 
+// Shows `text` between backticks as code.
+export const ticked = (text) => text.split(/`([^`]+)`/).map((part, at) => (at % 2 ? h("code", {}, part) : part));
+
+// A name of a table or a column, which is broken between its parts where it is too long.
+export const named = (text) => text.split(/(?<=[$_.])/).map((part, at) => (at ? [h("wbr", {}), part] : part));
+
+// Sets a text only where it changed: what somebody has marked in it stays marked.
+export function put(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
 export function announce(text) {
-  const live = document.getElementById("live");
-  if (live.textContent !== text) live.textContent = text;
+  put(document.getElementById("live"), text);
 }

@@ -1,7 +1,7 @@
 // What people decide: the gate that the run waits at, the decisions so far, and the abort.
 
 import { Problem, post } from "./api.js";
-import { h } from "./dom.js";
+import { h, put } from "./dom.js";
 import { GATES, moment } from "./format.js";
 import { sourceSettings } from "./handover.js";
 
@@ -45,15 +45,17 @@ export function gatePanel(gate, path, signedIn) {
     else buttons.forEach((one) => { one.disabled = false; });
   };
   const approve = h("button", { type: "button", class: "primary", onclick: () => decide("approve") }, "Approve");
-  const abort = h("button", { type: "button", onclick: () => decide("abort") }, "Abort");
-  const buttons = byTheClock ? [abort] : [approve, abort];
+  const abort = h("button", { type: "button", class: "danger", onclick: () => decide("abort") }, "Abort this run");
+  const buttons = [approve, abort], meaning = h("p", {});
   const parts = [h("div", { class: "gate" }, h("h2", {}, title), h("p", {}, words), again, byTheClock ? null : open,
     h("p", { class: "soft" }, byTheClock ? `That is ${moment(gate.answers_by)}.` : `Without an answer by ${moment(gate.answers_by)} ${gate.name === "start-app" ? "the app is not started" : "the run stops"}.`),
     gate.name === "started" ? sourceSettings(path, who.get) : null,
     h("div", { class: "fields" }, who.part, byTheClock ? null : [h("label", { for: "comment" }, "Comment (optional)"), comment]),
-    h("p", { class: "bar-of-actions" }, buttons), said.part)];
+    byTheClock ? null : h("p", { class: "bar-of-actions" }, approve),
+    h("details", { class: "abort" }, h("summary", {}, "Abort…"), meaning, h("p", {}, abort)), said.part)];
   const update = (now, seen) => {
-    open.textContent = known(seen.findings);
+    put(open, known(seen.findings));
+    put(meaning, whatAnAbortMeans(seen));
     if (again.textContent === (now.comment ?? "")) return;
     again.textContent = now.comment ?? ""; // asked once more: why the answer was not taken
     buttons.forEach((one) => { one.disabled = false; });
@@ -103,8 +105,9 @@ export function abortPanel(path, signedIn) {
   } }, "Abort this run");
   const parts = [h("details", { class: "abort" }, h("summary", {}, "Abort…"), meaning,
     h("div", { class: "fields" }, who.part, h("label", { for: "abort-why" }, "Why"), why), h("p", {}, sure), said.part)];
-  const update = (seen) => {
-    meaning.textContent = seen.progress.target_written_at ? "The target has been written already: after an abort it is incomplete. The report will say what it holds." : "Nothing has been written to the target: it stays as it was.";
-  };
-  return { parts, update };
+  return { parts, update: (seen) => put(meaning, whatAnAbortMeans(seen)) };
 }
+
+const whatAnAbortMeans = (seen) => (seen.progress.target_written_at
+  ? "The target has been written already: after an abort it is incomplete. The report will say what it holds."
+  : "Nothing has been written to the target: it stays as it was.");

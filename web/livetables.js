@@ -1,7 +1,7 @@
 // The tables of a run that goes on: what is planned, and what is there by now.
 
 import { Problem, get, poll } from "./api.js";
-import { h } from "./dom.js";
+import { h, named, put } from "./dom.js";
 import { count } from "./format.js";
 
 const EVERY = 5000; // the app counts no more often
@@ -39,7 +39,7 @@ function rows() {
     const there = list.filter((one) => one.rows_target !== null && (one.rows === null || one.rows_target >= one.rows)).length;
     const counted = list.some((one) => one.rows_target !== null);
     table.classList.toggle("uncounted", !counted);
-    summary.textContent = counted ? `${count(there)} of ${count(list.length)} have all their rows` : `${count(list.length)} to copy`;
+    put(summary, counted ? `${count(there)} of ${count(list.length)} have all their rows` : `${count(list.length)} to copy`);
     if (!parts[0].isConnected) place.replaceChildren(...parts);
   };
   return { show };
@@ -48,10 +48,10 @@ function rows() {
 function row(name) {
   const planned = h("td", { class: "n" }), there = h("td", { class: "n" }), done = h("i", { "left%": 0 });
   const lane = h("span", { class: "lane small", role: "img" }, done);
-  const element = h("tr", {}, h("th", { scope: "row" }, name), planned, there, h("td", { class: "progress" }, lane));
+  const element = h("tr", {}, h("th", { scope: "row" }, named(name)), planned, there, h("td", { class: "progress" }, lane));
   const show = (one) => {
-    planned.textContent = count(one.rows);
-    there.textContent = count(one.rows_target);
+    put(planned, count(one.rows));
+    put(there, count(one.rows_target));
     lane.hidden = one.rows_target === null;
     const share = one.rows ? Math.min(100, ((one.rows_target ?? 0) / one.rows) * 100) : 100;
     lane.setAttribute("aria-label", `${Math.floor(share)} %`);

@@ -1,6 +1,6 @@
 // Rates over time, from the samples that the polls gave while the page was open.
 
-import { h, s } from "./dom.js";
+import { h, put, s } from "./dom.js";
 import { precise } from "./format.js";
 
 const MINUTES = 10;
@@ -22,22 +22,29 @@ export function rates(id, name) {
   return list.slice(1).map((one, n) => ({ at: one.at, rate: Math.max(0, (one[name] - list[n][name]) / ((one.at - list[n].at) / 1000)) }));
 }
 
+// Made once for a run, and changed in place.
 export function plot(id, name, title, words) {
-  const points = rates(id, name);
-  if (points.length < 2) return h("figure", { class: "plot" }, h("figcaption", {}, title), h("p", { class: "soft" }, "Measured while this page is open; not enough yet."));
-  const top = Math.max(...points.map((one) => one.rate), 1);
-  const first = points[0].at, last = points.at(-1).at;
-  const x = (at) => ((at - first) / Math.max(1, last - first)) * 600;
-  const y = (rate) => 110 - (rate / top) * 100;
-  const line = points.map((one) => `${x(one.at).toFixed(1)},${y(one.rate).toFixed(1)}`).join(" L");
-  const now = points.at(-1).rate;
-  const time = (at) => precise(new Date(at).toISOString());
-  return h("figure", { class: "plot" },
-    h("figcaption", {}, title, " ", h("strong", {}, `${words(now)}/s`), h("span", { class: "soft" }, ` highest ${words(top)}/s`)),
-    h("div", { class: "frame" },
-      h("div", { class: "scale", "aria-hidden": "true" }, [top, top / 2, 0].map((rate) => h("span", {}, rate ? `${words(rate)}/s` : "0"))),
-      s("svg", { viewBox: "0 0 600 114", preserveAspectRatio: "none", role: "img", "aria-label": `${title}: now ${words(now)} a second, highest ${words(top)}` },
-        [10, 60, 110].map((at) => s("line", { x1: 0, x2: 600, y1: at, y2: at, class: "axis" })),
-        s("path", { d: `M0,110 L${line} L600,110 Z`, class: "area" }), s("path", { d: `M${line}`, class: "line" })),
-      h("div", { class: "ends", "aria-hidden": "true" }, h("span", {}, time(first)), h("span", {}, time(last)))));
+  const none = h("p", { class: "soft" }, "Measured while this page is open; not enough yet.");
+  const rate = h("strong", {}), highest = h("span", { class: "soft" }), scale = [0, 1, 2].map(() => h("span", {}));
+  const first = h("span", {}), last = h("span", {}), area = s("path", { class: "area" }), line = s("path", { class: "line" });
+  const picture = s("svg", { viewBox: "0 0 600 114", preserveAspectRatio: "none", role: "img" },
+    [10, 60, 110].map((at) => s("line", { x1: 0, x2: 600, y1: at, y2: at, class: "axis" })), area, line);
+  const frame = h("div", { class: "frame" }, h("div", { class: "scale", "aria-hidden": "true" }, scale), picture, h("div", { class: "ends", "aria-hidden": "true" }, first, last));
+  const show = () => {
+    const points = rates(id, name);
+    none.hidden = points.length > 1;
+    frame.hidden = !none.hidden;
+    if (points.length < 2) return;
+    const top = Math.max(...points.map((one) => one.rate), 1), from = points[0].at, to = points.at(-1).at, now = words(points.at(-1).rate);
+    const path = points.map((one) => `${(((one.at - from) / Math.max(1, to - from)) * 600).toFixed(1)},${(110 - (one.rate / top) * 100).toFixed(1)}`).join(" L");
+    put(rate, `${now}/s`);
+    put(highest, ` highest ${words(top)}/s`);
+    [top, top / 2, 0].forEach((one, at) => put(scale[at], one ? `${words(one)}/s` : "0"));
+    put(first, precise(new Date(from).toISOString()));
+    put(last, precise(new Date(to).toISOString()));
+    picture.setAttribute("aria-label", `${title}: now ${now} a second, highest ${words(top)}`);
+    area.setAttribute("d", `M0,110 L${path} L600,110 Z`);
+    line.setAttribute("d", `M${path}`);
+  };
+  return { element: h("figure", { class: "plot" }, h("figcaption", {}, title, " ", rate, highest), none, frame), show };
 }

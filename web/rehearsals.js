@@ -1,7 +1,7 @@
 // Rehearsals side by side: how long each stage took, what changed, and what still stands between us and the cut-over.
 
 import { Problem, get } from "./api.js";
-import { h } from "./dom.js";
+import { h, ticked } from "./dom.js";
 import { count, duration, moment, size, stageWords } from "./format.js";
 import { finding } from "./run.js";
 import { badge } from "./runs.js";
@@ -25,8 +25,8 @@ function one(target) {
     h("h2", {}, `On to ${target.target}`),
     h("div", { class: `verdict tone-${target.ready ? "verified" : "waiting"}` },
       h("strong", {}, target.ready ? "Ready for the cut-over" : "Not ready yet"),
-      target.open.length ? h("ul", {}, target.open.map((text) => h("li", {}, text))) : h("p", {}, "The last rehearsal was verified, and nothing got worse.")),
-    target.regressions.length ? [h("h3", {}, "Got worse, or at risk"), h("ul", {}, target.regressions.map((text) => h("li", {}, text)))] : null,
+      target.open.length ? h("ul", {}, target.open.map((text) => h("li", {}, ticked(text)))) : h("p", {}, "The last rehearsal was verified, and nothing got worse.")),
+    target.regressions.length ? [h("h3", {}, "Got worse, or at risk"), h("ul", {}, target.regressions.map((text) => h("li", {}, ticked(text))))] : null,
     h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": `Rehearsals on to ${target.target}` }, table(target)),
     target.rehearsals[0]?.findings.length ? h("details", {}, h("summary", {}, `Findings of the last one (${target.rehearsals[0].findings.length})`), target.rehearsals[0].findings.map((found) => finding(found))) : null);
 }
@@ -37,7 +37,7 @@ function table({ rehearsals: list, slower }) {
   const longest = Math.max(1, ...list.flatMap((one) => names.map((name) => one.stages[name] ?? 0)));
   const cell = (one, name, at) => number(one.stages[name], at === 0 && slower.includes(name));
   const number = (seconds, worse) => h("td", { class: "n" }, seconds === undefined || seconds === null ? "–" : [worse ? h("span", { class: "slower" }, "▲ ", h("span", { class: "unseen" }, "slower: "), duration(seconds)) : duration(seconds), h("span", { class: "lane small", "aria-hidden": "true" }, h("i", { "left%": 0, "width%": Math.max(1, (seconds / longest) * 100) }))]);
-  return h("table", {},
+  return h("table", { class: "compared" },
     h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Stage"), list.map((one) => h("th", { scope: "col", class: "n" }, h("a", { href: `#/runs/${one.id}` }, moment(one.created_at)))))),
     h("tbody", {},
       h("tr", {}, h("th", { scope: "row" }, "Verdict"), list.map((one) => h("td", { class: "n" }, badge(one.verdict)))),

@@ -1,7 +1,7 @@
 // One run: verdict, gate, window, findings, stages, rates, tables, and what can be done about it.
 
 import { get, poll } from "./api.js";
-import { announce, draw, h } from "./dom.js";
+import { announce, draw, h, named, ticked } from "./dom.js";
 import { OVER, clock, count, moment, reasonParts, sentence, size, stageWords } from "./format.js";
 import { abortPanel, decisions, gatePanel } from "./gate.js";
 import { liveTables } from "./livetables.js";
@@ -11,7 +11,7 @@ import { badge } from "./runs.js";
 import { tables } from "./tables.js";
 import { timeline, windowBar } from "./timeline.js";
 
-const NAMES = ["head", "gate", "abort", "window", "findings", "stages", "plots", "decisions", "tables"];
+const NAMES = ["head", "gate", "abort", "window", "stages", "plots", "findings", "decisions", "tables"];
 
 export async function run(place, signal, trouble, id) {
   document.title = `Run ${id} – mxferry`;
@@ -19,9 +19,11 @@ export async function run(place, signal, trouble, id) {
   place.append(...NAMES.map((name) => parts[name]));
   const path = `/api/migrations/${encodeURIComponent(id)}`;
   const signedIn = (await get("/api/profiles", signal).catch(() => ({}))).signed_in_as;
-  const panels = { abort: abortPanel(path, signedIn), gate: null };
+  const panels = { abort: abortPanel(path, signedIn), gate: null, stages: timeline(), plots: [plot(id, "rows", "Rows a second", count), plot(id, "bytes", "Bytes a second", size)] };
   parts.abort.append(...panels.abort.parts);
-  parts.abort.hidden = true;
+  parts.abort.hidden = parts.plots.hidden = parts.stages.hidden = true;
+  parts.stages.append(h("h2", {}, "Stages"), ...panels.stages.parts);
+  parts.plots.append(h("h2", {}, "Rates"), h("div", { class: "plots" }, panels.plots.map((one) => one.element)));
   let over = false, live = null;
   await poll(async () => {
     const seen = await get(path, signal);
@@ -48,12 +50,14 @@ function show(parts, panels, seen, path, signedIn) {
   draw(parts.decisions, seen.progress.gates, decisions);
   draw(parts.window, [seen.window, seen.forecast, Math.floor(at / 10_000)], () => (over ? [] : windowBar(seen, at)));
   draw(parts.findings, [seen.findings, over], () => findings(seen));
-  draw(parts.stages, over ? stages : [stages, at], () => [h("h2", {}, "Stages"), ...timeline(stages, at, over ? {} : seen.forecast?.stages ?? {})]);
-  draw(parts.plots, over ? null : at, () => (over ? [] : [h("h2", {}, "Rates"), h("div", { class: "plots" },
-    plot(seen.id, "rows", "Rows a second", count), plot(seen.id, "bytes", "Bytes a second", size))]));
+  if (over && parts.stages.previousSibling !== parts.findings) parts.stages.before(parts.findings); // how it ended comes first
+  parts.stages.hidden = false;
+  panels.stages.show(stages, at, over ? {} : seen.forecast?.stages ?? {});
+  parts.plots.hidden = over;
+  panels.plots.forEach((one) => one.show());
   panels.abort.update(seen);
   parts.abort.hidden = over || (gate !== null && !parts.abort.contains(document.activeElement)); // the gate has an abort of its own
-  announce(over ? `The migration to ${seen.target} is over: ${seen.status}. ${seen.reason}` : `${seen.target}: ${seen.status}${seen.stage ? `, ${stageWords(seen.stage)}` : ""}`);
+  announce(over ? `The migration to ${seen.target} is over: ${seen.status}. ${reasonParts(seen.reason).words.replaceAll("`", "")}` : `${seen.target}: ${seen.status}${seen.stage ? `, ${stageWords(seen.stage)}` : ""}`);
 }
 
 function head(seen) {
@@ -87,7 +91,7 @@ const planned = (seen) => seen.progress.stages.some((one) => one.name === "plan"
 function why(reason) {
   if (!reason) return null;
   const { words, code } = reasonParts(reason);
-  return h("p", {}, words, code ? [" ", h("code", { class: "soft" }, code)] : null);
+  return h("p", {}, ticked(words), code ? [" ", h("code", { class: "soft" }, code)] : null);
 }
 
 function now(seen) {
@@ -129,10 +133,10 @@ function findings(seen) {
 export function finding(one, choice = null) {
   const tone = one.chosen ? "passed" : one.severity;
   return h("article", { class: "finding" },
-    h("header", {}, h("span", { class: `mark tone-${tone}` }, one.chosen ? "remedied" : one.severity), h("code", {}, one.code), h("strong", {}, one.object), one.count === null ? null : h("span", { class: "soft" }, `${count(one.count)} affected`)),
-    h("p", {}, sentence(one.message)),
+    h("header", {}, h("span", { class: `mark tone-${tone}` }, one.chosen ? "remedied" : one.severity), h("code", {}, one.code), h("strong", {}, named(one.object)), one.count === null ? null : h("span", { class: "soft" }, `${count(one.count)} affected`)),
+    h("p", {}, ticked(sentence(one.message))),
     one.chosen ? h("p", {}, "Chosen remedy: ", h("strong", {}, one.chosen)) : null,
-    one.remedy ? h("p", { class: "soft" }, one.remedy) : null,
+    one.remedy ? h("p", { class: "soft" }, ticked(one.remedy)) : null,
     one.choices.length && !one.chosen && !choice ? h("p", { class: "soft" }, "Remedies a request may choose: ", one.choices.map((choice) => [h("code", {}, choice), " "])) : null,
     one.examples.length ? h("ul", {}, one.examples.map((text) => h("li", {}, h("code", {}, text)))) : null,
     choice);

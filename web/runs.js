@@ -1,37 +1,46 @@
 // The list of migrations, newest first.
 
 import { get, poll } from "./api.js";
-import { draw, h } from "./dom.js";
+import { draw, h, put } from "./dom.js";
 import { OVER, ago, moment } from "./format.js";
 
 export async function runs(place, signal, trouble) {
   document.title = "Migrations – mxferry";
-  const list = h("div", {});
-  place.append(h("h1", {}, "Migrations"), list);
+  const list = h("div", {}), older = h("button", { type: "button", hidden: true, onclick: () => more() }, "Show older ones");
+  place.append(h("h1", {}, "Migrations"), list, older);
   let pages = 1;
-  const more = () => { pages += 1; };
-  await poll(async () => {
-    const items = [];
+  const look = async () => {
+    const items = [], wanted = pages;
     let next = null;
-    for (let page = 0; page < pages; page += 1) {
+    for (let page = 0; page < wanted; page += 1) {
       const found = await get(`/api/migrations?limit=20${next ? `&before=${next}` : ""}`, signal);
       items.push(...found.items);
       next = found.next;
       if (!next) break;
     }
-    draw(list, { items, next }, (seen) => table(seen, more));
+    if (signal.aborted || wanted !== pages) return !signal.aborted; // more was asked for meanwhile
+    draw(list, items, table);
+    for (const cell of list.querySelectorAll("[data-since]")) put(cell, ago(cell.dataset.since));
+    older.hidden = !next;
+    put(older, "Show older ones");
     return true;
-  }, signal, trouble, 4000);
+  };
+  // The button keeps the focus while it waits; then it goes to the first of those that came.
+  const more = async () => {
+    const before = list.querySelectorAll("tbody a").length;
+    pages += 1;
+    put(older, "Loading…");
+    await look().catch((error) => { pages -= 1; put(older, "Show older ones"); trouble(error.message); });
+    list.querySelectorAll("tbody a")[before]?.focus();
+  };
+  await poll(look, signal, trouble, 4000);
 }
 
-function table({ items, next }, more) {
+function table(items) {
   if (!items.length) return [h("div", { class: "empty" }, h("p", {}, "No migration has been started yet."), h("p", {}, h("a", { href: "#/new", class: "button" }, "Start a rehearsal or a migration")))];
-  return [
-    h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Migrations" }, h("table", { class: "list" },
+  return h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Migrations" }, h("table", { class: "list" },
       h("thead", {}, h("tr", {}, ...["Status", "Target", "Purpose", "Asked for", "Run"].map((text) => h("th", { scope: "col" }, text)))),
-      h("tbody", {}, items.map(row)))),
-    next ? h("button", { type: "button", onclick: (event) => { more(); event.target.disabled = true; event.target.textContent = "Loading…"; } }, "Show older ones") : null,
-  ];
+      h("tbody", {}, items.map(row))));
 }
 
 function row(item) {
@@ -39,7 +48,7 @@ function row(item) {
     h("td", {}, badge(item.status)),
     h("th", { scope: "row" }, h("a", { href: `#/runs/${item.id}` }, item.target)),
     h("td", {}, item.purpose === "cutover" ? "cut-over" : item.purpose),
-    h("td", { title: moment(item.created_at) }, OVER.has(item.status) ? moment(item.created_at) : ago(item.created_at)),
+    h("td", { title: moment(item.created_at), "data-since": OVER.has(item.status) ? null : item.created_at }, OVER.has(item.status) ? moment(item.created_at) : ago(item.created_at)),
     h("td", { class: "id" }, item.id));
 }
 

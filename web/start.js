@@ -29,7 +29,7 @@ export async function start(place, signal, trouble, from) {
 
 function fields(profiles) {
   return h("form", { class: "start" },
-    group("What", radio("purpose", "rehearsal", "Rehearsal", "On to a throw-away profile, whose contents are dropped without asking. Volatile tables stay empty, masking is on, everything is cleaned up.", true), radio("purpose", "cutover", "Migration", "The cut-over, or a trial on to an empty target.")),
+    group("What", radio("purpose", "rehearsal", "Rehearsal", "On to a throw-away profile, whose contents are dropped without asking. Volatile tables stay empty, the columns that the request names are masked, everything is cleaned up.", true), radio("purpose", "cutover", "Migration", "The cut-over, or a trial on to an empty target.")),
     group("From", radio("kind", "blob", "A snapshot in a blob container", "", true), radio("kind", "url", "A snapshot at a URL"), radio("kind", "mendix-cloud", "Mendix Cloud"),
       only("blob", field("container", "Container", { required: true, placeholder: "uploads" }), field("blob", "Blob", { required: true, placeholder: "snapshot.tar.gz" }), choice("blobProfile", "Source profile", ["", ...profiles.sources.filter((one) => one.blob).map((one) => one.name)], "the staging account")),
       only("url", field("url", "https URL of the snapshot", { type: "url", required: true })),

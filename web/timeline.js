@@ -1,42 +1,83 @@
 // The stages of a run as a live timeline, and the bar of the migration window.
 
-import { h } from "./dom.js";
+import { h, put } from "./dom.js";
 import { clock, count, duration, moment, precise, size, stageWords } from "./format.js";
 
-// `left` has the expected seconds left by stage, those to come among them.
-export function timeline(stages, now, left = {}) {
-  if (!stages.length) return [h("p", { class: "soft" }, "No stage has started yet.")];
+const UNTIL_THE_WINDOW = new Set(["early-preflight", "scheduled"]); // hours or days, beside which nothing else would be seen
+
+// Made once for a run, and changed in place: selection and reading position stay. `left` has the expected seconds left by
+// stage, those to come among them.
+export function timeline() {
+  const none = h("p", { class: "soft" }, "No stage has started yet."), first = h("span", {}), last = h("span", {}), rows = new Map();
+  const list = h("ol", { class: "stages" }, axis(first, last));
+  const kept = (key, make) => rows.get(key) ?? rows.set(key, make()).get(key);
+  const show = (stages, now, left = {}) => {
+    none.hidden = stages.length > 0;
+    list.hidden = !none.hidden;
+    if (!stages.length) return;
+    const drawn = stages.filter((one) => !UNTIL_THE_WINDOW.has(one.name));
+    const [start, end] = ends(drawn.length ? drawn : stages, now);
+    const place = (time) => Math.min(100, Math.max(0, ((time - start) / (end - start)) * 100));
+    put(first, precise(new Date(start).toISOString()));
+    put(last, precise(new Date(end).toISOString()));
+    const begun = new Set(stages.map((one) => one.name));
+    const shown = stages.map((stage, at) => {
+      const one = kept(`${at} ${stage.name}`, () => row(stage.name));
+      one.show(stage, drawn.length && UNTIL_THE_WINDOW.has(stage.name) ? null : place, now, left[stage.name]);
+      return one.element;
+    });
+    const toCome = Object.entries(left).filter(([name]) => !begun.has(name)).map(([name, seconds]) => {
+      const one = kept(`to come ${name}`, () => pending(name));
+      put(one.took, about(seconds));
+      return one.element;
+    });
+    arrange(list, [list.firstChild, ...shown, ...toCome]);
+  };
+  return { parts: [none, list], show };
+}
+
+function ends(stages, now) {
   const start = Math.min(...stages.map((one) => Date.parse(one.started_at)));
-  const end = Math.max(...stages.map((one) => (one.ended_at ? Date.parse(one.ended_at) : now)), start + 1000);
-  const place = (time) => Math.min(100, Math.max(0, ((time - start) / (end - start)) * 100));
-  const begun = new Set(stages.map((one) => one.name));
-  const toCome = Object.entries(left).filter(([name]) => !begun.has(name));
-  return [h("ol", { class: "stages" }, axis(start, end), stages.map((one) => row(one, place, now, left[one.name])), toCome.map(pending))];
+  return [start, Math.max(...stages.map((one) => (one.ended_at ? Date.parse(one.ended_at) : now)), start + 1000)];
 }
 
-function axis(start, end) {
-  const words = (time) => precise(new Date(time).toISOString());
+// Puts children in order; those that are in their place already are not touched.
+function arrange(list, wanted) {
+  wanted.forEach((one, at) => { if (list.children[at] !== one) list.insertBefore(one, list.children[at] ?? null); });
+  while (list.children.length > wanted.length) list.lastChild.remove();
+}
+
+function axis(first, last) {
   return h("li", { class: "stage axis", "aria-hidden": "true" }, h("span", { class: "name" }), h("span", {}),
-    h("span", { class: "ends" }, h("span", {}, words(start)), h("span", {}, words(end))), h("span", { class: "took" }, "took"));
+    h("span", { class: "ends" }, first, last), h("span", { class: "took" }, "took"));
 }
 
-function row(stage, place, now, expected) {
-  const from = place(Date.parse(stage.started_at));
-  const width = Math.max(0.6, place(stage.ended_at ? Date.parse(stage.ended_at) : now) - from);
-  const done = share(stage);
-  const state = stage.state === "running" && done !== null ? `running, ${Math.floor(done * 100)} %` : stage.state;
-  return h("li", { class: `stage ${stage.state}` },
-    h("span", { class: "name" }, stageWords(stage.name)),
-    h("span", { class: `mark tone-${stage.state}` }, state),
-    h("span", { class: "lane", "aria-hidden": "true" },
-      h("i", { "left%": Math.min(from, 99.4), "width%": width }, stage.state === "running" && done !== null ? h("b", { "width%": done * 100 }) : null)),
-    h("span", { class: "took" }, stage.state === "skipped" ? "–" : duration(stage.seconds)),
-    h("span", { class: "did" }, did(stage, expected)));
+function row(name) {
+  const mark = h("span", {}), done = h("b", {}), bar = h("i", {}, done), took = h("span", { class: "took" }), what = h("span", { class: "did" });
+  const element = h("li", {}, h("span", { class: "name" }, stageWords(name)), mark, h("span", { class: "lane", "aria-hidden": "true" }, bar), took, what);
+  const show = (stage, place, now, expected) => {
+    const part = stage.state === "running" ? share(stage) : null;
+    element.className = `stage ${stage.state}`;
+    mark.className = `mark tone-${stage.state}`;
+    put(mark, part === null ? stage.state : `running, ${Math.floor(part * 100)} %`);
+    bar.hidden = place === null;
+    if (place) {
+      const from = place(Date.parse(stage.started_at));
+      bar.style.left = `${Math.min(from, 99.4)}%`;
+      bar.style.width = `${Math.max(0.6, place(stage.ended_at ? Date.parse(stage.ended_at) : now) - from)}%`;
+    }
+    done.hidden = part === null;
+    done.style.width = `${(part ?? 0) * 100}%`;
+    put(took, stage.state === "skipped" ? "–" : duration(stage.seconds));
+    put(what, did(stage, expected));
+  };
+  return { element, show };
 }
 
-function pending([name, seconds]) {
-  return h("li", { class: "stage pending" }, h("span", { class: "name" }, stageWords(name)), h("span", { class: "mark tone-skipped" }, "to come"),
-    h("span", { class: "lane", "aria-hidden": "true" }), h("span", { class: "took" }, about(seconds)));
+function pending(name) {
+  const took = h("span", { class: "took" });
+  return { took, element: h("li", { class: "stage pending" }, h("span", { class: "name" }, stageWords(name)), h("span", { class: "mark tone-skipped" }, "to come"),
+    h("span", { class: "lane", "aria-hidden": "true" }), took) };
 }
 
 // Share done, 0 to 1, by the best measure there is; null without a total.

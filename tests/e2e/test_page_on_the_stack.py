@@ -61,7 +61,7 @@ def test_a_person_starts_watches_approves_and_reads_the_report(
     person.click("Read the report")
     root = person.find(".paper").shadow_root
     person.until(lambda: "Verified" in root.find_element("css selector", ".verdict").text or None)
-    assert "Ada Fischer" in root.find_element("css selector", "main").text
+    assert "Ada Fischer" in root.find_element("css selector", ".document").text
     person.shot("stack-report")
     person.go(f"runs/{run}/runbook")
     shown = person.until(lambda: person.find(".paper").shadow_root.find_element("css selector", ".steps"))
@@ -139,7 +139,8 @@ def test_a_no_at_the_gate_brings_the_source_app_back(stack: Stack, person: Brows
     assert source_app(stack) == "Stopped"
     person.fill("#by", "Ada Fischer")
     person.fill("#comment", "Not tonight.")
-    person.click("Abort")
+    person.click("Abort…")
+    person.click("Abort this run")
     in_the_end(person, "Aborted")
     assert source_app(stack) == "Running"
     person.reads("Start the source app again", ".stages")
@@ -147,8 +148,8 @@ def test_a_no_at_the_gate_brings_the_source_app_back(stack: Stack, person: Brows
     person.shot("stack-aborted")
     person.click("Read the report")
     root = person.find(".paper").shadow_root
-    person.until(lambda: "it runs again since" in root.find_element("css selector", "main").text or None)
-    assert "Not tonight." in root.find_element("css selector", "main").text
+    person.until(lambda: "it runs again since" in root.find_element("css selector", ".document").text or None)
+    assert "Not tonight." in root.find_element("css selector", ".document").text
 
 
 @pytest.mark.slow

@@ -10,13 +10,16 @@ from selenium.webdriver.common.keys import Keys
 
 from api import ui
 from shared import rehearsals, remains, runs
+from shared.contracts import Run
 from shared.remains import Remains
+from shared.request import MigrationRequest
 from shared.wording import GATE_WORDS, STAGE_WORDS
 from tests.fixtures import reports
 from tests.fixtures.apiserver import ApiServer
 from tests.fixtures.browser import Browser
-from tests.fixtures.pageruns import ID, copying, finished, fits_a_phone, put, signed_in
+from tests.fixtures.pageruns import ID, REQUEST, copying, finished, fits_a_phone, put, signed_in
 
+NO_POLLING = "window.setTimeout = () => 0"
 HOSTILE = "<img src=x onerror=document.title='owned'>"
 
 
@@ -80,6 +83,47 @@ def test_the_script_of_the_schema_is_read_from_the_run_and_from_its_report(api: 
         lambda: browser.find(".paper").shadow_root.find_element("css selector", "a[data-view=schema]")
     ).click()
     browser.reads("CREATE TABLE", "main pre")
+
+
+def test_older_runs_come_at_once_and_the_focus_goes_to_the_first_of_them(api: ApiServer, browser: Browser) -> None:
+    wanted = MigrationRequest.model_validate(REQUEST)
+    for number in range(23):
+        at = datetime.now(UTC) - timedelta(days=number)
+        runs.save(Run(id=f"{at:%Y%m%dt%H%M%S}-0000aa", request=wanted, created_at=at))
+    signed_in(browser, api, "")
+    older = browser.find("main button")
+    browser.until(lambda: older.is_displayed() or None)
+    browser.driver.execute_script(NO_POLLING)
+    older.send_keys(Keys.ENTER)
+    links = browser.until(lambda: (found := browser.driver.find_elements("css selector", "tbody a"))[22:] and found)
+    browser.until(
+        lambda: browser.driver.switch_to.active_element == links[20] or None, "the focus on the first new one"
+    )
+    assert not older.is_displayed(), "there are no older ones"
+
+
+def test_how_long_ago_a_run_was_asked_for_goes_on_although_nothing_else_changes(
+    api: ApiServer, browser: Browser
+) -> None:
+    put(api, copying(1))
+    signed_in(browser, api, "")
+    browser.reads("just now", "table")
+    browser.driver.execute_script("const now = Date.now; Date.now = () => now() + 3 * 3600 * 1000")
+    browser.reads("3 h 00 min ago", "table")
+
+
+def test_a_page_that_waits_for_its_app_says_so(api: ApiServer, browser: Browser) -> None:
+    signed_in(browser, api, "")
+    # A double of an app that is slow: it answers when the test says so.
+    browser.driver.execute_script(
+        "const real = window.fetch; window.fetch = async (...asked) => { await new Promise((go) => { window.answer = go; });"
+        " return real(...asked); };"
+    )
+    browser.go("rehearsals")
+    browser.reads("Loading…", "main")
+    browser.until(lambda: browser.driver.execute_script("window.answer(); return true"))
+    browser.reads("No rehearsal has ended yet.", "main")
+    assert "Loading" not in browser.text("main")
 
 
 def test_a_failed_run_says_why_in_the_first_thing_one_reads(api: ApiServer, browser: Browser) -> None:
@@ -159,22 +203,6 @@ def test_the_page_may_load_only_itself(api: ApiServer) -> None:
     assert "<script>" not in answered.text
     assert httpx.get(f"{api.url}/api/ui/..%2Ffunction_app.py").status_code == 404
     assert httpx.get(f"{api.url}/api/ui/app.js").headers["content-type"].startswith("text/javascript")
-
-
-def test_people_say_on_the_page_which_step_of_the_runbook_they_have_done(api: ApiServer, browser: Browser) -> None:
-    put(api, copying(100_000))
-    signed_in(browser, api, f"runs/{ID}/runbook")
-    label = "Done: Switch DNS or the load balancer"
-    inside = "return document.querySelector('.paper').shadowRoot.querySelector(`[aria-label='${arguments[0]}']`)"
-    browser.fill("#done-by", "Ada")
-    browser.until(lambda: browser.driver.execute_script(inside, label)).click()
-    text = "return document.querySelector('.paper')?.shadowRoot.textContent"
-    browser.until(
-        lambda: "UTC by Ada" in (browser.driver.execute_script(text) or "") or None, "the name beside the step"
-    )
-    assert browser.driver.execute_script(inside, label) is None, "it is done: no button any more"
-    assert browser.driver.execute_script(inside, "Done: Move the rows") is None, "the run does that itself"
-    browser.shot("runbook-done")
 
 
 def test_what_a_run_has_left_behind_is_on_its_page(api: ApiServer, browser: Browser) -> None:

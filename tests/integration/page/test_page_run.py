@@ -25,9 +25,51 @@ def test_the_stages_move_while_the_person_watches(api: ApiServer, browser: Brows
     browser.reads("600,000 of 1,000,000 rows")
     browser.reads("running, 60 %")
     put(api, copying(700_000))
-    browser.find(".plot .line")
+    browser.find(".plot .line[d]")
     browser.shot("run-live")
     assert "Copy rows" in browser.find("#live").get_attribute("textContent")
+
+
+def test_stages_and_rates_change_in_place_under_who_reads(api: ApiServer, browser: Browser) -> None:
+    put(api, copying(100_000))
+    signed_in(browser, api, f"runs/{ID}")
+    browser.find(".plot .line[d]")
+    mark = """
+        const row = document.querySelector('.stage.running');
+        getSelection().selectAllChildren(row.querySelector('.name'));
+        return [row, document.querySelector('.plot')];
+    """
+    row, picture = browser.driver.execute_script(mark)
+    now = datetime.now(UTC)
+    files = StageState(name="files", started_at=now)
+    progress = copying(600_000)
+    put(api, progress.model_copy(update={"stages": [*progress.stages, files]}))
+    browser.reads("600,000 of 1,000,000 rows")
+    browser.reads("Copy files", ".stages")
+    assert browser.find(".stage.running") == row
+    assert browser.find(".plot") == picture
+    assert browser.driver.execute_script("return getSelection().toString()") == "Copy rows", "what was marked stays so"
+
+
+def test_the_wait_for_the_window_does_not_push_everything_else_to_the_edge(api: ApiServer, browser: Browser) -> None:
+    progress = copying(100_000)
+    [copy] = progress.stages
+    asked, opened = copy.started_at - timedelta(hours=9), copy.started_at - timedelta(seconds=20)
+    early = [
+        StageState(name="early-preflight", state="done", started_at=asked, ended_at=asked + timedelta(seconds=3)),
+        StageState(name="scheduled", state="done", started_at=asked + timedelta(seconds=3), ended_at=opened),
+        StageState(name="preflight", state="done", started_at=opened, ended_at=copy.started_at),
+    ]
+    put(api, progress.model_copy(update={"stages": [*early, copy]}))
+    signed_in(browser, api, f"runs/{ID}")
+    browser.reads("Waiting for the window", ".stages")
+    widths = browser.driver.execute_script(
+        "return [...document.querySelectorAll('.stage:not(.axis) .lane > i')].map((one) => one.hidden ? null : parseFloat(one.style.width))"
+    )
+    assert widths[:2] == [None, None]
+    assert widths[2] > 10, widths
+    assert widths[3] > 10, widths
+    browser.reads("8 h 59 min", ".stages")
 
 
 def test_tables_are_shown_as_soon_as_they_are_planned(api: ApiServer, browser: Browser) -> None:
@@ -166,6 +208,29 @@ def test_a_run_that_had_the_app_started_and_failed_says_to_stop_it(api: ApiServe
     put(api, Progress(stages=stages, target_written_at=datetime.now(UTC)), "COMPLETED", {"verdict": "failed"})
     signed_in(browser, api, f"runs/{ID}")
     browser.reads("The app was started on it: stop it", ".verdict")
+
+
+def test_an_abort_at_a_gate_is_no_slip_of_the_hand(api: ApiServer, browser: Browser) -> None:
+    put(api, waiting(), approval=True)
+    signed_in(browser, api, f"runs/{ID}")
+    browser.fill("#by", "Ada")
+    button = browser.driver.find_element("xpath", "//div[@class='gate']//button[.='Abort this run']")
+    assert not button.is_displayed()
+    browser.click("Abort…")
+    browser.reads("Nothing has been written to the target: it stays as it was.", ".gate")
+    button.click()
+    browser.reads("Abort asked for.", ".gate")
+    assert [name for _, name, _ in api.engine.events] == ["abort"]
+
+
+def test_what_is_spoken_and_shown_of_an_end_is_words(api: ApiServer, browser: Browser) -> None:
+    reason = "copy: [DUPLICATE_KEYS] orders$order: expected unique keys in `id`."
+    put(api, copying(1), "COMPLETED", {"verdict": "failed", "reason": reason})
+    signed_in(browser, api, f"runs/{ID}")
+    browser.reads("Copy rows, orders$order: expected unique keys in id.", ".verdict")
+    assert browser.find(".verdict code").text == "id"
+    spoken = str(browser.find("#live").get_attribute("textContent"))
+    assert spoken.endswith("is over: failed. Copy rows, orders$order: expected unique keys in id.")
 
 
 def test_an_abort_needs_a_name_and_reaches_the_run(api: ApiServer, browser: Browser) -> None:
