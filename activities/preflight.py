@@ -67,7 +67,12 @@ def preflight(work: PreflightWork) -> Findings:
         lambda: rehearsals.events_on(request),
         lambda: check_stopped(profile, request),
         lambda: check_settable(profile, request),
-        lambda: source_checks.check_source(request.source, request.expected_model_version, work.run.id),
+        lambda: source_checks.check_source(
+            request.source,
+            request.expected_model_version,
+            work.run.id,
+            rehearsal=request.options.purpose == "rehearsal",
+        ),
         lambda: _runtimes(profile, request),
         *(() if work.early else on_temporary),
     )

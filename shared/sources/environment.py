@@ -57,7 +57,9 @@ def _version_not_told(source: MendixCloudSource, refused: Refusal) -> Finding:
     )
 
 
-def check_environment(source: MendixCloudSource, expected_model_version: str | None) -> list[Finding]:
+def check_environment(
+    source: MendixCloudSource, expected_model_version: str | None, *, rehearsal: bool = False
+) -> list[Finding]:
     """Return what keeps us from taking a backup there, and what the team should know before it does.
 
     Raises `Refusal` where the API refuses.
@@ -68,7 +70,10 @@ def check_environment(source: MendixCloudSource, expected_model_version: str | N
         next(api.snapshots(), None)
         if profile.app_id is None:
             return _without_app_id(source)
-        return _status(source, profile, api.environment(), expected_model_version)
+        found = api.environment()
+        left_running = found.Status == "Running" and not source.stop_app and source.snapshot == "new"
+        warned = [_running(source)] if left_running and not rehearsal else []
+        return [*_status(source, profile, found, expected_model_version), *warned]
     except Unreachable as away:
         return [
             Finding(
@@ -134,6 +139,15 @@ def _without_app_id(source: MendixCloudSource) -> list[Finding]:
     ]
 
 
+def _running(source: MendixCloudSource) -> Finding:
+    return Finding.warning(
+        "SOURCE_APP_RUNNING", source.profile,
+        "expected a stopped app for a cut-over, found it running: what users change after the snapshot stays behind, and "
+        "files they delete meanwhile may be missing from it.",
+        'Ask for "stop_app": true, or stop the app before.',
+    )  # fmt: skip
+
+
 def _status(
     source: MendixCloudSource, profile: MendixCloud, found: CloudEnvironment, expected_model_version: str | None
 ) -> list[Finding]:
@@ -147,17 +161,6 @@ def _status(
                 message=f"expected environment {profile.environment_id}, found that {profile.app_id} {profile.mode} is "
                 f"{found.EnvironmentId}.",
                 remedy="Correct ENVIRONMENT_ID, APP_ID or MODE in the source profile.",
-            )
-        )
-    if found.Status == "Running" and not source.stop_app and source.snapshot == "new":
-        findings.append(
-            Finding(
-                code="SOURCE_APP_RUNNING",
-                severity="warning",
-                object=source.profile,
-                message="expected a stopped app for a cut-over, found it running: what users change after the snapshot "
-                "stays behind, and files they delete meanwhile may be missing from it.",
-                remedy='Ask for "stop_app": true, or stop the app before; for a rehearsal leave it running.',
             )
         )
     if expected_model_version and found.ModelVersion and found.ModelVersion != expected_model_version:

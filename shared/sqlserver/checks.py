@@ -114,22 +114,23 @@ def grant(sql: SqlServer, identity: str | None) -> str:
     return f"In database {sql.database}, as its administrator: {create} (if the user is not there yet) {grant_rights(name)}"
 
 
+BY_ITSELF = "The run sets it, and says so where it may not."
+
+
 def _options(connection: pyodbc.Connection, where: str) -> list[Finding]:
     state = catalogue.database_state(connection)
     found = [
-        Finding.warning(
-            "TARGET_OPTION", where, f"{name} is off; a Mendix runtime needs it. It is set at the end.", statement
-        )
+        Finding.info("TARGET_OPTION", where, f"{name} is off; a Mendix runtime needs it. {BY_ITSELF}", statement)
         for name, statement in OPTIONS
         if not getattr(state, name)
     ]
     if state.compatibility_level < COMPATIBILITY_LEVEL:
         message = (
             f"expected compatibility level {COMPATIBILITY_LEVEL} or higher, found {state.compatibility_level}. "
-            "It is set at the end."
+            f"{BY_ITSELF}"
         )
         statement = f"ALTER DATABASE CURRENT SET COMPATIBILITY_LEVEL = {COMPATIBILITY_LEVEL}"
-        found.append(Finding.warning("TARGET_OPTION", where, message, statement))
+        found.append(Finding.info("TARGET_OPTION", where, message, statement))
     return found
 
 

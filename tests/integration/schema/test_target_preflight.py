@@ -132,7 +132,7 @@ def test_an_old_server_and_options_that_are_off_are_found(
     findings = check_target(profile)
     assert [one.code for one in findings if one.severity == "error"] == ["TARGET_TOO_OLD"]
     options = [one for one in findings if one.code == "TARGET_OPTION"]
-    assert len(options) == 3
+    assert [one.severity for one in options] == ["info"] * 3, "the run sets them itself: nothing to do for anybody"
     assert all(one.remedy.startswith("ALTER DATABASE CURRENT SET") for one in options)
 
 

@@ -312,6 +312,7 @@ def test_preflight_tells_version_status_and_access(
     source = in_the_cloud().run.request.source
     assert [one.code for one in check_source(source, None)] == ["SOURCE_APP_RUNNING"]
     assert {one.code for one in check_source(source, "9.9.9")} == {"SOURCE_APP_RUNNING", "MODEL_VERSION"}
+    assert check_source(source, None, rehearsal=True) == [], "users go on working at the source, as they should"
     stopped = in_the_cloud(stop_app=True).run.request.source
     assert check_source(stopped, "4.7.1.88") == []
     monkeypatch.setenv("SOURCE__LIVE__MENDIX_CLOUD__ENVIRONMENT_ID", "00000000-0000-0000-0000-000000000000")
