@@ -54,7 +54,7 @@ install_node_packages() {
     stamp=node_modules/mxferry.stamp
     now=$(digest package-lock.json)
     if done_before $stamp "$now"; then return; fi
-    say "setup: installing Node packages (Azurite)"
+    say "setup: installing Node packages (Azurite; axe for the tests)"
     npm ci --silent --no-progress >&2
     echo "$now" >$stamp
 }

@@ -17,7 +17,7 @@ from shared.wording import GATE_WORDS, STAGE_WORDS
 from tests.fixtures import reports
 from tests.fixtures.apiserver import ApiServer
 from tests.fixtures.browser import Browser
-from tests.fixtures.pageruns import ID, REQUEST, copying, finished, fits_a_phone, put, signed_in
+from tests.fixtures.pageruns import ID, REQUEST, copying, finished, fits, put, signed_in
 
 NO_POLLING = "window.setTimeout = () => 0"
 HOSTILE = "<img src=x onerror=document.title='owned'>"
@@ -191,7 +191,7 @@ def test_no_view_is_wider_than_a_phone(api: ApiServer, browser: Browser, view: s
     signed_in(browser, api, view)
     browser.until(lambda: "Loading" not in browser.text("main") or None)
     browser.find("main h1, .paper, main h2")
-    fits_a_phone(browser)
+    fits(browser)
 
 
 def test_the_page_may_load_only_itself(api: ApiServer) -> None:

@@ -14,7 +14,7 @@ from shared.databaseplan import DatabasePlan, PlannedTable
 from shared.forecast import Forecast
 from tests.fixtures.apiserver import ApiServer
 from tests.fixtures.browser import Browser
-from tests.fixtures.pageruns import ID, copying, fits_a_phone, planned, put, signed_in, waiting
+from tests.fixtures.pageruns import ID, copying, fits, planned, put, signed_in, waiting
 
 
 def test_the_stages_move_while_the_person_watches(api: ApiServer, browser: Browser) -> None:
@@ -292,7 +292,7 @@ def test_a_run_under_way_fits_a_phone(api: ApiServer, browser: Browser, monkeypa
     browser.reads("Write the target?")
     browser.reads("too late", ".window")
     browser.reads("orders$order")
-    fits_a_phone(browser)
+    fits(browser)
     flags = browser.driver.find_elements("css selector", ".flags span")
     assert flags
     for one in flags:
@@ -300,12 +300,12 @@ def test_a_run_under_way_fits_a_phone(api: ApiServer, browser: Browser, monkeypa
     browser.shot("phone-gate")
     put(api, copying(600_000))
     browser.reads("60 %")
-    fits_a_phone(browser)
+    fits(browser)
     browser.shot("phone-live")
     browser.go(f"runs/{ID}/runbook")
     root = browser.until(lambda: browser.find(".paper").shadow_root.find_element("css selector", ".steps"))
     assert root
-    fits_a_phone(browser)
+    fits(browser)
     browser.shot("phone-runbook")
 
 
