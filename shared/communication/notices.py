@@ -13,7 +13,7 @@ EVENTS: dict[Audience, frozenset[EventKind]] = {
     ),
     "users": frozenset({"scheduled", "unavailable", "available"}),
 }
-"""What each audience hears of unless a channel names its events. That the app is back is said by people, after DNS."""
+"""What each audience hears of unless a channel names its events. People announce the app's new address themselves, after the DNS change."""
 
 SUBJECTS: dict[EventKind, str] = {
     "scheduled": "scheduled",
@@ -57,7 +57,7 @@ def message_for(occurrence: Occurrence, audience: Audience) -> tuple[str, str]:
 
 
 def wanted(occurrence: Occurrence, audience: Audience, named: str) -> bool:
-    """Whether a channel tells this event; rehearsals and dry runs are nobody's business but the team's."""
+    """Whether a channel tells this event; only the team hears of rehearsals and dry runs."""
     if (occurrence.purpose == "rehearsal" or occurrence.dry_run) and audience != "team":
         return False
     names = {one.strip() for one in named.split(",") if one.strip()}

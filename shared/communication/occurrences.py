@@ -73,7 +73,7 @@ def _beginning(seen: Seen) -> Sequence[Occurrence]:
 def _users(seen: Seen) -> Sequence[Occurrence]:
     """Return when the users are out, and when they are back at the source, where this run stops and starts it.
 
-    Where people stop the app they tell the users; that it is back in its new place is said by people, after DNS.
+    Where people stop the app they tell the users; its new address they announce too, after the DNS change.
     """
     source = seen.run.request.source
     if source.kind != "mendix-cloud" or not source.stop_app:

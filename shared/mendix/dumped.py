@@ -55,7 +55,7 @@ def read_dumped_metadata(tables: Sequence[TableData], text_of: TextOf) -> Metada
 def changes(
     metadata: Metadata, options: Options, columns: dict[str, list[str]], nullable: Callable[[str, str], bool]
 ) -> tuple[dict[str, Change], list[Finding]]:
-    """Return what becomes of each table that does not arrive as it is, and the masks that cannot be.
+    """Return what is changed in each table that is not copied as it is, and a finding for each impossible mask.
 
     `columns` are those of every table of schema public; `nullable` says whether a column may be NULL.
     """

@@ -1,7 +1,7 @@
 """Masks of a rehearsal: PostgreSQL expressions that replace values on the way; the source keeps what it has.
 
 A mask is deterministic within a run (equal values stay equal, so joins and unique constraints hold) and keeps NULL. It
-is an HMAC, whose key the session has (`shared.masking`): the expressions go to staging and into the script, and hold none.
+is an HMAC, whose key the session has (`shared.masking`): the expressions go to staging and into the script, and hold no key.
 """
 
 from psycopg import sql

@@ -1,7 +1,7 @@
 """Tables that start empty on the target, and why.
 
 Their rows belong to running processes of the source environment (sessions, nodes, locks); the runtime fills them
-again. Named by entity, because the table's name is the metadata's business.
+again. They are named by entity, because only the metadata knows the names of tables.
 """
 
 from shared.mendix.metadata import Association, Entity, Metadata, physical

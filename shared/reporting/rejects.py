@@ -12,7 +12,7 @@ from shared.reporting.model import RejectedRow, RejectsReport
 from shared.rowcontracts import kept_rejects
 
 LISTED = 100
-"""In the report itself; the blob has them all."""
+"""Rows that the report itself lists; the blob has them all."""
 
 
 def load(run: Run) -> RejectsReport | None:

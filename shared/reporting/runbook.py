@@ -89,7 +89,7 @@ def runbook(
 
 
 def html(book: Runbook) -> str:
-    """Return the runbook as a self-contained page, in the report's clothes."""
+    """Return the runbook as a self-contained page, in the report's style."""
     made = environment()
     made.filters["state"] = words_of_state
     return made.get_template("runbook.html.j2").render(book=book)

@@ -42,7 +42,7 @@ NETWORK = "network"
 
 
 def _cutover(run: Run) -> bool:
-    """Nobody moves house in a rehearsal: users, DNS and the source stay as they are."""
+    """Whether users, DNS and the source are moved; a rehearsal leaves them as they are."""
     return run.request.options.purpose == "cutover"
 
 

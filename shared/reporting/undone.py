@@ -1,4 +1,4 @@
-"""The checks that a run would have done, had it come so far: a report says of each that it was not done, and why."""
+"""The checks that a run would have done if it had come that far: a report says of each that it was not done, and why."""
 
 from collections.abc import Mapping, Sequence
 

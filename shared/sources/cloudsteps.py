@@ -19,7 +19,7 @@ from shared.sources.url import stow_source_url
 State = Literal["done", "wait"]
 
 TIMER_SECONDS = 120.0
-"""Seconds of one timer: the run hears of an abort when it comes back, and waits on where Mendix Cloud asks for longer."""
+"""Most seconds of one timer: the run notices an abort when it ends, and waits on if Mendix Cloud asks for longer."""
 STOPS = 5
 """Attempts at stopping an app that Mendix Cloud says it could not stop."""
 SETTLING = 60.0

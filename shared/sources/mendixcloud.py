@@ -20,7 +20,9 @@ from shared.settings import MendixCloud
 TIMEOUT = httpx.Timeout(30, read=60)
 PAGE = 100
 WAIT = 30.0  # seconds, where the API does not say how long
-LONGEST_RETRY_AFTER = 6 * 3600.0  # seconds, of a durable timer; who is told to wait longer asks again all the same
+LONGEST_RETRY_AFTER = (
+    6 * 3600.0
+)  # seconds, waited by durable timers; told to wait longer, the run asks again all the same
 SECONDS = re.compile(r"[0-9]{1,9}\Z")
 MAY_PASS = {"ALREADY_LOCKED", "ENVIRONMENT_BUSY", "INVALID_STATE", "SERVICE_UNAVAILABLE", "SNAPSHOT_LISTING_FAILED"}
 DOES_NOT_START = {
