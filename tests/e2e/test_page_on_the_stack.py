@@ -1,14 +1,24 @@
-"""A person in headless Chromium, on the whole local stack: starts, watches, approves, reads; screenshots are kept."""
+"""A person in headless Chromium, on what `make up` starts: starts, watches, approves, reads; screenshots are kept."""
 
+import json
+import os
+import re
 import secrets
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from azure.storage.blob import BlobServiceClient
 
+from local.processes import ROOT
+from local.sqlserver.control import Control
 from local.stack import BACKUPS, Stack
 from tests.fixtures.browser import Browser
 
@@ -16,20 +26,80 @@ PATIENCE = 240
 """Seconds for a whole run of the sample on a machine that does other work."""
 
 
+NO_RIGHT = 262
+"""The number of SQL Server's error where a login may not make a procedure."""
+
+
+@dataclass(frozen=True)
+class Up:
+    """What `make up` has left running, and what it printed of it, by the words of its table."""
+
+    folder: Path
+    printed: dict[str, str]
+
+    @property
+    def page(self) -> str:
+        return self.printed["page"]
+
+    @property
+    def key(self) -> str:
+        return Path(self.printed["function key"]).read_text().strip()
+
+    @property
+    def secrets(self) -> dict[str, str]:
+        return dict(json.loads(Path(self.printed["passwords and keys"]).read_text())["secrets"])
+
+    def facts(self, part: str) -> dict[str, Any]:
+        """What a part said of itself when it was ready."""
+        lines = (self.folder / f"{part}.out").read_text().splitlines()
+        return next(json.loads(line) for line in lines if line.startswith('{"ready": true'))
+
+    def upload(self, name: str, content: bytes) -> None:
+        """Put a backup where the form looks for one."""
+        address = self.printed["Azurite"]
+        credential = {"account_name": address.rpartition("/")[2], "account_key": self.secrets["account_key"]}
+        with BlobServiceClient(address, credential=credential) as service:
+            service.get_blob_client(BACKUPS, name).upload_blob(content, overwrite=True)
+
+
 @pytest.fixture(scope="module")
-def stack(sample_snapshot: Path) -> Iterator[Stack]:
+def stack(sample_snapshot: Path) -> Iterator[Up]:
     name = f"page-{secrets.token_hex(4)}"
-    with Stack(name, sample_snapshot) as made:
-        made.upload(BACKUPS, sample_snapshot)
+    try:
+        printed = command("--name", name, "--snapshot", str(sample_snapshot))
+        made = Up(Stack.folder_of(name), dict(re.findall(r"^│ (\S[^│]*?) +│ (\S[^│]*?) +│$", printed, re.MULTILINE)))
+        made.upload(sample_snapshot.name, sample_snapshot.read_bytes())
         yield made
-    shutil.rmtree(Stack.folder_of(name), ignore_errors=True)
+    finally:
+        command("--name", name, "--down", "--delete")
+        shutil.rmtree(Stack.folder_of(name), ignore_errors=True)
+
+
+def command(*arguments: str) -> str:
+    """Do what `make up` and `make down` do; returns what is printed, on lines as long as it takes."""
+    given = [sys.executable, "-m", "local.up", *arguments]
+    wide = os.environ | {"COLUMNS": "300"}
+    done = subprocess.run(given, capture_output=True, text=True, cwd=ROOT, env=wide, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@contextmanager
+def forbidden(stack: Up, statement: str) -> Iterator[None]:
+    """The SQL Server stand-in refuses a statement to the login, as a server does that gave it no right."""
+    with Control(int(stack.facts("sqlserver")["control_port"])) as control:
+        control.fault("error", text=statement, number=NO_RIGHT, times=None)
+        try:
+            yield
+        finally:
+            control.clear()
 
 
 @pytest.fixture
-def person(stack: Stack, browser: Browser) -> Browser:
+def person(stack: Up, browser: Browser) -> Browser:
     """A browser that is signed in and shows the form."""
-    browser.open(f"{stack.url}/api/ui")
-    browser.sign_in(stack.function_key)
+    browser.open(stack.page)
+    browser.sign_in(stack.key)
     browser.reads("Migrations", "main h1")
     browser.go("new")
     browser.fill("[name=container]", BACKUPS)
@@ -42,7 +112,7 @@ def in_the_end(browser: Browser, word: str) -> None:
 
 @pytest.mark.slow
 def test_a_person_starts_watches_approves_and_reads_the_report(
-    stack: Stack, person: Browser, sample_snapshot: Path
+    stack: Up, person: Browser, sample_snapshot: Path
 ) -> None:
     person.find("[name=purpose][value=cutover]").click()
     person.fill("[name=blob]", sample_snapshot.name)
@@ -97,9 +167,9 @@ def test_a_person_starts_a_rehearsal_watches_it_approves_and_sees_it_verified(
 
 @pytest.mark.slow
 def test_what_stands_in_the_way_is_remedied_and_started_again_on_the_page(
-    stack: Stack, person: Browser, sample_with_problems: Path
+    stack: Up, person: Browser, sample_with_problems: Path
 ) -> None:
-    stack.upload(BACKUPS, sample_with_problems)
+    stack.upload(sample_with_problems.name, sample_with_problems.read_bytes())
     person.fill("[name=blob]", sample_with_problems.name)
     person.click("Start")
     in_the_end(person, "Refused")
@@ -119,16 +189,16 @@ def test_what_stands_in_the_way_is_remedied_and_started_again_on_the_page(
     person.shot("stack-remedied")
 
 
-def source_app(stack: Stack) -> str:
+def source_app(stack: Up) -> str:
     """What the source app does, as the Mendix Cloud stand-in tells."""
-    cloud = stack.facts["mendixcloud"]
-    headers = {"Mendix-Username": cloud["username"], "Mendix-ApiKey": stack.state.secrets.mendix_api_key}
+    cloud = stack.facts("mendixcloud")
+    headers = {"Mendix-Username": cloud["username"], "Mendix-ApiKey": stack.secrets["mendix_api_key"]}
     address = f"{cloud['deploy_url']}/apps/{cloud['app_id']}/environments/Production"
     return str(httpx.get(address, headers=headers).json()["Status"])
 
 
 @pytest.mark.slow
-def test_a_no_at_the_gate_brings_the_source_app_back(stack: Stack, person: Browser) -> None:
+def test_a_no_at_the_gate_brings_the_source_app_back(stack: Up, person: Browser) -> None:
     person.find("[name=purpose][value=cutover]").click()
     person.find("[name=kind][value=mendix-cloud]").click()
     person.find("[name=stopApp]").click()
@@ -153,9 +223,8 @@ def test_a_no_at_the_gate_brings_the_source_app_back(stack: Stack, person: Brows
 
 
 @pytest.mark.slow
-def test_a_rehearsal_of_a_backup_that_is_none_fails_before_anyones_eyes(stack: Stack, person: Browser) -> None:
-    with BlobServiceClient.from_connection_string(stack.azurite.connection_string) as service:
-        service.get_blob_client(BACKUPS, "none.tar.gz").upload_blob(b"this is no backup" * 1000, overwrite=True)
+def test_a_rehearsal_of_a_backup_that_is_none_is_refused_before_anyones_eyes(stack: Up, person: Browser) -> None:
+    stack.upload("none.tar.gz", b"this is no backup" * 1000)
     person.fill("[name=blob]", "none.tar.gz")
     person.click("Start")
     person.reads("Rehearsal to demo", "main h1")
@@ -167,12 +236,41 @@ def test_a_rehearsal_of_a_backup_that_is_none_fails_before_anyones_eyes(stack: S
     person.reads("Not ready yet")
 
 
-def test_the_real_host_serves_the_page_and_keeps_its_door(stack: Stack) -> None:
-    assert httpx.get(f"{stack.url}/api/ui").headers["content-security-policy"].startswith("default-src 'none'")
-    assert httpx.get(f"{stack.url}/api/ui/app.js").status_code == 200
-    assert httpx.get(f"{stack.url}/api/migrations").status_code == 401
-    keyed = {"x-functions-key": stack.function_key}
-    first = httpx.get(f"{stack.url}/api/profiles", headers=keyed)
+@pytest.mark.slow
+def test_a_rehearsal_that_fails_says_what_the_target_holds_and_what_was_not_checked(
+    stack: Up, person: Browser, sample_snapshot: Path
+) -> None:
+    person.fill("[name=blob]", sample_snapshot.name)
+    with forbidden(stack, "CREATE OR ALTER PROCEDURE"):
+        person.click("Start")
+        person.reads("Rehearsal to demo", "main h1")
+        in_the_end(person, "Failed")
+    person.reads("Keys, indexes, sequences", ".verdict")
+    person.reads("Do not start the app on it.", ".verdict")
+    person.reads("failed", ".stage.failed")
+    person.reads("1 of", ".part-findings h2")
+    person.shot("stack-failed")
+    person.click("Read the report")
+    root = person.find(".paper").shadow_root
+    person.until(lambda: "Failed" in root.find_element("css selector", ".verdict").text or None)
+    report = root.find_element("css selector", ".document").text
+    assert "What the target holds now" in report
+    assert "row hash" in report[report.index("Not checked") :], "the run did not come to it"
+    assert "Every check that the run knows of was done" not in report
+    person.shot("stack-failed-report")
+    person.go("rehearsals")
+    person.reads("The last rehearsal ended failed", ".verdict")
+    assert person.complaints() == []
+
+
+def test_the_real_host_serves_the_page_and_keeps_its_door(stack: Up) -> None:
+    assert httpx.get(stack.page).headers["content-security-policy"].startswith("default-src 'none'")
+    assert httpx.get(f"{stack.page}/app.js").status_code == 200
+    assert httpx.get(stack.printed["API"]).status_code == 401
+    keyed = {"x-functions-key": stack.key}
+    first = httpx.get(stack.printed["API"].replace("migrations", "profiles"), headers=keyed)
     assert first.json()["targets"][0]["throw_away"] is True
-    again = httpx.get(f"{stack.url}/api/profiles", headers=keyed | {"If-None-Match": first.headers["etag"]})
+    again = httpx.get(
+        stack.printed["API"].replace("migrations", "profiles"), headers=keyed | {"If-None-Match": first.headers["etag"]}
+    )
     assert (again.status_code, again.content) == (304, b"")
