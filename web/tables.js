@@ -34,6 +34,6 @@ function rows(report) {
   const sorted = [...report.tables].sort((a, b) => differs(b) - differs(a) || b.rows_source - a.rows_source);
   return [h("h2", {}, "Tables ", h("small", {}, count(sorted.length))), h("div", { class: "scroll tall", tabindex: 0, role: "region", "aria-label": "Tables" }, h("table", {},
     h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Table"), ["Source", "Copied", "Target", "Bytes"].map((text) => h("th", { scope: "col", class: "n" }, text)))),
-    h("tbody", {}, sorted.map((one) => h("tr", { class: differs(one) ? "differs" : null }, h("th", { scope: "row" }, named(one.name), one.content === "empty" ? h("span", { class: "soft" }, " left empty") : null),
+    h("tbody", {}, sorted.map((one) => h("tr", { class: differs(one) ? "differs" : null }, h("th", { scope: "row" }, named(one.name), one.content === "empty" || one.reason ? h("span", { class: "soft" }, one.content === "empty" ? " left empty" : ` ${one.reason}`) : null),
       [one.rows_source, one.rows_copied, one.rows_target].map((value) => h("td", { class: "n" }, count(value))), h("td", { class: "n" }, size(one.bytes)))))))];
 }

@@ -62,6 +62,7 @@ def test_a_run_that_ends_shows_verdict_tables_and_report(api: ApiServer, browser
     finished(api, "verified", "verified")
     browser.reads("Verified", ".verdict")
     browser.reads("orders$order")
+    browser.reads("customers$customer email: masked (email)", ".part-tables")
     browser.shot("run-verified")
     browser.click("Read the report")
     root = browser.find(".paper").shadow_root
@@ -83,6 +84,18 @@ def test_the_script_of_the_schema_is_read_from_the_run_and_from_its_report(api: 
         lambda: browser.find(".paper").shadow_root.find_element("css selector", "a[data-view=schema]")
     ).click()
     browser.reads("CREATE TABLE", "main pre")
+
+
+def test_on_paper_a_run_has_all_its_tables(api: ApiServer, browser: Browser) -> None:
+    finished(api, "verified", "verified")
+    signed_in(browser, api, f"runs/{ID}")
+    region = browser.find(".part-tables .tall")
+    many = "const rows = arguments[0].querySelector('tbody'); for (let n = 0; n < 60; n += 1) rows.append(rows.lastChild.cloneNode(true))"
+    browser.driver.execute_script(many, region)
+    cut = "return arguments[0].scrollHeight > arguments[0].clientHeight"
+    assert browser.driver.execute_script(cut, region), "on a screen it scrolls"
+    browser.shown_as(media="print")
+    assert not browser.driver.execute_script(cut, region)
 
 
 def test_older_runs_come_at_once_and_the_focus_goes_to_the_first_of_them(api: ApiServer, browser: Browser) -> None:
