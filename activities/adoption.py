@@ -135,5 +135,5 @@ def _rows(connection: pyodbc.Connection, table: PlannedTable, counted: dict[str,
         found = int(row[0]) if row else 0
     return TableRows(
         name=table.name, rows_source=table.rows, rows_copied=found, bytes=table.source_bytes,
-        content=table.content, reason=table.told,
+        content=table.content, reason=table.deviation,
     )  # fmt: skip

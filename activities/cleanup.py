@@ -84,7 +84,9 @@ def clean_up(work: RecordWork) -> Cleaned:
         events.emit("staging-kept", run.id)
     elif not failed:
         events.emit("staging-cleaned", run.id)
-    return Cleaned(done=done if until is None else [_kept(work, until), *done], findings=list(failed.values()))
+    return Cleaned(
+        done=done if until is None else [_retention_sentence(work, until), *done], findings=list(failed.values())
+    )
 
 
 def _remember(run_id: str, done: list[str], until: datetime | None, failed: Mapping[Part, Finding]) -> None:
@@ -94,7 +96,7 @@ def _remember(run_id: str, done: list[str], until: datetime | None, failed: Mapp
     remains.save(run_id, Remains(done=list(dict.fromkeys([*known.done, *done])), kept_until=until, left=left))
 
 
-def _kept(work: RecordWork, until: datetime) -> str:
+def _retention_sentence(work: RecordWork, until: datetime) -> str:
     options = work.run.request.options
     straight = options.target_mode == "postgres"
     database = "schema mxferry on the target" if straight else f"database {database_name(work.run.id)}"

@@ -135,7 +135,7 @@ def _table_rows(plan: DatabasePlan, ledger: list[LedgerRow]) -> list[TableRows]:
             bytes=size[table.name],
             rejected=rejected[table.name],
             content=table.content,
-            reason=table.told,
+            reason=table.deviation,
         )
         for table in plan.tables
     ]

@@ -101,10 +101,10 @@ def _one(error: Exception, activity: str, run: str) -> MxferryError:
         remedy = (
             "Check that the app reaches storage, databases and the internet as far as it needs it, then start again."
         )
-        return TransientError("CONNECTION_FAILED", activity, _said(error), remedy)
+        return TransientError("CONNECTION_FAILED", activity, _safe_text(error), remedy)
     if isinstance(error, (*OURS, psycopg.Error)):
-        return Refusal("UNEXPECTED", activity, _said(error), _report_it(run))
-    return TransientError("UNEXPECTED", activity, _said(error), _report_it(run))
+        return Refusal("UNEXPECTED", activity, _safe_text(error), _report_it(run))
+    return TransientError("UNEXPECTED", activity, _safe_text(error), _report_it(run))
 
 
 def _azure(error: AzureError, activity: str) -> MxferryError:
@@ -130,7 +130,7 @@ def _azure(error: AzureError, activity: str) -> MxferryError:
     return TransientError("AZURE_REFUSED", activity, found, "Look at what the address names: is it there, is it ours?")
 
 
-def _said(error: Exception) -> str:
+def _safe_text(error: Exception) -> str:
     """Return kind, place and text of an error, without values that its text may quote."""
     if isinstance(error, ValidationError):
         text = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['type']}" for one in error.errors()[:10])

@@ -72,7 +72,9 @@ def verify_postgres_tables(work: LoadBatch) -> BatchVerified:
             ended = verifier.go_on(batch[len(state.results)], state)
             if verifier.budget.spent and len(state.results) < len(batch):
                 answer = _answer(work, batch, state, finished=False, under_way=0 if ended else verifier.bytes)
-                documents.write(_kept(run, work.batch, work.step + 1), state.model_copy(update={"done": answer.done}))
+                documents.write(
+                    _state_blob(run, work.batch, work.step + 1), state.model_copy(update={"done": answer.done})
+                )
                 return answer
     write_lines(clients.staging(), runpaths.of_run(run.id, runpaths.results(work.batch)), state.results)
     return _answer(work, batch, state, finished=True)
@@ -181,7 +183,7 @@ def _answer(
 def _state(work: LoadBatch) -> BatchState:
     if not work.step:
         return BatchState()
-    state = documents.read(_kept(work.run, work.batch, work.step), BatchState)
+    state = documents.read(_state_blob(work.run, work.batch, work.step), BatchState)
     if state is None:
         raise Refusal(
             "VERIFY_UNPREPARED", f"batch {work.batch}", "expected the state of the comparison in staging, found none.",
@@ -194,5 +196,5 @@ def _left_empty(connection: psycopg.Connection, plan: TargetPlan) -> dict[str, i
     return {name_of(one.data): count_rows(connection, one.data.schema_name, one.data.table) for one in plan.empty}
 
 
-def _kept(run: Run, batch: int, step: int) -> BlobClient:
+def _state_blob(run: Run, batch: int, step: int) -> BlobClient:
     return clients.staged(run.id, runpaths.comparison(batch, step))

@@ -163,14 +163,14 @@ def _close(book: Book, run: Run, outcome: Outcome) -> Steps:
     yield from app_left(book, run, outcome)
     work = {"run": run.model_dump(mode="json")}
     if outcome.target_written and outcome.verdict != "verified":
-        yield from _taken(outcome, "stock", stage(book, "stock", call(book.ctx, "take_stock", work)))
+        yield from _do_closing_stage(outcome, "stock", stage(book, "stock", call(book.ctx, "take_stock", work)))
     closing = (
         ("report", stage(book, "report", call(book.ctx, "write_report", outcome.report(book)))),
         ("clean-up", stage(book, "clean-up", call(book.ctx, "clean_up", outcome.record_input()))),
         ("stand-down", child_stage(book, "stand-down", "close_environment", work)),
     )
     for name, steps in closing:
-        yield from _taken(outcome, name, steps)
+        yield from _do_closing_stage(outcome, name, steps)
         if name == "clean-up" and sourceapp.handed_over(book):
             yield from sourceapp.at_the_end(book, run, outcome)
     try:
@@ -179,7 +179,7 @@ def _close(book: Book, run: Run, outcome: Outcome) -> Steps:
         outcome.reason = outcome.reason or f"The report could not be written: {error}"
 
 
-def _taken(outcome: Outcome, name: str, steps: Steps) -> Steps:
+def _do_closing_stage(outcome: Outcome, name: str, steps: Steps) -> Steps:
     """Do one closing stage; one that fails is a warning, and the others are done all the same."""
     try:
         outcome.answered(name, (yield from steps))

@@ -37,14 +37,14 @@ def side_by_side(book: Book, run: Run, outcome: Outcome) -> Steps:
     while running:
         yield task.when_any(list(running.values()))
         for name in [one for one, side in running.items() if side.is_complete]:
-            failures.extend(_taken_in(book, outcome, opened[name], running.pop(name)))
+            failures.extend(_take_answer(book, outcome, opened[name], running.pop(name)))
         if failures and running:
-            yield from _told(book, work, failures[0])
+            yield from _end_other_side(book, work, failures[0])
     outcome.findings.extend(one.finding for one in failures[1:] if one.finding.code not in ENDED_WITH)
     return failures
 
 
-def _taken_in(book: Book, outcome: Outcome, opened: StageState, side: task.Task[Any]) -> list[StageFailed]:
+def _take_answer(book: Book, outcome: Outcome, opened: StageState, side: task.Task[Any]) -> list[StageFailed]:
     """Keep what a side answered; return its failure, if it failed."""
     try:
         answer = side.get_result()
@@ -54,7 +54,7 @@ def _taken_in(book: Book, outcome: Outcome, opened: StageState, side: task.Task[
     return outcome.side_ended(opened.name, answer)
 
 
-def _told(book: Book, work: Payload, failure: StageFailed) -> Steps:
+def _end_other_side(book: Book, work: Payload, failure: StageFailed) -> Steps:
     """Leave the mark that ends the other side; if that fails, the other side works to its end."""
     with contextlib.suppress(StageRefused, task.TaskFailedError):
         yield from call(book.ctx, "end_other_side", work | {"stage": failure.stage, "code": failure.finding.code})
@@ -70,8 +70,8 @@ def migrate_database(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
         for step in mode_of(run).after:
             answers[step.stage] = yield from step.steps(book, run, handed)
     except StageFailed as failed:
-        return _ended(book, failed) | answers
-    return _ended(book) | answers
+        return _answer_of(book, failed) | answers
+    return _answer_of(book) | answers
 
 
 def migrate_files(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
@@ -85,8 +85,8 @@ def migrate_files(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
         for name, does in (("files", "copy_files"), ("files-verify", "verify_files")):
             answers[name] = yield from child_stage(book, name, does, payload)
     except StageFailed as failed:
-        return _ended(book, failed) | answers
-    return _ended(book) | answers
+        return _answer_of(book, failed) | answers
+    return _answer_of(book) | answers
 
 
 def _emptied(ctx: task.OrchestrationContext, work: Payload) -> Steps:
@@ -110,7 +110,7 @@ def _run(payload: Payload) -> Run:
     return Run.model_validate(payload["run"])
 
 
-def _ended(book: Book, failed: StageFailed | None = None) -> Payload:
+def _answer_of(book: Book, failed: StageFailed | None = None) -> Payload:
     stages = [one.model_dump(mode="json") for one in book.progress.stages]
     answer: Payload = {"stages": stages, "gates": [one.model_dump(mode="json") for one in book.gates]}
     if failed is not None:

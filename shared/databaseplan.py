@@ -85,7 +85,7 @@ class PlannedTable(Frozen):
     source_bytes: int = Field(default=0, description="pg_table_size() in bytes, TOAST included.")
 
     @property
-    def told(self) -> str | None:
+    def deviation(self) -> str | None:
         """What of the table does not arrive as it is in the source, for the report; None where all of it does."""
         if self.content == "empty":
             return self.reason

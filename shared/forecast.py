@@ -105,7 +105,8 @@ def forecast(
         return None
     passed = _passed(known)
     left = {
-        name: 0.0 if name in passed else _left(known.get(name), expected.seconds.get(name, 0.0)) for name in _all(known)
+        name: 0.0 if name in passed else _seconds_left(known.get(name), expected.seconds.get(name, 0.0))
+        for name in _all(known)
     }
 
     def together(names: Sequence[str]) -> float:
@@ -187,7 +188,7 @@ def _snapshot_begins(
     return begins
 
 
-def _left(stage: StageView | None, measured: float) -> float:
+def _seconds_left(stage: StageView | None, measured: float) -> float:
     if stage is None:
         return measured
     if stage.state not in ("running", "waiting"):

@@ -19,13 +19,13 @@ def check_databases(settings: Settings, administrators: str | None = None) -> li
 
     `administrators` is the name of the Entra group that administers PostgreSQL servers, if the app's identity is in it.
     """
-    found = [_found("temporary server", partial(_temporary, settings.postgres, administrators))]
+    found = [_do_check("temporary server", partial(_temporary, settings.postgres, administrators))]
     for name, profile in sorted(settings.target.items()):
-        found.append(_found(name, partial(_target, profile, settings, administrators)))
+        found.append(_do_check(name, partial(_target, profile, settings, administrators)))
     return found
 
 
-def _found(about: str, check: Callable[[], Finding]) -> Finding:
+def _do_check(about: str, check: Callable[[], Finding]) -> Finding:
     """Do a check; one for which the app got no token is a finding, too."""
     try:
         found = check()

@@ -62,14 +62,14 @@ def deliver(
     kept = memory(blob)
     told = kept.model_copy(deep=True)
     told.pending = [one for one in _merged(told.pending, happened) if _untaken(one, channels, told)]
-    kept = _kept(blob, told, kept)
+    kept = _save(blob, told, kept)
     for occurrence in told.pending:
         for name in _untaken(occurrence, channels, told):
             if name not in silent and _sent(occurrence, name, channels[name], now, silent):
                 told.told.setdefault(occurrence.id, []).append(name)
     told.pending = [one for one in told.pending if _untaken(one, channels, told)]
     told.done = over and not told.pending
-    _kept(blob, told, kept)
+    _save(blob, told, kept)
     return told
 
 
@@ -89,7 +89,7 @@ def _untaken(occurrence: Occurrence, channels: Mapping[str, Channel], told: Told
     ]
 
 
-def _kept(blob: str, told: Told, before: Told) -> Told:
+def _save(blob: str, told: Told, before: Told) -> Told:
     """Write the memory if it has changed; return what is kept now."""
     if told != before:
         runs.write(blob, told.model_dump_json().encode(), "application/json")

@@ -12,10 +12,10 @@ from shared.errors import Finding, MxferryError
 
 def try_channels(channels: Mapping[str, Channel], now: datetime) -> list[Finding]:
     """Send a test message to each; returns a finding for each, an error where it was not taken."""
-    return [_tried(name, channel, now) for name, channel in sorted(channels.items())]
+    return [_try_channel(name, channel, now) for name, channel in sorted(channels.items())]
 
 
-def _tried(name: str, channel: Channel, now: datetime) -> Finding:
+def _try_channel(name: str, channel: Channel, now: datetime) -> Finding:
     test = Occurrence(
         id=f"test-{secrets.token_hex(8)}", kind="test", at=now, run="none", target="none", purpose="cutover",
         words="This is a test of the set-up check: nothing has happened, and nothing is to be done.",

@@ -104,7 +104,7 @@ def identities_check(source: Metadata, target: Metadata) -> Check:
         name=OBJECT_IDS,
         outcome="failed" if wrong else "passed",
         how=HOW[OBJECT_IDS],
-        detail=f"{len(known)} entities.{_named(wrong)}",
+        detail=f"{len(known)} entities.{_list_names(wrong)}",
     )
 
 
@@ -121,7 +121,7 @@ def sequences_check(numbers: Sequence[AutoNumber], target: Metadata) -> Check:
         name=AUTO_NUMBERS,
         outcome="failed" if wrong else "passed",
         how=HOW[AUTO_NUMBERS],
-        detail=f"{len(numbers)} AutoNumbers.{_named(wrong)}",
+        detail=f"{len(numbers)} AutoNumbers.{_list_names(wrong)}",
     )
 
 
@@ -129,7 +129,7 @@ def _less(there: object, counter: int | None) -> bool:
     return counter is not None and (getattr(there, "object_sequence", None) or 0) < counter
 
 
-def _named(wrong: Sequence[str]) -> str:
+def _list_names(wrong: Sequence[str]) -> str:
     return f" Different: {', '.join(wrong[:10])}{' …' if len(wrong) > 10 else ''}." if wrong else ""
 
 

@@ -157,7 +157,7 @@ def _containers(name: str, variables: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _deployment_text(settings: dict[str, str], app: Application | None) -> str:
-    name, namespace = _named(app)
+    name, namespace = _name_and_namespace(app)
     patch = deployment_patch(settings, "<container>")
     return (
         f"kubectl -n {namespace} apply -f - <<'END'\n{_json(secret(settings))}\nEND\n"
@@ -167,7 +167,7 @@ def _deployment_text(settings: dict[str, str], app: Application | None) -> str:
 
 
 def _mendix_app_text(settings: dict[str, str], app: Application | None) -> str:
-    name, namespace = _named(app)
+    name, namespace = _name_and_namespace(app)
     patch = mendix_app_patch(json.dumps(settings, indent=2))
     return (
         "# customConfiguration is replaced whole: add what yours holds already\n"
@@ -190,7 +190,7 @@ def _azure_text(settings: dict[str, str], app: Application | None) -> str:
 
 
 def _removal_text(app: Application | None) -> str:
-    name, namespace = _named(app)
+    name, namespace = _name_and_namespace(app)
     resource, group = _resource(app)
     variables = " ".join(environment_name(one) for one in NAMES)
     removals = " ".join(f"{environment_name(one)}-" for one in NAMES)
@@ -205,7 +205,7 @@ def _removal_text(app: Application | None) -> str:
     )
 
 
-def _named(app: Application | None) -> tuple[str, str]:
+def _name_and_namespace(app: Application | None) -> tuple[str, str]:
     """Return name and namespace of a Kubernetes app; placeholders for any other."""
     if app is None or app.kind not in ("kubernetes", "mendix-operator"):
         return "<app>", "<namespace>"

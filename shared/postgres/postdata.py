@@ -179,7 +179,7 @@ def _make(connection: psycopg.Connection[Any], action: Action, one: _Statement, 
             raise Refusal(
                 "DUMP_ENTRY_FAILED",
                 one.name,
-                f"expected PostgreSQL to make it, found: {_said(error)}.",
+                f"expected PostgreSQL to make it, found: {_safe_text(error)}.",
                 "Look at this object in the source database.",
             ) from None
 
@@ -193,7 +193,7 @@ def _canceled(name: str, seconds: float, error: psycopg.Error) -> Refusal | Tran
     )  # fmt: skip
 
 
-def _said(error: psycopg.Error) -> str:
+def _safe_text(error: psycopg.Error) -> str:
     """Return what the server says of a statement of the schema; of values that an expression met, only which kind."""
     if isinstance(error, psycopg.DataError | psycopg.IntegrityError):
         return without_values(error)

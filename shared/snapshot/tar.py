@@ -121,14 +121,14 @@ class TarIndexer:
         """Return what `resume` needs to go on from here, as JSON that any encoder takes."""
         return {
             "offset": self.offset,
-            "current": [_kept(self._current.name), *self._current[1:4]] if self._current else None,
+            "current": [_encode_name(self._current.name), *self._current[1:4]] if self._current else None,
             "left": self._left,
             "padding": self._padding,
             "part": base64.b64encode(self._part).decode(),
             "wanted": self._wanted,
-            "pax": {key: _kept(value) for key, value in self._pax.items()},
-            "global_pax": {key: _kept(value) for key, value in self._global_pax.items()},
-            "long_name": None if self._long_name is None else _kept(self._long_name),
+            "pax": {key: _encode_name(value) for key, value in self._pax.items()},
+            "global_pax": {key: _encode_name(value) for key, value in self._global_pax.items()},
+            "long_name": None if self._long_name is None else _encode_name(self._long_name),
             "zero_blocks": self._zero_blocks,
             "md5": self._md5.state() if self._md5 else None,
         }
@@ -144,14 +144,14 @@ class TarIndexer:
         indexer = cls(on_member, digest)
         indexer.offset = state["offset"]
         if current := state["current"]:
-            indexer._current = Member(_known(current[0]), *current[1:])
+            indexer._current = Member(_decode_name(current[0]), *current[1:])
         indexer._left = state["left"]
         indexer._padding = state["padding"]
         indexer._part = bytearray(base64.b64decode(state["part"]))
         indexer._wanted = tuple(state["wanted"]) if state["wanted"] else None
-        indexer._pax = {key: _known(value) for key, value in state["pax"].items()}
-        indexer._global_pax = {key: _known(value) for key, value in state["global_pax"].items()}
-        indexer._long_name = None if state["long_name"] is None else _known(state["long_name"])
+        indexer._pax = {key: _decode_name(value) for key, value in state["pax"].items()}
+        indexer._global_pax = {key: _decode_name(value) for key, value in state["global_pax"].items()}
+        indexer._long_name = None if state["long_name"] is None else _decode_name(state["long_name"])
         indexer._zero_blocks = state["zero_blocks"]
         if indexer._current and state["md5"]:
             indexer._md5 = MemberDigest.resume(indexer._current.size, state["md5"])
@@ -250,12 +250,12 @@ def _text(field: bytes) -> str:
     return _decoded(field.split(b"\0", 1)[0])
 
 
-def _kept(text: str) -> list[str]:
+def _encode_name(text: str) -> list[str]:
     """Return a name for the state: its bytes, which need not be UTF-8."""
     return [base64.b64encode(text.encode("utf-8", "surrogateescape")).decode()]
 
 
-def _known(kept: list[str] | str) -> str:
+def _decode_name(kept: list[str] | str) -> str:
     """Return a name of a state; those that mxferry 0.1.0 kept are texts."""
     return kept if isinstance(kept, str) else _decoded(base64.b64decode(kept[0]))
 

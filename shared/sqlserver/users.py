@@ -107,13 +107,13 @@ def _own(connection: pyodbc.Connection, where: str, identity: str) -> Finding:
 
 def _make(connection: pyodbc.Connection, identity: str, client_id: str | None) -> str | None:
     """Make the user; return why not, if not."""
-    refused = _tried(connection, create_user(identity))
+    refused = _try_statement(connection, create_user(identity))
     if refused is not None and client_id is not None:
-        refused = _tried(connection, create_user_by_id(identity, client_id))
+        refused = _try_statement(connection, create_user_by_id(identity, client_id))
     return refused
 
 
-def _tried(connection: pyodbc.Connection, statement: str) -> str | None:
+def _try_statement(connection: pyodbc.Connection, statement: str) -> str | None:
     try:
         connection.execute(statement)
     except pyodbc.Error as error:

@@ -88,7 +88,7 @@ def sequence_check(
             wrong.append(
                 f"{name}: expected {_value(value, called)}, found {_value(*found) if found else 'no such sequence'}"
             )
-    detail = f"{len(wanted)} sequences compared.{_named(wrong)}"
+    detail = f"{len(wanted)} sequences compared.{_list_names(wrong)}"
     check = Check(name="sequences", outcome="failed" if wrong else "passed", how=SEQUENCES, detail=detail)
     return check, [
         _finding("SEQUENCES_DIFFER", "sequences", "the dump's values in all sequences", wrong)
@@ -106,7 +106,7 @@ def key_check(connection: psycopg.Connection[Any], dump: Dump) -> tuple[Check, l
         # A constraint may be not valid at the source too; pg_dump says so in its statement.
         if there is None or not (there or "NOT VALID" in entry.definition):
             missing.append(f"{entry.tag}: {'not there' if there is None else 'not valid'}")
-    detail = f"{len(wanted)} looked for.{_named(missing)}"
+    detail = f"{len(wanted)} looked for.{_list_names(missing)}"
     check = Check(name="keys and indexes", outcome="failed" if missing else "passed", how=KEYS, detail=detail)
     return check, [_finding("KEYS_MISSING", "keys and indexes", "all of the dump's", missing)] if missing else []
 
@@ -130,7 +130,7 @@ def _not_done(levels: Sequence[VerifyLevel]) -> list[Check]:
 def _counts(tables: Sequence[TableRows]) -> tuple[bool, str]:
     wrong = [one.name for one in tables if one.rows_target != one.rows_copied]
     rows = sum(one.rows_target or 0 for one in tables)
-    return not wrong, f"{len(tables)} tables, {rows} rows on the target.{_named(wrong)}"
+    return not wrong, f"{len(tables)} tables, {rows} rows on the target.{_list_names(wrong)}"
 
 
 def _contents(results: Sequence[TableVerified]) -> tuple[bool, str]:
@@ -138,7 +138,7 @@ def _contents(results: Sequence[TableVerified]) -> tuple[bool, str]:
     wrong = [one.table for one in results if one.differing]
     moved = sum(not one.in_order and not one.differing for one in results)
     order = f" In {moved} tables the rows lie in another order, which is no difference." if moved else ""
-    return not wrong, f"{rows} rows in {len(results)} tables compared.{order}{_named(wrong)}"
+    return not wrong, f"{rows} rows in {len(results)} tables compared.{order}{_list_names(wrong)}"
 
 
 def _sequence(connection: psycopg.Connection[Any], schema: str, name: str) -> tuple[int, bool] | None:
@@ -161,7 +161,7 @@ def _finding(code: str, about: str, expected: str, wrong: Sequence[str]) -> Find
     )  # fmt: skip
 
 
-def _named(names: Iterable[str]) -> str:
+def _list_names(names: Iterable[str]) -> str:
     listed = list(names)
     if not listed:
         return ""
