@@ -8,8 +8,7 @@ import secrets
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,8 @@ from shared.snapshot import dumpdata
 from shared.snapshot.dump import read_dump
 from shared.verification import restored
 from tests.fixtures import driving
+from tests.fixtures.appsettings import NO_POSTGRES, postgres_settings, set_settings, staging_settings
+from tests.fixtures.runs import new_run, with_request
 from tests.integration.postgrestarget.shop import METADATA, TABLES
 
 BY_NAME = driving.ACTIVITIES
@@ -58,9 +59,7 @@ class Stand:
 
     def request(self, **changes: Any) -> None:
         """Change the request; options are given as `options={…}` and added to those there are."""
-        old = self.run.request.model_dump(mode="json")
-        changed = old | changes | {"options": old["options"] | changes.get("options", {})}
-        self.run = Run.model_validate(self.run.model_dump(mode="json") | {"request": changed})
+        self.run = with_request(self.run, **changes)
 
     def give(self, dump: bytes) -> None:
         """Put a dump into staging, as the snapshot stage does."""
@@ -181,30 +180,25 @@ def made_stand(azurite: str, postgres_server: PostgresServer) -> Iterator[Stand]
     mark = secrets.token_hex(4)
     role = f"app_{mark}"
     with fresh_database(postgres_server, role=role) as database, pytest.MonkeyPatch.context() as patch:
-        values = {
-            "STAGING__CONNECTION_STRING": azurite, "STAGING__CONTAINER": f"staging-{mark}",
-            "STAGING__REPORTS_CONTAINER": f"reports-{mark}", "MASK_SECRET": "a secret of the tests",
-            "POSTGRES__HOST": "127.0.0.1", "POSTGRES__PORT": "1", "POSTGRES__USER": "nobody", "POSTGRES__SSLMODE": "disable",
-            "TARGET__TEST__KIND": "postgres", "TARGET__TEST__POSTGRES__HOST": postgres_server.host,
-            "TARGET__TEST__POSTGRES__PORT": str(postgres_server.port), "TARGET__TEST__POSTGRES__DATABASE": database,
-            "TARGET__TEST__POSTGRES__USER": role, "TARGET__TEST__POSTGRES__PASSWORD": "app",
-            "TARGET__TEST__POSTGRES__SSLMODE": "disable",
-            "TARGET__TEST__BLOB__CONNECTION_STRING": azurite, "TARGET__TEST__BLOB__CONTAINER": f"target-{mark}",
-        }  # fmt: skip
-        for name, value in values.items():
-            patch.setenv(name, value)
-        settings.cache_clear()
-        dsn = f"postgresql://{role}:app@{postgres_server.host}:{postgres_server.port}/{database}"
+        as_its_app = replace(postgres_server, user=role, password="app")
+        set_settings(
+            patch,
+            staging_settings(azurite, f"staging-{mark}", f"reports-{mark}"),
+            NO_POSTGRES,
+            postgres_settings(as_its_app, "TARGET__TEST__POSTGRES"),
+            {
+                "MASK_SECRET": "a secret of the tests",
+                "TARGET__TEST__KIND": "postgres",
+                "TARGET__TEST__POSTGRES__DATABASE": database,
+                "TARGET__TEST__BLOB__CONNECTION_STRING": azurite,
+                "TARGET__TEST__BLOB__CONTAINER": f"target-{mark}",
+            },
+        )
+        dsn = as_its_app.dsn(database)
         with BlobServiceClient.from_connection_string(azurite) as service:
             containers = [service.create_container(f"{name}-{mark}") for name in ("staging", "reports", "target")]
-            yield Stand(_run(), SnapshotRef.model_construct(), dsn, role, *containers)
+            run = new_run({"kind": "url"}, options={"target_mode": "postgres"})
+            yield Stand(run, SnapshotRef.model_construct(), dsn, role, *containers)
             for container in containers:
                 container.delete_container()
     settings.cache_clear()
-
-
-def _run() -> Run:
-    now = datetime.now(UTC)
-    request = {"source": {"kind": "url"}, "target": "test", "options": {"target_mode": "postgres"}}
-    run = f"{now:%Y%m%dt%H%M%S}-{secrets.token_hex(3)}"
-    return Run.model_validate({"id": run, "created_at": now.isoformat(), "request": request})

@@ -4,7 +4,6 @@ import secrets
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +23,14 @@ from shared.inspection.collation import MENDIX_DEFAULT
 from shared.settings import SqlServer, settings
 from shared.sqlserver.connection import connect
 from tests.fixtures import driving
+from tests.fixtures.appsettings import postgres_settings, set_settings, staging_settings, target_settings
+from tests.fixtures.runs import new_run, with_request
 from tests.fixtures.sample import dump_of
 from tests.integration.schema.restored import restore, scratch
 
 Answer = dict[str, Any]
+WITH_COLLATION = {"collation": MENDIX_DEFAULT}
+"""With a collation of its own a run need not ask the target for it."""
 
 
 @dataclass
@@ -48,9 +51,7 @@ class Stand:
 
     def request(self, **changes: Any) -> None:
         """Change the request; options are given as `options={…}` and added to those there are."""
-        old = self.run.request.model_dump(mode="json")
-        changed = old | changes | {"options": old["options"] | changes.get("options", {})}
-        self.run = Run.model_validate(self.run.model_dump(mode="json") | {"request": changed})
+        self.run = with_request(self.run, **changes)
 
     def call(self, activity: Callable[..., Answer], **more: Any) -> Answer:
         """Call an activity; it must not refuse."""
@@ -133,33 +134,23 @@ def _copied(server: PostgresServer, template: str) -> Iterator[str]:
 
 
 @pytest.fixture
-def environment(azurite: str, postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The settings of the app, without a target's server; yields what the containers' names end in."""
+def environment(azurite: str, postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The settings of the app, without a target's server; returns what the containers' names end in."""
     mark = secrets.token_hex(4)
-    values = {
-        "STAGING__CONNECTION_STRING": azurite,
-        "STAGING__CONTAINER": f"staging-{mark}",
-        "STAGING__REPORTS_CONTAINER": f"reports-{mark}",
-        "POSTGRES__HOST": postgres_server.host,
-        "POSTGRES__PORT": str(postgres_server.port),
-        "POSTGRES__USER": postgres_server.user,
-        "POSTGRES__PASSWORD": postgres_server.password,
-        "POSTGRES__SSLMODE": "disable",
-        "TARGET__TEST__SQL__SERVER": "127.0.0.1,1",
-        "TARGET__TEST__SQL__DATABASE": "none",
-        "TARGET__TEST__SQL__USER": "nobody",
-        "TARGET__TEST__SQL__PASSWORD": "no-word-of-a-test",
-        "TARGET__TEST__SQL__ENCRYPT": "no",
-        "TARGET__TEST__BLOB__CONNECTION_STRING": azurite,
-        "TARGET__TEST__BLOB__CONTAINER": f"target-{mark}",
-        "REHEARSAL_SCHEDULE": "0 0 2 * * 6",
-        "MASK_SECRET": "a secret of the tests",
-    }
-    for name, value in values.items():
-        monkeypatch.setenv(name, value)
-    settings.cache_clear()
-    yield mark
-    settings.cache_clear()
+    set_settings(
+        monkeypatch,
+        staging_settings(azurite, f"staging-{mark}", f"reports-{mark}"),
+        postgres_settings(postgres_server),
+        target_settings("TEST", azurite, f"target-{mark}"),
+        {
+            "TARGET__TEST__SQL__USER": "nobody",
+            "TARGET__TEST__SQL__PASSWORD": "no-word-of-a-test",
+            "TARGET__TEST__SQL__ENCRYPT": "no",
+            "REHEARSAL_SCHEDULE": "0 0 2 * * 6",
+            "MASK_SECRET": "a secret of the tests",
+        },
+    )
+    return mark
 
 
 @pytest.fixture
@@ -167,38 +158,21 @@ def stand(azurite: str, postgres_server: PostgresServer, restored: str, environm
     """A run on the sound sample; the target is not there."""
     with BlobServiceClient.from_connection_string(azurite) as service:
         staging, reports = (service.create_container(f"{name}-{environment}") for name in ("staging", "reports"))
-        yield Stand(new_run(), restored, postgres_server, staging, reports)
+        yield Stand(new_run(options=WITH_COLLATION), restored, postgres_server, staging, reports)
         staging.delete_container()
         reports.delete_container()
 
 
 @pytest.fixture
-def target(stand: Stand, sql_server: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[pyodbc.Connection]:
+def target(
+    azurite: str, environment: str, stand: Stand, sql_server: Any, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[pyodbc.Connection]:
     """A session on a fresh target database of the stand."""
-    for name, value in {
-        "SERVER": f"{sql_server.host},{sql_server.port}",
-        "DATABASE": sql_server.new_database(),
-        "USER": sql_server.user,
-        "PASSWORD": sql_server.password,
-    }.items():
-        monkeypatch.setenv(f"TARGET__TEST__SQL__{name}", value)
-    settings.cache_clear()
+    files = f"target-{environment}"
+    set_settings(monkeypatch, target_settings("TEST", azurite, files, sql_server, sql_server.new_database()))
     connection = connect(stand.target)
     yield connection
     connection.close()
-
-
-def new_run(**request: Any) -> Run:
-    now = datetime.now(UTC)
-    source = {"kind": "blob", "container": "backups", "blob": "b"}
-    return Run.model_validate(
-        {
-            "id": f"{now:%Y%m%dt%H%M%S}-{secrets.token_hex(3)}",
-            "created_at": now.isoformat(),
-            # With a collation of its own a run need not ask the target for it.
-            "request": {"source": source, "target": "test", "options": {"collation": MENDIX_DEFAULT}, **request},
-        }
-    )
 
 
 def at_once(*calls: Callable[[], Any]) -> list[Any]:

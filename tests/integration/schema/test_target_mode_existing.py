@@ -17,8 +17,9 @@ from shared.errors import Finding
 from shared.inspection.collation import MENDIX_DEFAULT
 from shared.sqlserver import catalogue, marker
 from shared.sqlserver.types import is_string
+from tests.fixtures.runs import new_run
 from tests.fixtures.runtimedouble import OTHER_COLUMN, OTHER_TABLE, with_other_names
-from tests.integration.schema.conftest import Stand, new_run
+from tests.integration.schema.conftest import WITH_COLLATION, Stand
 
 
 def renamed(table: PlannedTable) -> PlannedTable:
@@ -48,7 +49,7 @@ def runtime_schema(stand: Stand, target: pyodbc.Connection) -> DatabasePlan:
         "INSERT INTO [dbo].[system$user] ([id], [name]) VALUES (1, N'MxAdmin')",
     ):
         target.execute(statement)
-    stand.run = new_run()
+    stand.run = new_run(options=WITH_COLLATION)
     stand.request(options={"target_mode": "existing", "collation": None})
     return made
 

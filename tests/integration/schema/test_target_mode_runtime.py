@@ -26,9 +26,10 @@ from shared.postgres.connection import database_name
 from shared.settings import settings
 from shared.sqlserver import catalogue
 from tests.fixtures.httpdouble import serving
+from tests.fixtures.runs import new_run
 from tests.fixtures.runtimedouble import OTHER_TABLE, RuntimeDouble
 from tests.integration.apps.test_app_settings import Cluster
-from tests.integration.schema.conftest import Answer, Stand, at_once, new_run
+from tests.integration.schema.conftest import Answer, Stand, at_once
 
 SPOILT = (
     "UPDATE [dbo].[customers$party] SET [displayname] = [displayname] + N' ' "

@@ -4,7 +4,6 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,12 @@ from local.postgres import PostgresServer
 from orchestrators.calling import StageRefused
 from shared.contracts import Run
 from shared.postgres.connection import database_name
-from shared.settings import settings
+from shared.sources.url import stow_source_url
+from tests.fixtures.appsettings import postgres_settings, set_settings, staging_settings, target_settings
 from tests.fixtures.driving import drive
 from tests.fixtures.mendixcloud import Cloud
+from tests.fixtures.runs import new_run
+from tests.integration.snapshot.archive_server import ArchiveServer
 
 Start = Callable[..., "Stand"]
 
@@ -57,39 +59,16 @@ class Stand:
         return finding.code, finding.object, finding.message
 
 
-def new_run(source: dict[str, Any], **options: Any) -> Run:
-    now = datetime.now(UTC)
-    return Run.model_validate(
-        {
-            "id": f"{now:%Y%m%dt%H%M%S}-{secrets.token_hex(3)}",
-            "created_at": now.isoformat(),
-            "request": {"source": source, "target": "test", "options": options},
-        }
-    )
-
-
 @pytest.fixture
 def stand(azurite: str, postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stand]:
     mark = secrets.token_hex(4)
-    values = {
-        "STAGING__CONNECTION_STRING": azurite,
-        "STAGING__CONTAINER": f"staging-{mark}",
-        "STAGING__REPORTS_CONTAINER": f"reports-{mark}",
-        "POSTGRES__HOST": postgres_server.host,
-        "POSTGRES__PORT": str(postgres_server.port),
-        "POSTGRES__USER": postgres_server.user,
-        "POSTGRES__PASSWORD": postgres_server.password,
-        "POSTGRES__SSLMODE": "disable",
-        "TARGET__TEST__KIND": "sqlserver",
-        "TARGET__TEST__SQL__SERVER": "nowhere",
-        "TARGET__TEST__SQL__DATABASE": "none",
-        "TARGET__TEST__BLOB__CONNECTION_STRING": azurite,
-        "TARGET__TEST__BLOB__CONTAINER": f"target-{mark}",
-        "ALLOW_HTTP_SOURCES": "true",
-    }
-    for name, value in values.items():
-        monkeypatch.setenv(name, value)
-    settings.cache_clear()
+    set_settings(
+        monkeypatch,
+        staging_settings(azurite, f"staging-{mark}", f"reports-{mark}"),
+        postgres_settings(postgres_server),
+        target_settings("TEST", azurite, f"target-{mark}"),
+        {"ALLOW_HTTP_SOURCES": "true"},
+    )
     with BlobServiceClient.from_connection_string(azurite) as service:
         containers = [service.create_container(f"{name}-{mark}") for name in ("source", "staging", "reports", "target")]
         run = new_run({"kind": "blob", "container": f"source-{mark}", "blob": "snapshot.tar.gz"})
@@ -98,7 +77,14 @@ def stand(azurite: str, postgres_server: PostgresServer, monkeypatch: pytest.Mon
             container.delete_container()
     with psycopg.connect(postgres_server.dsn(), autocommit=True) as connection:
         connection.execute(f"DROP DATABASE IF EXISTS {database_name(run.id)} WITH (FORCE)")
-    settings.cache_clear()
+
+
+@pytest.fixture
+def by_url(stand: Stand, server: ArchiveServer) -> Stand:
+    """A run whose source is the archive behind the signed URL of the module's `server`."""
+    run = new_run({"kind": "url"})
+    stow_source_url(run.id, server.signed)
+    return replace(stand, run=run)
 
 
 @pytest.fixture
@@ -124,9 +110,7 @@ def take_as_source(monkeypatch: pytest.MonkeyPatch, cloud: Cloud) -> None:
         "DEPLOY_URL": cloud.deploy_url,
         "PLATFORM_URL": cloud.deploy_url.replace("/api/1", "/api/v4"),
     }
-    for name, value in values.items():
-        monkeypatch.setenv(f"SOURCE__LIVE__MENDIX_CLOUD__{name}", value)
-    settings.cache_clear()
+    set_settings(monkeypatch, {f"SOURCE__LIVE__MENDIX_CLOUD__{name}": value for name, value in values.items()})
 
 
 def _start_app(cloud: Cloud) -> None:

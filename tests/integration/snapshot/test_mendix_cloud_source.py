@@ -22,7 +22,8 @@ from shared.sources.environment import check_database, check_runtime
 from shared.sources.mendixcloud import MendixCloudApi
 from tests.fixtures import driving
 from tests.fixtures.mendixcloud import Cloud
-from tests.integration.snapshot.conftest import Start, new_run
+from tests.fixtures.runs import new_run
+from tests.integration.snapshot.conftest import Start
 
 
 def test_a_new_snapshot_is_made_awaited_and_staged(

@@ -16,8 +16,9 @@ from orchestrators.snapshot import take_snapshot
 from shared.settings import settings
 from shared.snapshot import staging
 from tests.fixtures.postgres import dumped
+from tests.fixtures.runs import new_run
 from tests.integration.snapshot.archives import backup, file_name, tar_of, uuid_of
-from tests.integration.snapshot.conftest import Stand, new_run
+from tests.integration.snapshot.conftest import Stand
 
 
 def refused(stand: Stand, archive: bytes) -> tuple[str, str, str]:

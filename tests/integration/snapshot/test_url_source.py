@@ -3,7 +3,6 @@
 import json
 import logging
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,7 @@ from shared.sources.checks import check_source
 from shared.sources.url import UrlOrigin, source_url, stow_source_url
 from tests.integration.snapshot.archive_server import ArchiveServer, serving
 from tests.integration.snapshot.archives import backup, uuid_of
-from tests.integration.snapshot.conftest import Stand, new_run
+from tests.integration.snapshot.conftest import Stand
 
 SECRET = "s3cr3t-signature"
 
@@ -30,13 +29,6 @@ def server(sample_dump: Path) -> Iterator[ArchiveServer]:
     incompressible = random.Random(1).randbytes(BLOCK + 3_000_000)  # more than one block
     with serving(backup(sample_dump.read_bytes(), [(uuid_of(1), incompressible)])) as one:
         yield one
-
-
-@pytest.fixture
-def by_url(stand: Stand, server: ArchiveServer) -> Stand:
-    run = new_run({"kind": "url"})
-    stow_source_url(run.id, server.signed)
-    return replace(stand, run=run)
 
 
 def test_the_archive_is_staged_by_ranges(by_url: Stand, server: ArchiveServer) -> None:

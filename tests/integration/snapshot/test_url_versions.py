@@ -4,7 +4,6 @@ import base64
 import hashlib
 import random
 from collections.abc import Iterator
-from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -21,10 +20,10 @@ from shared.snapshot.inflating import Checkpoint
 from shared.snapshot.origin import OriginFacts
 from shared.snapshot.sealing import _check
 from shared.sources import url as url_source
-from shared.sources.url import UrlOrigin, stow_source_url
+from shared.sources.url import UrlOrigin
 from tests.integration.snapshot.archive_server import ArchiveServer, serving
 from tests.integration.snapshot.archives import backup, uuid_of
-from tests.integration.snapshot.conftest import Stand, new_run
+from tests.integration.snapshot.conftest import Stand
 
 BLOCK = 256 * 1024
 DATA = backup(b"PGDMP", [(uuid_of(1), random.Random(1).randbytes(3 * BLOCK))])
@@ -44,13 +43,6 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ArchiveServer]:
     with serving(DATA) as one:
         one.conditions = False  # If-Match is not heeded: the answers have to be looked at
         yield one
-
-
-@pytest.fixture
-def by_url(stand: Stand, server: ArchiveServer) -> Stand:
-    run = new_run({"kind": "url"})
-    stow_source_url(run.id, server.signed)
-    return replace(stand, run=run)
 
 
 def staged(stand: Stand, facts: OriginFacts) -> Any:
