@@ -198,7 +198,7 @@ def _missing_table(fitting: _Fitting, table: PlannedTable) -> None:
     severity: Severity = "error" if table.rows and table.content == "copy" else "info"
     fitting.found(
         severity, "ENTITY_MISSING_ON_TARGET", table.name,
-        f"the target has no table for {table.entity or table.name} (by its GUID); {table.rows} rows have no place.",
+        f"the target has no table for {table.entity or table.name} (by its GUID); {table.rows:,} rows have no place.",
         LEAVE_OUT, "Deploy the snapshot's model to the target, or choose `leave-out`.",
     )  # fmt: skip
 

@@ -138,7 +138,12 @@ def _snapshot(snapshot: SnapshotRef | None) -> dict[str, str]:
         "dump written by": f"pg_dump {snapshot.dump.dump_version} from PostgreSQL {snapshot.dump.server_version}",
         "files": f"{plural(snapshot.files, 'file')}, {bytes_of(snapshot.file_bytes)}",
         "ignored names": str(snapshot.ignored_count),
-    } | {f"metadata {name}": value for name, value in snapshot.metadata.items()}
+    } | {f".metadata, {name}": _grouped(value) for name, value in snapshot.metadata.items()}
+
+
+def _grouped(value: str) -> str:
+    """A size of the snapshot's `.metadata`, digits in threes as everywhere in the report; what is no number stays."""
+    return f"{int(value):,}" if value.isascii() and value.isdigit() and len(value) > 3 else value
 
 
 PARTS = (

@@ -138,7 +138,7 @@ def _empty(connection: pyodbc.Connection, where: str) -> list[Finding]:
     rows = catalogue.table_rows(connection)
     if not rows:
         return []
-    message = f"expected no tables in schema dbo, found {len(rows)} with {sum(rows.values())} rows."
+    message = f"expected no tables in schema dbo, found {len(rows)} with {sum(rows.values()):,} rows."
     remedy = 'Use an empty database, or say `"target_not_empty": "drop"` with the profile\'s name in `"confirm"`.'
     return [_not_empty(where, message, remedy, rows)]
 
@@ -152,7 +152,7 @@ def _prepared(connection: pyodbc.Connection, where: str) -> list[Finding]:
     rows = app_rows(catalogue.table_rows(connection))
     if not rows:
         return []
-    message = f"expected no rows of the app on the target, found {sum(rows.values())} rows in {len(rows)} tables."
+    message = f"expected no rows of the app on the target, found {sum(rows.values()):,} rows in {len(rows)} tables."
     remedy = 'Use a fresh database, or say `"target_not_empty": "drop"` with the profile\'s name in `"confirm"`.'
     return [_not_empty(where, message, remedy, rows)]
 

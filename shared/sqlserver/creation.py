@@ -59,5 +59,5 @@ def dropped_finding(dropped: dict[str, int]) -> Finding:
         object=f"{len(dropped)} tables",
         message=f"the target's tables were dropped, {sum(dropped.values())} rows with them, as the request says.",
         count=len(dropped),
-        examples=[f"{table}: {rows} rows" for table, rows in list(dropped.items())[:10]],
+        examples=[f"{table}: {rows:,} rows" for table, rows in list(dropped.items())[:10]],
     )

@@ -78,7 +78,7 @@ def _refuse_unless(rows: dict[str, int], *, drop: bool) -> None:
         raise Refusal(
             "TARGET_NOT_EMPTY",
             ", ".join(list(rows)[:10]),
-            f"expected no rows of the app on the target, found {sum(rows.values())} rows in {len(rows)} tables.",
+            f"expected no rows of the app on the target, found {sum(rows.values()):,} rows in {len(rows)} tables.",
             'Use a fresh database, or say `"target_not_empty": "drop"` with the profile\'s name in `"confirm"`.',
         )
 
@@ -88,7 +88,7 @@ def _emptied(rows: dict[str, int]) -> Finding:
         code="TARGET_EMPTIED",
         severity="info",
         object=f"{len(rows)} tables",
-        message=f"the target's tables were emptied, {sum(rows.values())} rows, to take the snapshot's.",
+        message=f"the target's tables were emptied, {sum(rows.values()):,} rows, to take the snapshot's.",
         count=len(rows),
-        examples=[f"{table}: {count} rows" for table, count in list(rows.items())[:10]],
+        examples=[f"{table}: {count:,} rows" for table, count in list(rows.items())[:10]],
     )

@@ -104,19 +104,19 @@ def _counts(tables: Sequence[TableRows]) -> tuple[bool, str]:
     rows = sum(table.rows_target or 0 for table in tables)
     rejected = sum(table.rejected for table in tables)
     extra = f" {rejected} rows were rejected." if rejected else ""
-    return not wrong, f"{len(tables)} tables, {rows} rows on the target.{extra}{_list_tables(wrong)}"
+    return not wrong, f"{len(tables)} tables, {rows:,} rows on the target.{extra}{_list_tables(wrong)}"
 
 
 def _aggregates(slices: Sequence[SliceVerified]) -> tuple[bool, str]:
     done = sum(one.aggregates or 0 for one in slices)
     wrong = sorted({one.table for one in slices if one.aggregates_differ})
-    return not wrong, f"{done} aggregates compared.{_list_tables(wrong)}"
+    return not wrong, f"{done:,} aggregates compared.{_list_tables(wrong)}"
 
 
 def _hash(slices: Sequence[SliceVerified]) -> tuple[bool, str]:
     rows = sum(one.rows_source for one in slices if one.buckets is not None)
     wrong = sorted({one.table for one in slices if one.buckets_differ})
-    return not wrong, f"{rows} rows hashed on both sides.{_list_tables(wrong)}"
+    return not wrong, f"{rows:,} rows hashed on both sides.{_list_tables(wrong)}"
 
 
 def _sample(slices: Sequence[SliceVerified]) -> tuple[bool, str]:
@@ -124,7 +124,7 @@ def _sample(slices: Sequence[SliceVerified]) -> tuple[bool, str]:
     wrong = sorted({one.table for one in slices if one.sampled_differ})
     left_out = sorted({one.table for one in slices if "sample" in one.why_not})
     extra = f" Not sampled, having no primary key: {', '.join(left_out[:10])}." if left_out else ""
-    return not wrong, f"{rows} rows compared.{extra}{_list_tables(wrong)}"
+    return not wrong, f"{rows:,} rows compared.{extra}{_list_tables(wrong)}"
 
 
 def _list_tables(tables: Sequence[str]) -> str:

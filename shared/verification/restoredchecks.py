@@ -130,7 +130,7 @@ def _not_done(levels: Sequence[VerifyLevel]) -> list[Check]:
 def _counts(tables: Sequence[TableRows]) -> tuple[bool, str]:
     wrong = [one.name for one in tables if one.rows_target != one.rows_copied]
     rows = sum(one.rows_target or 0 for one in tables)
-    return not wrong, f"{len(tables)} tables, {rows} rows on the target.{_list_names(wrong)}"
+    return not wrong, f"{len(tables)} tables, {rows:,} rows on the target.{_list_names(wrong)}"
 
 
 def _contents(results: Sequence[TableVerified]) -> tuple[bool, str]:
@@ -138,7 +138,7 @@ def _contents(results: Sequence[TableVerified]) -> tuple[bool, str]:
     wrong = [one.table for one in results if one.differing]
     moved = sum(not one.in_order and not one.differing for one in results)
     order = f" In {moved} tables the rows lie in another order, which is no difference." if moved else ""
-    return not wrong, f"{rows} rows in {len(results)} tables compared.{order}{_list_names(wrong)}"
+    return not wrong, f"{rows:,} rows in {len(results)} tables compared.{order}{_list_names(wrong)}"
 
 
 def _sequence(connection: psycopg.Connection[Any], schema: str, name: str) -> tuple[int, bool] | None:

@@ -84,7 +84,7 @@ def _counts_finding(result: SliceVerified) -> Finding:
         code="COUNTS_DIFFER",
         severity="error",
         object=result.table,
-        message=f"expected {result.rows_source} rows, found {result.rows_target} on the target.",
+        message=f"expected {result.rows_source:,} rows, found {result.rows_target:,} on the target.",
         remedy="Do not cut over: start the migration again into an empty target.",
         count=abs(result.rows_source - result.rows_target),
     )
@@ -121,7 +121,7 @@ def _sample_finding(sides: Sides, rows: int, differences: list[str]) -> Finding:
         code="SAMPLE_DIFFERS",
         severity="error",
         object=sides.table.name,
-        message=f"expected {rows} rows to be read back as they were, found {len(differences)} that differ.",
+        message=f"expected {rows:,} rows to be read back as they were, found {len(differences)} that differ.",
         remedy="Do not cut over: start the migration again into an empty target.",
         count=len(differences),
         examples=differences[:LISTED],

@@ -155,7 +155,7 @@ def test_a_dropped_a_doubled_and_an_additional_row_are_noticed_and_named(copied)
         f"id {id_of(copied, 78)}: expected 1 time, found 2 times on the target",
         "id 42: not expected on the target",
     ]
-    assert found["COUNTS_DIFFER", "shop$order"].message == "expected 2000 rows, found 2001 on the target."
+    assert found["COUNTS_DIFFER", "shop$order"].message == "expected 2,000 rows, found 2,001 on the target."
     assert outcomes(checks)["row counts"] == "failed"
 
 
