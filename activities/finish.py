@@ -30,7 +30,7 @@ from shared.strict import Strict
 GROUPS = 150
 """Most activities of one fan-out."""
 LARGE_ROWS = 200_000
-"""A table of more rows is a group of its own."""
+"""Each key of a table of more rows is a call of its own; the table is a group of its own as long as there are groups."""
 
 
 class Finishing(Strict):
@@ -46,7 +46,7 @@ class FinishWork(RestoredWork):
     """Input of `finish_tables` and of `finish_links`."""
 
     group: int = Field(ge=0)
-    step: int = Field(default=0, ge=0, description="Which key of a large table.")
+    step: int = Field(default=0, ge=0, description="Which part of the keys, see `_parts`.")
 
 
 class Finished(Findings):
@@ -71,7 +71,7 @@ def plan_finish(work: RestoredWork) -> Finishing:
 
 @activity
 def finish_tables(work: FinishWork) -> Finished:
-    """Make primary keys, unique constraints and indexes of one group of tables; of a large table one a call."""
+    """Make primary keys, unique constraints and indexes of one group of tables; of large tables one a call."""
     plan = database_plan(clients.staging(), work.run.id)
     names = finish_groups(plan.tables)[work.group]
     tables = [plan.table(name) for name in names] if plan.mode == "create" else []
@@ -80,7 +80,7 @@ def finish_tables(work: FinishWork) -> Finished:
 
 @activity
 def finish_links(work: FinishWork) -> Finished:
-    """Make the foreign keys of one group of tables, of a large table one a call; every primary key is there by now."""
+    """Make the foreign keys of one group of tables, of large tables one a call; every primary key is there by now."""
     plan = database_plan(clients.staging(), work.run.id)
     names = finish_groups(_linked(plan))[work.group]
     tables = [plan.table(name) for name in names]
@@ -108,19 +108,23 @@ def _finish[K](
     keyed: list[tuple[PlannedTable, list[K]]],
     add: Callable[[pyodbc.Connection, PlannedTable, list[K]], list[Finding]],
 ) -> Finished:
-    """Make the keys of a group, or the one of a large table whose turn it is: a statement may last as long as an activity."""
-    finished = True
-    if [table.rows > LARGE_ROWS for table, _ in keyed] == [True]:
-        table, keys = keyed[0]
-        keyed = [(table, keys[work.step : work.step + 1])]
-        finished = work.step + 1 >= len(keys)
+    """Make that part of a group's keys whose turn it is: one of a large table may last as long as an activity."""
+    parts = _parts(keyed)
     with session(target_of(work), timeout=BUILD_SECONDS) as connection:
-        findings = [finding for table, keys in keyed for finding in add(connection, table, keys)]
+        findings = [finding for table, keys in parts[work.step] for finding in add(connection, table, keys)]
+    finished = work.step + 1 == len(parts)
     return Finished(findings=findings, tables=len(names) if finished else 0, finished=finished)
 
 
+def _parts[K](keyed: list[tuple[PlannedTable, list[K]]]) -> list[list[tuple[PlannedTable, list[K]]]]:
+    """Cut a group's keys into what one call makes: each key of a large table by itself, those of the others together."""
+    large = [[(table, [key])] for table, keys in keyed if table.rows > LARGE_ROWS for key in keys]
+    others = [(table, keys) for table, keys in keyed if table.rows <= LARGE_ROWS]
+    return [*large, others] if others or not large else large
+
+
 def finish_groups(tables: list[PlannedTable]) -> list[list[str]]:
-    """Cut tables into at most `GROUPS` groups: large ones alone and first, the others dealt out evenly."""
+    """Cut tables into at most `GROUPS` groups: large ones alone and first, up to half of them, the others dealt out evenly."""
     large = [[table.name] for table in _by_size(tables) if table.rows > LARGE_ROWS][: GROUPS // 2]
     alone = {names[0] for names in large}
     rest = [table.name for table in _by_size(tables) if table.name not in alone]

@@ -15,7 +15,7 @@ from shared.sqlserver.locks import locked
 
 BUILD_SECONDS = 110 * 60
 """Time-out of one statement that builds a key or an index, which cannot be done in parts. With the wait for another
-delivery it stays below `functionTimeout` of host.json, so that a large table's activity makes one key."""
+delivery it stays below `functionTimeout` of host.json, so that an activity makes one key of a large table."""
 DELIVERY_WAIT = 150
 """Seconds to wait for another delivery that makes keys of the same table."""
 

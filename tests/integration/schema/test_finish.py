@@ -81,6 +81,28 @@ def test_a_large_table_gets_one_key_a_call_and_all_of_them_in_the_end(
     assert set(catalogue.foreign_keys(target)) == keys
 
 
+def test_large_tables_that_share_a_group_get_one_key_a_call_too(
+    stand: Stand, target: pyodbc.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finish, "LARGE_ROWS", 0)
+    monkeypatch.setattr(finish, "GROUPS", 2)
+    stand.planned()
+    stand.call(schema.create_schema)
+    tables = stand.plan().tables
+    _, shared = finish.finish_groups(tables)
+    large = [table for table in tables if table.name in shared and table.rows]
+    assert 1 < len(large) < len(shared)
+    calls = sum(len(keys_to_add(table)) for table in large) + 1
+    for step in range(calls):
+        answer = stand.call(finish.finish_tables, group=1, step=step)
+        assert answer["finished"] == (step + 1 == calls)
+        made = sum(len(catalogue.indexes(target, table.name)) for table in large)
+        assert made == min(step + 1, calls - 1)
+    assert answer["tables"] == len(shared)
+    assert stand.drive(finish_schema) == []
+    assert stand.statuses[-1]["done"]["tables"] == len(tables)
+
+
 def test_the_sequence_procedure_gives_the_next_number(stand: Stand, target: pyodbc.Connection) -> None:
     completed(stand)
     target.execute(
