@@ -78,9 +78,11 @@ def preflight(work: PreflightWork) -> Findings:
     )
     if passing:
         # One count for everything that does not answer; otherwise each such thing would add attempts of its own.
-        most = _attempts(passing[0])
+        first = passing[0]
+        most = _attempts(first)
         if attempts_with("AGAIN", "preflight", work.model_dump(mode="json"), work.run.id, most) < most:
-            raise passing[0]
+            # A code of its own: the boundary refuses some codes after two attempts, and the other findings would be lost.
+            raise TransientError("PREFLIGHT_AGAIN", first.about, first.message, first.remedy)
     return Findings(findings=[_decided(finding, request) for finding in found])
 
 

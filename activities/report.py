@@ -96,13 +96,15 @@ def _places(work: ReportWork) -> list[Place]:
 def _too_late(work: ReportWork) -> list[Finding]:
     """Return ABORT_TOO_LATE where somebody was told that the abort is accepted, and the run did not end by it."""
     asked = runs.asked_to_abort(work.run.id)
-    if asked is None or work.verdict == "aborted":
+    ended_by_it = any(stage.state == "failed" and stage.note == "ABORTED" for stage in work.stages)
+    if asked is None or work.verdict == "aborted" or ended_by_it:
         return []
+    at = f"at {moment(asked.at)}" if asked.at else "in this run"
     return [
         Finding.warning(
             "ABORT_TOO_LATE", work.run.id,
-            f"expected an abort to come before the run has its outcome, found one that {asked.who} asked for at "
-            f"{moment(asked.at)}: the run ended {work.verdict}. {asked.comment}".strip(),
+            f"expected an abort to come before the run has its outcome, found one that {asked.who} asked for "
+            f"{at}: the run ended {work.verdict}. {asked.comment}".strip(),
             "Nothing was stopped. What the target holds is in this report, the way back in the runbook.",
         )
     ]  # fmt: skip

@@ -37,7 +37,7 @@ async def sweep_leftovers(engine: Engine) -> list[str]:
             said.append(f"{left.run.id}: {sentence}")
         failed += bool(swept.left)
         cleaned += bool(swept.done and not swept.left)
-    stopped = await asyncio.to_thread(idling.stop_idle_server, now)
+    stopped = [] if await _awaited(engine, now) else await asyncio.to_thread(idling.stop_idle_server, now)
     for sentence in stopped:
         log.info("%s", sentence)
     return said + stopped
@@ -45,6 +45,14 @@ async def sweep_leftovers(engine: Engine) -> list[str]:
 
 def _in_order() -> list[leftovers.Leftover]:
     return sorted(leftovers.find_leftovers(), key=leftovers.failed_before)
+
+
+async def _awaited(engine: Engine, now: datetime) -> bool:
+    """Say whether a run still goes on whose mark on the server is too old to be heeded by itself."""
+    for run in await asyncio.to_thread(idling.long_marked):
+        if not await _over(engine, run, now):
+            return True
+    return False
 
 
 async def _over(engine: Engine, run: Run, now: datetime) -> bool:

@@ -39,8 +39,9 @@ def poll_cloud(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
     Input: `activity`, `work`, `once`, `until`, and the number of the `first` call.
     """
     wait, answer, work = FIRST_WAIT, {}, payload["work"]
+    first = payload.get("first", 0)  # 0.1.0 did not number them
     status = StageStatus(ctx, "snapshot", state="waiting")
-    for look in range(payload["first"], payload["first"] + POLLS_OF_CHILD):
+    for look in range(first, first + POLLS_OF_CHILD):
         answer = yield from call(ctx, payload["activity"], work | {"look": look})
         if _answered(answer, payload["once"]) or _is_late(ctx, payload["until"]):
             break

@@ -9,6 +9,9 @@ from orchestrators.stages import Book, StageFailed
 from shared.contracts import Check, Run, Summary, Verdict
 from shared.errors import Finding, open_errors
 
+BESIDE_ROWS = ("sequences", "keys and indexes")
+"""Checks of the stage `verify` that look at no row."""
+
 
 class Outcome:
     """Answers by stage, findings in order, checks, and the verdict."""
@@ -42,7 +45,9 @@ class Outcome:
         self.findings.extend(Finding.model_validate(one) for one in answer.get("findings", []))
         checks = [Check.model_validate(one) for one in answer.get("checks", [])]
         self.checks.extend(checks)
-        self.rows_compared |= stage == "verify" and any(one.outcome == "passed" for one in checks)
+        self.rows_compared |= stage == "verify" and any(
+            one.outcome == "passed" and one.name not in BESIDE_ROWS for one in checks
+        )
         self.answers[stage] = {name: value for name, value in answer.items() if name not in ("findings", "checks")}
 
     def side_ended(self, side: str, answer: Payload) -> list[StageFailed]:

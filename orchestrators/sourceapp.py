@@ -83,7 +83,7 @@ def _started(book: Book, run: Run, outcome: Outcome) -> Steps:
         outcome.findings.append(failed.finding)
     else:
         outcome.answered(STAGE, answer)
-        if answer["outcome"] == "not-ours":
+        if answer.get("outcome") == "not-ours":  # 0.1.0 did not say
             book.leave(STAGE, NOT_OURS)
         else:
             book.note(STAGE, answer["note"])

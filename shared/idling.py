@@ -7,10 +7,14 @@ https://learn.microsoft.com/azure/postgresql/configure-maintain/how-to-stop-serv
 import logging
 from datetime import datetime, timedelta
 
-from shared import events, leftovers
+import psycopg
+from azure.core.exceptions import AzureError
+
+from shared import events, leftovers, runs
 from shared.azure.arm import ResourceManager
 from shared.azure.marks import ServerMarks
 from shared.blobs import clients
+from shared.contracts import Run
 from shared.errors import MxferryError
 from shared.postgres.connection import QUESTION_SECONDS, connect
 from shared.settings import TemporaryPostgres, settings
@@ -19,6 +23,23 @@ log = logging.getLogger("mxferry.sweep")
 
 UP_FOR = timedelta(hours=1)
 """Whoever has started the server by hand has this long to begin using it."""
+
+
+def long_marked() -> list[Run]:
+    """Return the runs whose marks are too old to be heeded by themselves: one that is not over waits, and needs the server.
+
+    A mark without a record is of no run of ours.
+    """
+    server = settings().postgres
+    if server.resource_id is None or not server.stop_when_idle:
+        return []
+    found = []
+    for run_id in ServerMarks(clients.reports()).forgotten():
+        try:
+            found.append(runs.load(run_id))
+        except MxferryError:
+            log.warning("the temporary server has a mark of %s, of which there is no record", run_id)
+    return found
 
 
 def stop_idle_server(now: datetime) -> list[str]:
@@ -36,6 +57,9 @@ def stop_idle_server(now: datetime) -> list[str]:
         stopped = _stopped(server.resource_id, marks)
     except MxferryError as error:
         log.warning("the temporary server is not stopped: %s", error)
+        return []
+    except (AzureError, psycopg.Error) as error:
+        log.warning("the temporary server is not stopped: %s", type(error).__name__)
         return []
     return [f"Stopped the temporary server {server.host}, which nobody used."] if stopped else []
 
@@ -64,7 +88,7 @@ def _stopped(server_id: str, marks: ServerMarks) -> bool:
             return False
         with ResourceManager() as manager:
             manager.stop_postgres(server_id)
-    except MxferryError:
+    except BaseException:
         marks.not_stopping()
         raise
     events.emit("environment-changed", "", what="postgres-stop")

@@ -37,9 +37,9 @@ class Holder(BaseModel):
 
 
 class AbortAsked(Said):
-    """Who asked a run to stop, and when."""
+    """Who asked a run to stop, and when (0.1.0 did not keep the time)."""
 
-    at: datetime
+    at: datetime | None = None
 
 
 def new_id(now: datetime) -> str:

@@ -20,9 +20,11 @@ DEFAULTS: dict[Kind, TargetMode] = {"sqlserver": "create", "postgres": "postgres
 def resolved(request: MigrationRequest, kind: Kind) -> MigrationRequest:
     """Return the request with the target mode it means on a target of that kind.
 
-    `Refusal` TARGET_MODE_UNFIT when it names a mode that such a target has not.
+    `Refusal` TARGET_MODE_UNFIT when it names a mode that such a target has not, VERIFY_UNFIT when it asks for levels of
+    verification of which none compares rows in that mode.
     """
     mode = request.options.target_mode
+    _refuse_unverified(request, kind)
     if mode is None:
         options = request.options.model_copy(update={"target_mode": DEFAULTS[kind]})
         return request.model_copy(update={"options": options})
@@ -34,3 +36,14 @@ def resolved(request: MigrationRequest, kind: Kind) -> MigrationRequest:
             f"Leave options.target_mode out, or name a target profile of kind {KINDS[mode]}.",
         )  # fmt: skip
     return request
+
+
+def _refuse_unverified(request: MigrationRequest, kind: Kind) -> None:
+    """In mode `postgres` every row is counted or read again; there are no aggregates and no sample of it."""
+    if kind == "postgres" and not {"counts", "hash"} & set(request.options.verify):
+        raise Refusal(
+            "VERIFY_UNFIT", request.target,
+            f"expected counts or hash among the levels of verification of a PostgreSQL target, found "
+            f"{', '.join(request.options.verify)}.",
+            "Leave options.verify out, or name counts, hash or both.",
+        )  # fmt: skip

@@ -43,6 +43,13 @@ class ServerMarks:
             if (name := blob.name.removeprefix(prefix)) != run and blob.last_modified >= since
         ]
 
+    def forgotten(self) -> list[str]:
+        """Return the runs whose marks are older than that: they have crashed, or wait for longer."""
+        before = datetime.now(UTC) - FORGOTTEN_AFTER
+        prefix = _server_mark("")
+        marks = self.container.list_blobs(name_starts_with=prefix)
+        return [blob.name.removeprefix(prefix) for blob in marks if blob.last_modified < before]
+
     def stopping(self) -> None:
         """Mark that the server is about to be stopped; a run that sees it Ready waits until it is not, or starts it again."""
         self.container.upload_blob(STOPPING, b"", overwrite=True)

@@ -148,7 +148,7 @@ def _ends(moved: Moved, part: str) -> str:
     if known is None:
         return "until the clean-up of this run, which follows this report"
     if known.kept_until is not None:
-        return f"kept until {moment(known.kept_until)} UTC, then deleted within the hour by the sweep"
+        return f"kept until {moment(known.kept_until)}, then deleted within the hour by the sweep"
     words = {str(name): why for name, why in known.left.items()}.get(part)
     return f"still there, the sweep tries every hour. {words}" if words else "deleted at the clean-up"
 

@@ -192,6 +192,13 @@ def test_a_target_mode_that_does_not_fit_the_profile_is_refused_before_anything_
     assert engine.scheduled == []
 
 
+def test_a_level_that_compares_no_row_of_a_postgresql_target_is_refused_alone(engine, postgres_profile):
+    body = BODY | {"target": "other", "options": {"verify": ["sample", "aggregates"]}}
+    status, told, _ = ask(engine, "POST", "migrations", body)
+    assert (status, told["code"]) == (400, "VERIFY_UNFIT")
+    assert ask(engine, "POST", "migrations", body | {"options": {"verify": ["sample", "hash"]}})[0] == 202
+
+
 def test_a_target_mode_that_is_not_there_is_refused_by_name(engine):
     status, body, _ = ask(engine, "POST", "migrations", BODY | {"options": {"target_mode": "copy-it-somehow"}})
     assert (status, body["errors"][0]["field"]) == (400, "options.target_mode")

@@ -98,7 +98,7 @@ def test_a_run_that_failed_early_says_what_it_never_made() -> None:
     ("remains", "staging", "database"),
     [
         (None, "until the clean-up of this run", "until the clean-up of this run"),
-        (Remains(kept_until=NOW + timedelta(days=7)), "kept until 2026-12-05 20:00", "kept until 2026-12-05 20:00"),
+        (Remains(kept_until=NOW + timedelta(days=7)), "kept until 2026-12-05 20:00:00 UTC, then deleted within the hour", "kept until 2026-12-05 20:00:00 UTC, then deleted within the hour"),
         (Remains(left={"database": "Not deleted: it is locked."}), "deleted at the", "still there, the sweep tries every hour. Not deleted: it is locked."),
     ],
 )  # fmt: skip

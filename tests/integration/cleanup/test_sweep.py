@@ -5,10 +5,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from azure.core.exceptions import ServiceRequestError
 
 from activities.environment import start_postgres, stop_postgres
 from api import sweep
 from shared import idling, leftovers, remains, runs, settings
+from shared.azure import marks
 from shared.azure.arm import ResourceManager
 from shared.azure.marks import ServerMarks
 from shared.installation import installation
@@ -243,3 +245,25 @@ def start(stand: Stand) -> tuple[str, bool]:
     run = runs.load(stand.run()).model_copy(update={"id": "20261128t200000-abc123"})
     power = start_postgres(None, {"run": run.model_dump(mode="json")})
     return power["state"], power["reached"]
+
+
+def test_a_run_that_waits_for_longer_than_its_mark_is_remembered_keeps_its_server_before_it_has_a_database(
+    long_up: Stand,
+) -> None:
+    run_id = long_up.run(age=timedelta(days=3))
+    ServerMarks(long_up.reports).put(run_id)
+    long_up.patch.setattr(marks, "FORGOTTEN_AFTER", timedelta(0))
+    long_up.states[run_id] = "RUNNING"
+    assert long_up.sweep() == []
+    assert long_up.arm.calls == []
+    long_up.states[run_id] = "TERMINATED"
+    assert long_up.sweep()[-1] == "Stopped the temporary server 127.0.0.1, which nobody used."
+
+
+def test_a_manager_that_fails_leaves_no_word_that_the_server_stops(long_up: Stand) -> None:
+    def fails(*_: object) -> None:
+        raise ServiceRequestError("no route")
+
+    long_up.patch.setattr(ResourceManager, "stop_postgres", fails)
+    assert long_up.sweep() == []
+    assert not ServerMarks(long_up.reports).is_stopping()

@@ -8,7 +8,7 @@ from azure.storage.blob import ExponentialRetry
 from activities import preflight as stage
 from activities.preflight import preflight
 from shared.blobs import clients
-from shared.errors import TransientError
+from shared.errors import Finding, TransientError
 from shared.settings import settings
 from shared.sqlserver import checks
 from tests.integration.schema.conftest import Stand
@@ -33,7 +33,7 @@ def delivered(stand: Stand, *, early: bool = True) -> tuple[set[str], list[str]]
 def test_a_paused_database_wakes_up_and_preflight_passes(stand: Stand, sql_server: Any, times: int) -> None:
     with sql_server.faults("refuse_login", number=checks.RESUMING, times=times):
         codes, raised = delivered(stand)
-    assert raised == ["TARGET_WAKING"] * times
+    assert raised == ["PREFLIGHT_AGAIN"] * times
     assert not codes & TARGET_AWAY
     assert "TARGET_COLLATION" in codes, "the database was looked at in the end"
 
@@ -45,7 +45,7 @@ def test_a_database_that_never_wakes_up_is_a_finding_beside_the_others(
     monkeypatch.setattr(stage, "ATTEMPTS_OF", {"TARGET_WAKING": 3})
     with sql_server.faults("refuse_login", number=checks.RESUMING, times=None):
         codes, raised = delivered(stand)
-    assert raised == ["TARGET_WAKING"] * 2
+    assert raised == ["PREFLIGHT_AGAIN"] * 2
     assert {"TARGET_WAKING", "CONTAINER_MISSING", "SOURCE_MISSING"} <= codes
 
 
@@ -61,6 +61,19 @@ def test_a_server_and_a_storage_account_that_do_not_answer_are_asked_a_few_times
     codes, raised = delivered(stand, early=False)
     assert {"POSTGRES_UNREACHABLE", "CONTAINER_UNREACHABLE"} <= codes
     assert len(raised) == 1, "together, not one after the other"
+
+
+@pytest.mark.usefixtures("target")
+def test_a_question_that_times_out_is_asked_again_and_takes_no_other_finding_away(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(*_: object, **__: object) -> list[Finding]:
+        raise TransientError("SQL_TIMEOUT", "target", "expected an answer within a minute, found none.")
+
+    monkeypatch.setattr(stage, "_database", slow)
+    codes, raised = delivered(stand)
+    assert raised == ["PREFLIGHT_AGAIN"] * (stage.ATTEMPTS - 1)
+    assert {"SQL_TIMEOUT", "CONTAINER_MISSING", "SOURCE_MISSING"} <= codes
 
 
 def nowhere() -> str:

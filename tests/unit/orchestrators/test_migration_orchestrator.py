@@ -210,6 +210,19 @@ def test_files_alone_make_no_run_verified_whose_rows_nobody_compared(hub, double
     assert "rows were not verified" in summary["reason"]
 
 
+def test_sequences_and_indexes_alone_make_no_run_verified(hub, doubles):
+    doubles.answers["verify_rows"] = {
+        "findings": [],
+        "checks": [
+            {"name": "row counts", "outcome": "skipped", "how": "-"},
+            {"name": "sequences", "outcome": "passed", "how": "-"},
+            {"name": "keys and indexes", "outcome": "passed", "how": "-"},
+        ],
+    }
+    started(hub)
+    assert "rows were not verified" in ended(hub)["reason"]
+
+
 def test_a_request_names_at_least_one_level_of_verification():
     with pytest.raises(ValidationError, match="verify"):
         Options(verify=[])
