@@ -70,8 +70,10 @@ def _still_large(expected: str, found: str) -> Payload:
 def _until_reached(ctx: task.OrchestrationContext, activity: str, payload: Payload) -> Steps:
     """Call the activity until it says `reached`; after `PATIENCE` return what it said last, for the caller to judge."""
     until = ctx.current_utc_datetime + PATIENCE
-    answer = yield from call(ctx, activity, payload)
+    look = 0
+    answer = yield from call(ctx, activity, payload | {"look": look})
     while not answer["reached"] and ctx.current_utc_datetime < until:
         yield ctx.create_timer(ctx.current_utc_datetime + LOOK_EVERY)
-        answer = yield from call(ctx, activity, payload)
+        look += 1
+        answer = yield from call(ctx, activity, payload | {"look": look})
     return answer

@@ -1,3 +1,3 @@
 """The version of the app, as reports and the health check say it."""
 
-VERSION = "0.1.0"
+VERSION = "0.2.0"

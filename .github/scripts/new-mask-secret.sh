@@ -6,7 +6,14 @@ vaults="$(az resource list --resource-group "$RESOURCE_GROUP" --resource-type Mi
   --query "[?tags.application=='mxferry' && tags.\"azd-env-name\"=='$ENVIRONMENT'].id")"
 new=true
 for vault in $vaults; do
-  # The management side says that it is there; its value is not told.
-  if az rest --method GET --url "$vault/secrets/mask?api-version=2024-11-01" --output none 2> /dev/null; then new=false; fi
+  # The management side says that it is there; its value is not told. Only its absence makes a new one, no other failure.
+  if told="$(az rest --method GET --url "$vault/secrets/mask?api-version=2024-11-01" --output none 2>&1)"; then
+    new=false
+  else
+    case "$told" in
+      *"Not Found"* | *NotFound*) ;;
+      *) echo "expected to learn whether $vault has the masks' secret, found: $told" >&2; exit 1 ;;
+    esac
+  fi
 done
 echo "newMaskSecret=$new"

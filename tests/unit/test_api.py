@@ -461,7 +461,7 @@ def test_a_runs_request_is_a_body_to_start_another_one_with(engine):
 def test_health_is_open_and_says_little(engine, monkeypatch):
     # The page is an empty shell: it holds no data and asks for the key.
     assert {one.path for one in ROUTES if one.auth == "anonymous"} == {"health", "ui", "ui/{file}"}
-    assert ask(engine, "GET", "health")[:2] == (200, {"status": "ok", "version": "0.1.0"})
+    assert ask(engine, "GET", "health")[:2] == (200, {"status": "ok", "version": "0.2.0"})
     monkeypatch.delenv("POSTGRES__HOST")
     settings.settings.cache_clear()
     assert ask(engine, "GET", "health")[0] == 503

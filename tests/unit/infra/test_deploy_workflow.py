@@ -80,12 +80,26 @@ def test_the_step_runs_whatever_has_failed_before() -> None:
     assert SCRIPT.name in step
 
 
-@pytest.mark.parametrize(("found", "there", "said"), [("", True, "true"), (APP, True, "false"), (APP, False, "true")])
-def test_a_deployment_keeps_the_masks_secret_that_is_there(tmp_path: Path, found: str, there: bool, said: str) -> None:
-    script = f'#!/bin/sh\nif [ "$1 $2" = "resource list" ]; then echo "{found}"; else exit {0 if there else 3}; fi\n'
-    (tmp_path / "az").write_text(script)
-    (tmp_path / "az").chmod(0o755)
-    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "RESOURCE_GROUP": "rg", "ENVIRONMENT": "rehearsal"}
+ABSENT = """Not Found({"error": {"code": "SecretNotFound"}})"""
+
+
+def new_mask_secret(folder: Path, found: str, answer: str) -> subprocess.CompletedProcess[str]:
+    """Run the step with an `az` that knows these vaults, and answers this when it is asked for the secret; empty is yes."""
+    asked = f"echo '{answer}' >&2; exit 1" if answer else "exit 0"
+    (folder / "az").write_text(f'#!/bin/sh\nif [ "$1 $2" = "resource list" ]; then echo "{found}"; else {asked}; fi\n')
+    (folder / "az").chmod(0o755)
+    environment = {"PATH": f"{folder}:{os.environ['PATH']}", "RESOURCE_GROUP": "rg", "ENVIRONMENT": "rehearsal"}
     step = [ROOT / ".github" / "scripts" / "new-mask-secret.sh"]
-    answer = subprocess.run(step, env=environment, check=True, capture_output=True, text=True)
-    assert answer.stdout == f"newMaskSecret={said}\n"
+    return subprocess.run(step, env=environment, check=False, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize(("found", "answer", "said"), [("", "", "true"), (APP, "", "false"), (APP, ABSENT, "true")])
+def test_a_deployment_keeps_the_masks_secret_that_is_there(tmp_path: Path, found: str, answer: str, said: str) -> None:
+    done = new_mask_secret(tmp_path, found, answer)
+    assert (done.returncode, done.stdout) == (0, f"newMaskSecret={said}\n")
+
+
+def test_a_vault_that_does_not_tell_ends_the_deployment_and_makes_no_new_secret(tmp_path: Path) -> None:
+    done = new_mask_secret(tmp_path, APP, "Too Many Requests")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "Too Many Requests" in done.stderr
