@@ -1,7 +1,8 @@
 """Checks over HTTP: a page, its certificate, a document against its blob.
 
 The addresses come from the request, so what only this app may ask for is out of their reach: the machine itself and the
-link-local services of the platform, by whichever name.
+services of the platform beside it, by whichever name. The address that was looked at is the one that is asked: a name that
+is resolved twice may mean another the second time.
 """
 
 import hashlib
@@ -10,6 +11,7 @@ import socket
 import ssl
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
@@ -23,6 +25,8 @@ from shared.request import DocumentCheck, HttpCheck
 MOST = 1024 * 1024
 """Bytes of a page that are looked through for the text."""
 PIECE = 256 * 1024
+PLATFORM = ipaddress.ip_address("168.63.129.16")
+"""Azure's own service beside every machine (https://learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16)."""
 
 
 def check_page(check: HttpCheck, *, own: bool = False) -> Check:
@@ -36,10 +40,9 @@ def check_page(check: HttpCheck, *, own: bool = False) -> Check:
     how += f" and a certificate valid for {check.certificate_days} days" if check.certificate_days is not None else ""
     started = time.monotonic()
     try:
-        if not own:
-            _refuse_own(check.url)
-        status, body = _get(check.url, check.timeout_seconds)
-        days = _certificate_days(check) if check.certificate_days is not None else None
+        hosts = _hosts(check.url, own=own)
+        status, body = _get(check.url, hosts, check.timeout_seconds)
+        days = _certificate_days(check, hosts) if check.certificate_days is not None else None
     except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
         return Check(name=name, outcome="failed", how=how, detail=f"expected an answer, found {_why(error)}.")
     took = f"in {time.monotonic() - started:.2f} s"
@@ -62,10 +65,8 @@ def check_document(check: DocumentCheck, container: ContainerClient, *, own: boo
     name = f"smoke: {check.name}"
     how = f"GET {_shown(check.url)}, compared with blob {check.blob} by length and SHA-256"
     try:
-        if not own:
-            _refuse_own(check.url)
         until = time.monotonic() + check.timeout_seconds
-        with httpx.stream("GET", check.url, timeout=check.timeout_seconds, follow_redirects=False) as answer:
+        with _asked(check.url, _hosts(check.url, own=own), check.timeout_seconds) as answer:
             if answer.status_code != 200:
                 return Check(name=name, outcome="failed", how=how, detail=f"expected 200, found {answer.status_code}.")
             handed = _digest(_until(until, answer))
@@ -84,16 +85,41 @@ def check_document(check: DocumentCheck, container: ContainerClient, *, own: boo
     )
 
 
-def _refuse_own(url: str) -> None:
-    """Raise `OwnAddressError` for an address of this machine or of the link; `OSError` where the name has none."""
+def _hosts(url: str, *, own: bool) -> list[str]:
+    """Return the addresses behind a URL's name, the name itself if `own`.
+
+    Raises `OwnAddressError` if one is of this machine or of the platform beside it, `OSError` if the name has none.
+    """
     parts = urlsplit(url)
+    if own:
+        return [parts.hostname or ""]
     found = socket.getaddrinfo(
         parts.hostname, parts.port or (443 if parts.scheme == "https" else 80), type=socket.SOCK_STREAM
     )
-    for address in {str(one[4][0]).partition("%")[0] for one in found}:
+    addresses = list(dict.fromkeys(str(one[4][0]).partition("%")[0] for one in found))
+    for address in addresses:
         where = ipaddress.ip_address(address)
-        if where.is_loopback or where.is_link_local or where.is_unspecified or where.is_multicast:
+        where = getattr(where, "ipv4_mapped", None) or where
+        beside = where.is_link_local or where == PLATFORM
+        if where.is_loopback or beside or where.is_unspecified or where.is_multicast:
             raise OwnAddressError(f"{parts.hostname} is {address}")
+    return addresses
+
+
+@contextmanager
+def _asked(url: str, hosts: list[str], timeout: float) -> Iterator[httpx.Response]:
+    """Get the URL from the first of these hosts that takes the connection, in the name that the URL has."""
+    named = httpx.URL(url)
+    headers, extensions = {"Host": named.netloc.decode()}, {"sni_hostname": named.host}
+    with httpx.Client(timeout=timeout, follow_redirects=False) as client:
+        for last, host in enumerate(hosts, start=1 - len(hosts)):
+            try:
+                with client.stream("GET", named.copy_with(host=host), headers=headers, extensions=extensions) as answer:
+                    yield answer
+                    return
+            except httpx.ConnectError:
+                if last == 0:
+                    raise
 
 
 class OwnAddressError(ValueError):
@@ -108,9 +134,9 @@ def _until(until: float, answer: httpx.Response) -> Iterator[bytes]:
         yield block
 
 
-def _get(url: str, timeout: float) -> tuple[int, bytes]:
+def _get(url: str, hosts: list[str], timeout: float) -> tuple[int, bytes]:
     until = time.monotonic() + timeout
-    with httpx.stream("GET", url, timeout=timeout, follow_redirects=False) as answer:
+    with _asked(url, hosts, timeout) as answer:
         body = b""
         for block in _until(until, answer):
             body += block
@@ -119,11 +145,11 @@ def _get(url: str, timeout: float) -> tuple[int, bytes]:
         return answer.status_code, body
 
 
-def _certificate_days(check: HttpCheck) -> int:
+def _certificate_days(check: HttpCheck, hosts: list[str]) -> int:
     """Return the days until the server's certificate ends; whether it is trusted the request itself has found out."""
     parts = urlsplit(check.url)
     context = ssl.create_default_context()
-    address = (parts.hostname or "", parts.port or 443)
+    address = (hosts[0], parts.port or 443)
     with (
         socket.create_connection(address, timeout=check.timeout_seconds) as plain,
         context.wrap_socket(plain, server_hostname=parts.hostname) as secured,

@@ -7,6 +7,7 @@ import time
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 from azure.storage.blob import ContainerClient
@@ -17,13 +18,14 @@ from local import certificates
 from shared import runs
 from shared.contracts import Check, Run, RunWork
 from shared.request import DocumentCheck, HttpCheck, MigrationRequest
+from shared.smoke import web
 from shared.smoke.web import check_document, check_page
 from tests.fixtures.httpdouble import serving
 
 
 def test_a_page_is_judged_by_status_and_text() -> None:
     with serving(lambda *_: (200, b"<title>Mendix</title>")) as url:
-        base = {"name": "home", "url": f"{url}/?token=abc"}
+        base = {"name": "home", "url": f"{url}/?ref=abc"}
         passed = check_page(HttpCheck.model_validate(base | {"text": "<title>Mendix"}), own=True)
         assert passed.outcome == "passed"
         assert "abc" not in passed.model_dump_json()
@@ -35,7 +37,8 @@ def test_a_page_is_judged_by_status_and_text() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["http://127.0.0.1:{port}/", "http://localhost:{port}/", "http://[::1]:{port}/", "http://169.254.169.254/", "http://0.0.0.0:{port}/"]
+    "url", ["http://127.0.0.1:{port}/", "http://localhost:{port}/", "http://[::1]:{port}/", "http://169.254.169.254/", "http://0.0.0.0:{port}/",
+     "http://[::ffff:127.0.0.1]:{port}/", "http://[::ffff:169.254.169.254]/", "http://[::ffff:0.0.0.0]:{port}/", "http://168.63.129.16/"]
 )  # fmt: skip
 def test_a_smoke_check_never_asks_this_machine_or_the_platform_beside_it(url: str, container: ContainerClient) -> None:
     asked: list[str] = []
@@ -50,6 +53,23 @@ def test_a_smoke_check_never_asks_this_machine_or_the_platform_beside_it(url: st
         document = check_document(DocumentCheck(name="file", url=address, blob="uuid-1"), container)
     assert (page.outcome, document.outcome, asked) == ("failed", "failed", [])
     assert "an address that no smoke check asks" in page.detail
+
+
+def test_the_address_that_was_looked_at_is_asked_whatever_the_name_means_a_moment_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nobody resolves `app.example.test`; the second address takes the connection where the first one does not."""
+    hosts: list[str] = []
+
+    def reply(_method: str, _path: str, headers: Any, *_: object) -> tuple[int, bytes]:
+        hosts.append(headers["host"])
+        return 200, b""
+
+    with serving(reply) as base:
+        port = base.rpartition(":")[2]
+        monkeypatch.setattr(web, "_hosts", lambda *_, **__: ["127.0.0.9", "127.0.0.1"])
+        assert check_page(HttpCheck(name="home", url=f"http://app.example.test:{port}/")).outcome == "passed"
+    assert hosts == [f"app.example.test:{port}"]
 
 
 def test_a_page_that_comes_by_drops_has_the_time_of_the_whole() -> None:
@@ -88,6 +108,7 @@ def test_a_page_that_comes_by_drops_has_the_time_of_the_whole() -> None:
     [
         ("https://app:99999/", "out of range"),
         ("https://ada:secret@app/", "without user and password"),
+        ("https://app/x?lang=de&Sig=s3cr3t", "without a secret in it, found sig="),
         ("https:///path", "with a host name"),
         ("ftp://app/", "string_pattern_mismatch|should match pattern"),
     ],
