@@ -138,7 +138,7 @@ def test_a_long_wait_is_many_short_timers_over_all_children_and_no_call(
 ) -> None:
     monkeypatch.setattr(cloudsteps, "TIMER_SECONDS", 0.5)
     monkeypatch.setattr(cloud_orchestrators, "POLLS_OF_CHILD", 4)
-    mendix_cloud.control(faults=[{"path": "/snapshots", "status": 429, "code": "RATE", "retry_after": 6}])
+    mendix_cloud.control(faults=[{"path": "/snapshots", "status": 429, "code": "RATE", "retry_after": 9}])
     stand = in_the_cloud(snapshot="latest")
     made: list[Any] = []
     driving.drive(take_snapshot, stand.work, stand.statuses, made)
