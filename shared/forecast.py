@@ -11,14 +11,14 @@ from pydantic import BaseModel, Field
 
 from shared import sizing
 from shared.progress import StageView
-from shared.request import Window
+from shared.request import MigrationRequest, Window
 from shared.wording import size
 
 FIRST = ("environment", "preflight")
-BEFORE = (*FIRST, "snapshot", "restore", "plan", "inspect", "prepare", "scale")
+BEFORE = (*FIRST, "snapshot", "restore", "plan", "inspect", "prepare", "app-stop", "scale")
 DATABASE = ("schema", "copy", "finish", "room", "hand-over", "adopt", "verify", "take-back")
 FILES = ("empty", "files", "files-verify")
-AFTER = ("reconcile", "smoke")
+AFTER = ("reconcile", "app-start", "smoke")
 MOVING = (*DATABASE, *FILES)
 PEOPLE = ("scheduled", "snapshot-time", "approval", "late", "start-gate")
 """Stages that wait for people or for the clock: nobody knows how long they take."""
@@ -124,6 +124,14 @@ def forecast(
         late_seconds=round(late, 1) if late > 0 else None,
         stages={name: round(seconds, 1) for name, seconds in left.items() if seconds > 0},
     )  # fmt: skip
+
+
+def wanted(stages: Mapping[str, float], request: MigrationRequest) -> dict[str, float]:
+    """Return the seconds of those stages of another run that this request asks for too: the app and the smoke checks."""
+    asked = {
+        "app-stop": request.stop_target_app, "app-start": request.start_target_app != "no", "smoke": request.smoke.wanted,
+    }  # fmt: skip
+    return {name: seconds for name, seconds in stages.items() if asked.get(name, True)}
 
 
 def load_of(known: Mapping[str, StageView]) -> sizing.Load | None:

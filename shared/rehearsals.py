@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field, ValidationError
 from shared import runs
 from shared.contracts import Run, RunId, Verdict
 from shared.errors import Finding, Refusal
-from shared.forecast import Measured
+from shared.forecast import Measured, wanted
 from shared.reporting.model import Report
 from shared.reporting.waits import waited
 from shared.request import Mask, MigrationRequest, origin_of
@@ -249,6 +249,6 @@ def measured(run: Run) -> Measured | None:
     if last is None:
         return None
     return Measured(
-        stages=last.stages, row_bytes=last.row_bytes, file_bytes=last.file_bytes,
+        stages=wanted(last.stages, run.request), row_bytes=last.row_bytes, file_bytes=last.file_bytes,
         what=f"the last rehearsal ({last.id})",
     )  # fmt: skip

@@ -13,7 +13,7 @@ from shared import wording
 from shared.communication.texts import Message, messages
 from shared.contracts import Run
 from shared.errors import Finding
-from shared.forecast import AFTER, BEFORE, DATABASE, FILES, PEOPLE
+from shared.forecast import AFTER, BEFORE, DATABASE, FILES, PEOPLE, wanted
 from shared.progress import View
 from shared.reporting.html import environment
 from shared.reporting.steps import AFTERWARDS, BEFOREHAND, IN_THE_WINDOW, Phase, StepText, roll_back
@@ -75,7 +75,7 @@ def runbook(
 
     `measured` has seconds by stage of the last rehearsal, `ticks` what people have said is done, by number of the step.
     """
-    measured = {name: seconds for name, seconds in measured.items() if name not in PEOPLE}
+    measured = {name: seconds for name, seconds in wanted(measured, run.request).items() if name not in PEOPLE}
     expected = _expected(measured)
     counter = iter(range(1, 1000))
     parts = [_part(phase, run, seen, measured, counter) for phase in (BEFOREHAND, IN_THE_WINDOW, AFTERWARDS)]

@@ -1,13 +1,14 @@
 """The expected end of a run: by its own rates, by the last rehearsal, by the restore; and against the window."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from shared.contracts import Counts, StageState
-from shared.forecast import Measured, forecast, load_of
+from shared.forecast import Measured, forecast, load_of, wanted
 from shared.progress import stage_view
-from shared.request import Window
+from shared.request import MigrationRequest, Window
 from shared.sizing import Capacity, Load, estimate
 
 NOW = datetime(2026, 11, 28, 20, 0, tzinfo=UTC)
@@ -41,6 +42,36 @@ def test_before_the_start_the_last_rehearsal_says_it_all_with_the_longer_side_co
     assert found is not None
     assert found.seconds_left == 320 + 1050 + 50
     assert "last rehearsal" in found.basis
+
+
+APP = {"app-stop": 200, "app-start": 400}
+
+
+@pytest.mark.parametrize(
+    ("asked", "seconds"),
+    [
+        ({}, 0),
+        ({"stop_target_app": True}, 200),
+        ({"start_target_app": "ask"}, 400),
+        ({"smoke": {"sql": [{"name": "users", "table": "system$user"}]}}, 30),
+    ],
+)
+def test_the_app_and_the_smoke_checks_count_where_the_request_asks_for_them(asked: dict[str, Any], seconds: int):
+    source = {"kind": "blob", "container": "uploads", "blob": "s.tar.gz"}
+    request = MigrationRequest.model_validate({"source": source, "target": "demo", **asked})
+    measured = Measured(wanted(STAGES | APP, request), 0, 0, "the last rehearsal")
+    window = Window(end=NOW + timedelta(seconds=320 + 1050 + 20 + seconds - 1))
+    found = forecast([], measured, NOW, window)
+    assert found is not None
+    assert found.seconds_left == 320 + 1050 + 20 + seconds
+    assert found.late_seconds == 1
+
+
+def test_an_app_that_is_still_to_be_started_keeps_the_end_from_being_near():
+    done = [stage(name, 1) for name in (*STAGES, "app-stop", "scale") if name not in ("smoke", "report", "clean-up")]
+    found = forecast(done, Measured(STAGES | APP, 0, 0, "the last rehearsal"), NOW)
+    assert found is not None
+    assert found.seconds_left == 400 + 30
 
 
 def test_a_running_stage_is_reckoned_by_its_own_rate():
