@@ -82,7 +82,12 @@ install_browser() {
     install_debian_packages "Chromium, for the tests of the page," "chromium chromium-driver"
 }
 
+install_jq() {
+    if command -v jq >/dev/null 2>&1; then return; fi
+    install_debian_packages "jq, for the tests of the deployment's steps," jq
+}
+
 install_python_packages
 install_node_packages
 install_driver_manager
-case "${1:-}" in --with-tests) install_browser ;; esac
+case "${1:-}" in --with-tests) install_browser; install_jq ;; esac
