@@ -12,7 +12,7 @@ from typing import Literal
 from pydantic import Field
 
 from activities.boundary import activity, closing_activity
-from shared import events, leftovers, runs
+from shared import events, idling, leftovers, runs
 from shared.azure.arm import ResourceManager
 from shared.azure.marks import ServerMarks, SizeMark
 from shared.blobs import clients
@@ -82,7 +82,7 @@ def stop_postgres(work: RunWork) -> ServerState:
         return NOT_USED
     marks = ServerMarks(clients.reports())
     marks.take_away(work.run.id)
-    others = marks.others(work.run.id)
+    others = marks.others(work.run.id) or _long_waiting(work.run.id)
     if others or not server.stop_when_idle:
         return ServerState(managed=True, state="kept running", reached=True)
     with ResourceManager() as manager:
@@ -112,6 +112,11 @@ def scale_sql(work: ScaleWork) -> Scaled:
     if sql is None or sql.resource_id is None or sql.scale_up_to is None:
         return Scaled(managed=False, reached=True)
     return _scale(sql, sql.resource_id, work)
+
+
+def _long_waiting(run: str) -> list[str]:
+    """Return the other runs with an old mark that have not said that they are over; the sweep asks the engine later."""
+    return [one.id for one in idling.long_marked() if one.id != run and not runs.closed(one.id)]
 
 
 def _uses_server(work: RunWork) -> bool:

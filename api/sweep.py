@@ -48,8 +48,13 @@ def _in_order() -> list[leftovers.Leftover]:
 
 
 async def _awaited(engine: Engine, now: datetime) -> bool:
-    """Say whether a run still goes on whose mark on the server is too old to be heeded by itself."""
-    for run in await asyncio.to_thread(idling.long_marked):
+    """Say whether a run still goes on whose mark on the server is too old to be heeded by itself; yes if it is not known."""
+    try:
+        marked = await asyncio.to_thread(idling.long_marked)
+    except Exception:
+        log.exception("the marks on the temporary server are not known: it is not stopped")
+        return True
+    for run in marked:
         if not await _over(engine, run, now):
             return True
     return False

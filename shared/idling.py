@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 import psycopg
 from azure.core.exceptions import AzureError
+from pydantic import ValidationError
 
 from shared import events, leftovers, runs
 from shared.azure.arm import ResourceManager
@@ -37,8 +38,8 @@ def long_marked() -> list[Run]:
     for run_id in ServerMarks(clients.reports()).forgotten():
         try:
             found.append(runs.load(run_id))
-        except MxferryError:
-            log.warning("the temporary server has a mark of %s, of which there is no record", run_id)
+        except (MxferryError, ValidationError):
+            log.warning("the temporary server has a mark of %s, of which there is no record that can be read", run_id)
     return found
 
 

@@ -13,6 +13,7 @@ from azure.storage.blob import ContainerClient
 
 # A run that crashed leaves its mark; it must not keep the server awake for ever.
 FORGOTTEN_AFTER = timedelta(hours=48)
+LOST_AFTER = timedelta(days=30)
 STOPPING, STOPS_WITHIN = "environment/postgres-stopping", timedelta(minutes=5)
 
 
@@ -44,11 +45,15 @@ class ServerMarks:
         ]
 
     def forgotten(self) -> list[str]:
-        """Return the runs whose marks are older than that: they have crashed, or wait for longer."""
-        before = datetime.now(UTC) - FORGOTTEN_AFTER
+        """Return the runs whose marks are older than that: they have crashed, or wait for longer.
+
+        Nothing waits for a month: a mark that old is of a run whose engine is gone.
+        """
+        now = datetime.now(UTC)
+        since, before = now - LOST_AFTER, now - FORGOTTEN_AFTER
         prefix = _server_mark("")
         marks = self.container.list_blobs(name_starts_with=prefix)
-        return [blob.name.removeprefix(prefix) for blob in marks if blob.last_modified < before]
+        return [blob.name.removeprefix(prefix) for blob in marks if since < blob.last_modified < before]
 
     def stopping(self) -> None:
         """Mark that the server is about to be stopped; a run that sees it Ready waits until it is not, or starts it again."""

@@ -260,6 +260,36 @@ def test_a_run_that_waits_for_longer_than_its_mark_is_remembered_keeps_its_serve
     assert long_up.sweep()[-1] == "Stopped the temporary server 127.0.0.1, which nobody used."
 
 
+def test_a_run_that_ends_leaves_the_server_to_one_that_waits_for_longer_than_its_mark_is_remembered(
+    stand: Stand,
+) -> None:
+    waiting, last = stand.run(age=timedelta(days=3)), stand.run()
+    ServerMarks(stand.reports).put(waiting)
+    stand.patch.setattr(marks, "FORGOTTEN_AFTER", timedelta(0))
+    assert stopped_by(last) == "kept running"
+    assert stand.arm.calls == []
+    stand.close(waiting)
+    assert stopped_by(last) == "Stopping"
+
+
+def test_a_mark_that_nobody_can_still_wait_behind_keeps_no_server(long_up: Stand) -> None:
+    """A run of another task hub that was never closed: nobody knows it any more."""
+    ServerMarks(long_up.reports).put(long_up.run(age=timedelta(days=40), hub="gone"))
+    long_up.patch.setattr(marks, "FORGOTTEN_AFTER", timedelta(0))
+    assert long_up.sweep() == []
+    long_up.patch.setattr(marks, "LOST_AFTER", timedelta(0))
+    assert long_up.sweep()[-1] == "Stopped the temporary server 127.0.0.1, which nobody used."
+
+
+def test_marks_that_cannot_be_listed_keep_the_server_and_the_sweep_goes_on(long_up: Stand) -> None:
+    def fails(*_: object) -> None:
+        raise ServiceRequestError("no route")
+
+    long_up.patch.setattr(ServerMarks, "forgotten", fails)
+    assert long_up.sweep() == []
+    assert long_up.arm.calls == []
+
+
 def test_a_manager_that_fails_leaves_no_word_that_the_server_stops(long_up: Stand) -> None:
     def fails(*_: object) -> None:
         raise ServiceRequestError("no route")
