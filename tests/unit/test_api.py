@@ -14,6 +14,7 @@ from api.routes import ROUTES
 from shared import remains, runs, settings
 from shared.contracts import Findings, RunWork
 from shared.errors import Refusal
+from shared.request import MigrationRequest
 from tests.fixtures.apiserver import EngineDouble, match
 
 BODY = {"source": {"kind": "blob", "container": "uploads", "blob": "s.tar.gz"}, "target": "demo"}
@@ -190,6 +191,18 @@ def test_a_target_mode_that_does_not_fit_the_profile_is_refused_before_anything_
     assert (status, body["code"], body["object"]) == (400, "TARGET_MODE_UNFIT", target)
     assert f"`{mode}`" in body["detail"]
     assert engine.scheduled == []
+
+
+@pytest.mark.parametrize("query", ["?lang=de&Sig=s3cr3t", "?token=s3cr3t", "?X-Amz-Signature=s3cr3t", "?a=1;code=s3cr3t", "?api-key=s3cr3t", "#access_token=s3cr3t"])  # fmt: skip
+def test_an_address_with_a_secret_in_it_is_refused_and_not_kept(engine, query):
+    smoke = {"http": [{"name": "home", "url": f"https://app.example.com/{query}"}]}
+    status, told, _ = ask(engine, "POST", "migrations", BODY | {"smoke": smoke})
+    assert (status, told["code"], told["object"]) == (400, "SECRET_IN_ADDRESS", "smoke check home")
+    assert "s3cr3t" not in str(told)
+    assert engine.scheduled == []
+    MigrationRequest.model_validate(
+        BODY | {"smoke": smoke}
+    )  # the record of a run that was started before stays readable
 
 
 def test_a_level_that_compares_no_row_of_a_postgresql_target_is_refused_alone(engine, postgres_profile):
