@@ -108,7 +108,6 @@ def test_a_page_that_comes_by_drops_has_the_time_of_the_whole() -> None:
     [
         ("https://app:99999/", "out of range"),
         ("https://ada:secret@app/", "without user and password"),
-        ("https://app/x?lang=de&Sig=s3cr3t", "without a secret in it, found sig="),
         ("https:///path", "with a host name"),
         ("ftp://app/", "string_pattern_mismatch|should match pattern"),
     ],
@@ -146,6 +145,24 @@ def test_a_certificate_that_nobody_trusts_fails_and_one_that_ends_soon_too(
         assert "certificate valid for" in good.detail
         soon = check_page(check.model_copy(update={"certificate_days": 3650}), own=True)
         assert (soon.outcome, "more days only" in soon.detail) == ("failed", True)
+
+
+def test_a_certificate_is_checked_in_the_urls_name_at_the_address_that_takes_the_connection(
+    tls: tuple[Path, ssl.SSLContext], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The certificate is localhost's; nothing listens at the first address."""
+    certificate, context = tls
+    names: list[str | None] = []
+    context.sni_callback = lambda _socket, name, _context: names.append(name)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    monkeypatch.setattr(web, "_hosts", lambda *_, **__: ["127.0.0.9", "127.0.0.1"])
+    with serving(lambda *_: (200, b"ok"), context) as url:
+        port = url.rpartition(":")[2]
+        good = check_page(HttpCheck(name="home", url=f"https://localhost:{port}/", certificate_days=1))
+        other = check_page(HttpCheck(name="home", url=f"https://app.example.test:{port}/"))
+    assert good.outcome == "passed", good.detail
+    assert names == ["localhost", "localhost", "app.example.test"]
+    assert (other.outcome, "certificate" in other.detail.lower()) == ("failed", True)
 
 
 def test_a_document_is_the_bytes_of_its_blob(container: ContainerClient) -> None:
