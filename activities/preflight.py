@@ -11,7 +11,7 @@ from shared import capacity, events, masking, rehearsals, remains, runs, session
 from shared.apps.checks import check_settable, check_stopped
 from shared.blobs import checks as blob_checks
 from shared.contracts import Findings, RunWork
-from shared.errors import Finding, TransientError
+from shared.errors import Finding, TransientError, open_errors
 from shared.mendix.remedies import collations, decide
 from shared.postgres import checks as postgres_checks
 from shared.postgres import targetchecks
@@ -56,9 +56,9 @@ def preflight(work: PreflightWork) -> Findings:
     )
     if not work.early:
         events.run_started(work.run)
+    staging, staging_passing = gather(blob_checks.check_staging)
     found, passing = gather(
         lambda: _holds_target(work.run.id, request.target),
-        blob_checks.check_staging,
         lambda: remains.check_keep(request),
         lambda: blob_checks.check_target(profile, request.options.blob_prefix),
         lambda: _database(profile, request),
@@ -76,14 +76,17 @@ def preflight(work: PreflightWork) -> Findings:
         lambda: _runtimes(profile, request),
         *(() if work.early else on_temporary),
     )
-    if passing:
+    # The attempts are counted in staging; where it may not be written the count would stand still.
+    refused = bool(open_errors(staging)) and not staging_passing
+    passing = sorted([*staging_passing, *passing], key=_attempts, reverse=True)
+    if passing and not refused:
         # One count for everything that does not answer; otherwise each such thing would add attempts of its own.
         first = passing[0]
         most = _attempts(first)
         if attempts_with("AGAIN", "preflight", work.model_dump(mode="json"), work.run.id, most) < most:
             # A code of its own: the boundary refuses some codes after two attempts, and the other findings would be lost.
             raise TransientError("PREFLIGHT_AGAIN", first.about, first.message, first.remedy)
-    return Findings(findings=[_decided(finding, request) for finding in found])
+    return Findings(findings=[_decided(finding, request) for finding in (*staging, *found)])
 
 
 def gather(*checks: Check) -> tuple[list[Finding], list[TransientError]]:

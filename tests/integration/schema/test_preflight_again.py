@@ -76,6 +76,23 @@ def test_a_question_that_times_out_is_asked_again_and_takes_no_other_finding_awa
     assert {"SQL_TIMEOUT", "CONTAINER_MISSING", "SOURCE_MISSING"} <= codes
 
 
+@pytest.mark.usefixtures("target")
+def test_staging_that_may_not_be_written_is_said_at_once_whatever_else_may_pass(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(*_: object, **__: object) -> list[Finding]:
+        raise TransientError("SQL_TIMEOUT", "target", "expected an answer within a minute, found none.")
+
+    monkeypatch.setattr(stage, "_database", slow)
+    denied = Finding.error(
+        "CONTAINER_DENIED", "staging", "expected to write, found 403.", "Give the identity its role."
+    )
+    monkeypatch.setattr(stage.blob_checks, "check_staging", lambda: [denied])
+    codes, raised = delivered(stand)
+    assert raised == []
+    assert {"CONTAINER_DENIED", "SQL_TIMEOUT"} <= codes
+
+
 def nowhere() -> str:
     """A connection string of a storage account that does not answer."""
     key = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
