@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.unit.infra.bicepfiles import ROOT
 
@@ -94,6 +95,36 @@ def new_mask_secret(folder: Path, found: str, answer: str) -> subprocess.Complet
 def test_a_deployment_keeps_the_masks_secret_that_is_there(tmp_path: Path, found: str, answer: str, said: str) -> None:
     done = new_mask_secret(tmp_path, found, answer)
     assert (done.returncode, done.stdout) == (0, f"newMaskSecret={said}\n")
+
+
+@pytest.mark.parametrize(
+    ("group", "listed", "secret", "status", "said"),
+    [
+        ("false", "exit 3", "exit 3", 0, "true"),
+        ("true", "exit 0", "exit 3", 0, "true"),
+        ("true", f"echo {APP}", "exit 0", 0, "false"),
+        ("true", f"echo {APP}", f"echo '{ABSENT}' >&2; exit 1", 0, "true"),
+        ("true", "exit 3", "exit 3", 3, ""),
+        ("true", f"echo {APP}", "echo 'Too Many Requests' >&2; exit 1", 1, ""),
+    ],
+    ids=["first deployment", "no vault", "there", "absent", "the list fails", "the vault does not tell"],
+)
+def test_azd_keeps_the_masks_secret_that_is_there_and_ends_where_it_cannot_know(
+    tmp_path: Path, group: str, listed: str, secret: str, status: int, said: str
+) -> None:
+    hook = yaml.safe_load((ROOT / "azure.yaml").read_text())["hooks"]["preprovision"]["run"]
+    answers = {"group exists": f"echo {group}", "resource list": listed, "rest --url": secret}
+    cases = "".join(f'"{asked}") {answer} ;;\n' for asked, answer in answers.items())
+    (tmp_path / "az").write_text(f'#!/bin/sh\ncase "$1 $2" in\n{cases}esac\n')
+    (tmp_path / "azd").write_text('#!/bin/sh\necho "$4" > set\n')
+    for tool in ("az", "azd"):
+        (tmp_path / tool).chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "AZURE_ENV_NAME": "rehearsal"}
+    done = subprocess.run(
+        ["sh", "-c", hook], env=environment, cwd=tmp_path, check=False, capture_output=True, text=True
+    )
+    told = tmp_path / "set"
+    assert (done.returncode, told.read_text().strip() if told.exists() else "") == (status, said), done.stderr
 
 
 def test_a_vault_that_does_not_tell_ends_the_deployment_and_makes_no_new_secret(tmp_path: Path) -> None:
