@@ -16,8 +16,13 @@ RUN = {
 }  # fmt: skip
 
 
-def reported(verdict: str) -> Report:
-    work: dict[str, Any] = {"run": RUN, "verdict": verdict, "stages": [], "reported_at": "2026-11-28T21:00:00Z"}
+def reported(verdict: str, stages: tuple[dict[str, Any], ...] = ()) -> Report:
+    work: dict[str, Any] = {
+        "run": RUN,
+        "verdict": verdict,
+        "stages": list(stages),
+        "reported_at": "2026-11-28T21:00:00Z",
+    }
     for _ in range(2):  # before the clean-up and after it
         answer = write_report(None, work)
         assert "refused" not in answer
@@ -45,3 +50,20 @@ def test_a_run_that_ended_by_its_abort_or_was_never_asked_to_says_nothing_of_lat
     runs.ask_to_abort(str(RUN["id"]), Said(by="kim"))
     assert heed_abort(None, {"run": RUN})["refused"]["code"] == "ABORTED"
     assert reported("aborted").findings == []
+
+
+@pytest.mark.usefixtures("api_settings")
+@pytest.mark.parametrize(("note", "told"), [("ABORTED", []), ("SOURCE_FAILED", ["ABORT_TOO_LATE"])])
+def test_an_abort_that_has_ended_one_side_is_not_said_to_have_stopped_nothing(note: str, told: list[str]) -> None:
+    runs.ask_to_abort(str(RUN["id"]), Said(by="kim"))
+    moment = "2026-11-28T20:30:00Z"
+    stage = {"name": "files", "state": "failed", "note": note, "started_at": moment, "ended_at": moment}
+    assert [one.code for one in reported("failed", (stage,)).findings] == told
+
+
+@pytest.mark.usefixtures("api_settings")
+def test_an_abort_that_an_older_version_kept_without_its_time_is_heeded_and_reported() -> None:
+    runs.write(f"runs/{RUN['id']}/abort.json", b'{"by": "kim", "comment": "", "signed_in": false}', "application/json")
+    assert heed_abort(None, {"run": RUN})["refused"]["code"] == "ABORTED"
+    [found] = reported("verified").findings
+    assert "kim (as stated) asked for in this run: the run ended verified" in found.message

@@ -245,6 +245,13 @@ def test_a_run_that_does_not_end_verified_starts_the_source_app_again_before_any
     assert doubles.reports[-1]["answers"]["source-start"]["note"] == "the source app runs again"
 
 
+def test_a_start_that_an_older_version_answered_without_its_outcome_is_read_as_started(hub, doubles):
+    doubles.answers["start_source"] = {"state": "done", "seconds": 0, "note": "the source app runs again"}
+    started(hub, source=in_the_cloud(start_app_again="always"))
+    summary = ended(hub)
+    assert (summary["verdict"], ("source-start", "done") in names_of(summary)) == ("verified", True)
+
+
 def test_a_source_app_that_this_run_has_not_stopped_is_left_and_does_not_keep_the_target_app_stopped(hub, doubles):
     doubles.answers["start_source"] = {"state": "done", "seconds": 0, "note": "", "outcome": "not-ours"}
     doubles.answers["command_app"] = app_of("stopped", "running")
