@@ -15,6 +15,7 @@ pytest_plugins = [
     "tests.fixtures.engine",
     "tests.fixtures.host",
     "tests.fixtures.apiserver",
+    "tests.fixtures.asking",
     "tests.fixtures.channels",
     "tests.fixtures.browser",
 ]
