@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from azure.storage.blob import ContainerClient
 
 from shared import runpaths
+from shared.budget import Budget
 from shared.copying.arrow import Conversion
 from shared.copying.load import ChunkWork, RowRefused, core_error, load_chunk
 from shared.copying.model import Chunk, Job, Loaded, Reject
-from shared.copying.rejects import SEARCH_SECONDS, load_around
+from shared.copying.rejects import load_around
 from shared.copying.source import SOURCE_ERRORS, Source, source_error
 from shared.copying.stage import write_lines
 from shared.copying.watchdog import Heartbeat, Sockets, run_watched
@@ -20,8 +21,11 @@ from shared.settings import SqlServer
 from shared.sqlserver.bulk import CORE_ERRORS, BulkSession, is_sql_port
 
 STALL_SECONDS = 180.0
+SEARCH_SECONDS = 15 * 60
+"""For the refused rows of one job: well before the host ends the activity, and before other deliveries stop asking for it."""
 SLOW_DOWN: dict[str, Stopped] = {
     "SQL_THROTTLED": "throttled", "SQL_TOO_GREEDY": "greedy", "CHUNK_BUSY": "busy", "MEMORY_BUSY": "busy",
+    "SEARCH_ENDED": "busy",
 }  # fmt: skip
 
 
@@ -64,9 +68,10 @@ def run_job(job: Job, plan: DatabasePlan, ends: Ends, policy: Policy) -> JobDone
 
     def work() -> None:
         heartbeat.beat("connecting")
+        search = _SearchTime()
         with connections:
             for chunk in job.chunks:
-                done.loaded.append(_load(connections, plan, chunk, ends, policy, heartbeat))
+                done.loaded.append(_load(connections, plan, chunk, ends, policy, heartbeat, search))
 
     try:
         run_watched(work, heartbeat, policy.stall_seconds, connections.cut, about)
@@ -121,8 +126,31 @@ class _Connections:
         return sockets.opened_by(connect)
 
 
+class _SearchTime:
+    """When a job's chunks are no longer searched for refused rows: `SEARCH_SECONDS` after the first search began.
+
+    What other chunks have left of it may be too little for a chunk. It is searched by the next call then, which finds them
+    in the ledger. So each call loads one chunk more at least, or ends the run.
+    """
+
+    def __init__(self) -> None:
+        self._budget: Budget | None = None
+
+    def begin(self) -> tuple[Budget, bool]:
+        """Return the time there is, and whether all of it is there."""
+        whole = self._budget is None
+        self._budget = self._budget or Budget(SEARCH_SECONDS)
+        return self._budget, whole
+
+
 def _load(
-    connections: _Connections, plan: DatabasePlan, chunk: Chunk, ends: Ends, policy: Policy, heartbeat: Heartbeat
+    connections: _Connections,
+    plan: DatabasePlan,
+    chunk: Chunk,
+    ends: Ends,
+    policy: Policy,
+    heartbeat: Heartbeat,
+    search: _SearchTime,
 ) -> Loaded:
     table = plan.table(chunk.table)
     work = ChunkWork(plan.run, table, policy.table_lock, Conversion(table.columns))
@@ -130,16 +158,19 @@ def _load(
         return load_chunk(connections.session, connections.source, work, chunk, heartbeat)
     except RowRefused:
         pass
+    budget, whole = search.begin()
 
     def keep(rejects: list[Reject], unfinished: bool) -> None:
         # The file is there before the rows are: whoever finds the chunk in the ledger finds its rejects.
         write_lines(ends.staging, runpaths.of_run(plan.run, runpaths.chunk_rejects(chunk.table, chunk.number)), rejects)
         _within_policy(rejects, policy, plan.run, chunk)
+        if unfinished and not whole:
+            raise TransientError("SEARCH_ENDED", chunk.about, "chunks before it have taken the time for the search.")
         if unfinished:
             raise _too_many(rejects, plan.run, chunk)
 
     limit = policy.max_rejects + 1
-    return load_around(connections.session, connections.source, work, chunk, heartbeat, limit, keep)
+    return load_around(connections.session, connections.source, work, chunk, heartbeat, limit, budget, keep)
 
 
 def _within_policy(rejects: list[Reject], policy: Policy, run: str, chunk: Chunk) -> None:

@@ -28,8 +28,6 @@ from shared.errors import Refusal
 from shared.sqlserver.bulk import CORE_ERRORS, BulkSession
 from shared.sqlserver.errors import text_of
 
-SEARCH_SECONDS = 15 * 60
-"""Limit for one chunk: well before the host ends the activity, and before other deliveries stop asking for the chunk."""
 SAVEPOINT = "before_batch"
 SHOWN = 1000  # characters of a value in a reject file
 WHOLE = 100  # rows of a chunk whose values are written down; of any further ones only key and error
@@ -41,13 +39,20 @@ Keep = Callable[[list[Reject], bool], None]
 
 
 def load_around(
-    session: BulkSession, source: Source, work: ChunkWork, chunk: Chunk, heartbeat: Heartbeat, limit: int, keep: Keep
+    session: BulkSession,
+    source: Source,
+    work: ChunkWork,
+    chunk: Chunk,
+    heartbeat: Heartbeat,
+    limit: int,
+    budget: Budget,
+    keep: Keep,
 ) -> Loaded:
     """Load a chunk without the rows that are refused, unless the ledger has it; looks for `limit` of those at most.
 
     `keep` is called before COMMIT. Raises what `load_chunk` raises, and Refusal LOAD_REFUSED if no row is to blame.
     """
-    search = _Search(session, work, chunk, heartbeat, limit, keep)
+    search = _Search(session, work, chunk, heartbeat, limit, budget, keep)
     try:
         session.execute("SET XACT_ABORT OFF")
         while True:
@@ -93,13 +98,19 @@ class _Search:
     """The rows of a chunk that were refused so far, and the transaction that holds those which were taken."""
 
     def __init__(
-        self, session: BulkSession, work: ChunkWork, chunk: Chunk, heartbeat: Heartbeat, limit: int, keep: Keep
+        self,
+        session: BulkSession,
+        work: ChunkWork,
+        chunk: Chunk,
+        heartbeat: Heartbeat,
+        limit: int,
+        budget: Budget,
+        keep: Keep,
     ) -> None:
         self.rejects: list[Reject] = []
         self.why = ""
         self._session, self._work, self._chunk, self._heartbeat = session, work, chunk, heartbeat
-        self._limit, self._keep = limit, keep
-        self._budget = Budget(SEARCH_SECONDS)
+        self._limit, self._budget, self._keep = limit, budget, keep
         self._taken = Loaded(rows=0, bytes=0)
         self._lost = False  # the server has ended a transaction, and with it what was taken
 

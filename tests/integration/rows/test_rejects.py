@@ -3,6 +3,7 @@
 import json
 import secrets
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pytest
@@ -11,7 +12,7 @@ from azure.storage.blob import BlobServiceClient
 from activities import cleanup, copy, report
 from shared import runs
 from shared.contracts import TableRows
-from shared.copying import job, rejects, source
+from shared.copying import job, source
 from shared.copying.load import RowRefused
 from shared.copying.rejects import refused_rows
 from shared.copying.stage import read_lines
@@ -363,7 +364,7 @@ def test_equal_keys_are_a_refusal_where_the_server_ends_the_transaction_for_them
 
 
 def test_a_search_that_has_no_time_left_ends_the_run_with_what_it_has_found(stand, monkeypatch):
-    monkeypatch.setattr(rejects, "SEARCH_SECONDS", 0)
+    monkeypatch.setattr(job, "SEARCH_SECONDS", 0)
     spoil(stand, 5, 6, 7)
     stand.option(max_rejects=1000)
     refused = refusal(stand)
@@ -371,3 +372,40 @@ def test_a_search_that_has_no_time_left_ends_the_run_with_what_it_has_found(stan
     assert "too many to name. The first is the row with id" in refused["message"]
     assert [reject.row["number"] for reject in stand.rejects("shop$order")] == ["5"]
     assert stand.count("shop$order") == 0
+
+
+@pytest.fixture
+def time_for_one(monkeypatch):
+    """Double of the clock: the time for the search is over as soon as rejects are written, which the first search does."""
+    clock = SimpleNamespace(budgets=[])
+
+    def begin(_):
+        clock.budgets.append(SimpleNamespace(spent=False))
+        return clock.budgets[-1]
+
+    written = job.write_lines
+
+    def write(*arguments):
+        written(*arguments)
+        clock.budgets[-1].spent = True
+
+    monkeypatch.setattr(job, "Budget", begin)
+    monkeypatch.setattr(job, "write_lines", write)
+    return clock
+
+
+def test_the_chunks_of_a_job_share_the_time_for_the_search_and_the_next_call_searches_those_for_which_there_was_none(
+    stand, time_for_one
+):
+    spoil(stand, 5, 1999)
+    stand.target.execute("ALTER TABLE [dbo].[shop$customer] ADD CONSTRAINT [c] CHECK ([name] <> N'Customer 7')")
+    stand.option(max_rejects=3)
+    planned, (one,) = stand.jobs()
+    assert opened(copy.copy_chunks(None, one))["stopped"] == "busy"
+    first, second = ("shop$order", "shop$customer") if stand.count("shop$order") else ("shop$customer", "shop$order")
+    assert stand.count(first) > 0
+    assert stand.count(second) == 0
+    assert opened(copy.copy_chunks(None, one))["stopped"] is None
+    assert len(time_for_one.budgets) == 2
+    assert stand.finish(planned).rejected == 3
+    assert (stand.count("shop$order"), stand.count("shop$customer")) == (1998, 99)
