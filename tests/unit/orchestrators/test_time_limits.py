@@ -9,7 +9,7 @@ import pytest
 
 from local.host.settings import load_host_settings
 from orchestrators.copy import CALLS_PER_JOB, PAUSE
-from shared.copying.rejects import SEARCH_SECONDS
+from shared.copying.job import SEARCH_SECONDS
 from shared.postgres.connection import STATEMENT_SECONDS
 from shared.postgres.postdata import INDEX_SECONDS
 from shared.sqlserver.bulk import LOCK_WAIT_MS
