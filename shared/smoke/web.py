@@ -1,12 +1,10 @@
 """Checks over HTTP: a page, its certificate, a document against its blob.
 
-The addresses come from the request, so what only this app may ask for is out of their reach: the machine itself and the
-services of the platform beside it, by whichever name. The address that was looked at is the one that is asked: a name that
-is resolved twice may mean another the second time.
+The address that was looked at (`shared.smoke.addresses`) is the one that is asked: a name that is resolved twice may mean
+another the second time.
 """
 
 import hashlib
-import ipaddress
 import socket
 import ssl
 import time
@@ -21,12 +19,11 @@ from azure.storage.blob import ContainerClient
 
 from shared.contracts import Check
 from shared.request import DocumentCheck, HttpCheck
+from shared.smoke import addresses
 
 MOST = 1024 * 1024
 """Bytes of a page that are looked through for the text."""
 PIECE = 256 * 1024
-PLATFORM = ipaddress.ip_address("168.63.129.16")
-"""Azure's own service beside every machine (https://learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16)."""
 
 
 def check_page(check: HttpCheck, *, own: bool = False) -> Check:
@@ -40,7 +37,7 @@ def check_page(check: HttpCheck, *, own: bool = False) -> Check:
     how += f" and a certificate valid for {check.certificate_days} days" if check.certificate_days is not None else ""
     started = time.monotonic()
     try:
-        hosts = _hosts(check.url, own=own)
+        hosts = addresses.hosts(check.url, own=own)
         status, body = _get(check.url, hosts, check.timeout_seconds)
         days = _certificate_days(check, hosts) if check.certificate_days is not None else None
     except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
@@ -66,7 +63,7 @@ def check_document(check: DocumentCheck, container: ContainerClient, *, own: boo
     how = f"GET {_shown(check.url)}, compared with blob {check.blob} by length and SHA-256"
     try:
         until = time.monotonic() + check.timeout_seconds
-        with _asked(check.url, _hosts(check.url, own=own), check.timeout_seconds) as answer:
+        with _asked(check.url, addresses.hosts(check.url, own=own), check.timeout_seconds) as answer:
             if answer.status_code != 200:
                 return Check(name=name, outcome="failed", how=how, detail=f"expected 200, found {answer.status_code}.")
             handed = _digest(_until(until, answer))
@@ -83,27 +80,6 @@ def check_document(check: DocumentCheck, container: ContainerClient, *, own: boo
     return Check(
         name=name, outcome="passed", how=how, detail=f"{handed[0]} bytes, SHA-256 {handed[1][:12]}… on both sides."
     )
-
-
-def _hosts(url: str, *, own: bool) -> list[str]:
-    """Return the addresses behind a URL's name, the name itself if `own`.
-
-    Raises `OwnAddressError` if one is of this machine or of the platform beside it, `OSError` if the name has none.
-    """
-    parts = urlsplit(url)
-    if own:
-        return [parts.hostname or ""]
-    found = socket.getaddrinfo(
-        parts.hostname, parts.port or (443 if parts.scheme == "https" else 80), type=socket.SOCK_STREAM
-    )
-    addresses = list(dict.fromkeys(str(one[4][0]).partition("%")[0] for one in found))
-    for address in addresses:
-        where = ipaddress.ip_address(address)
-        where = getattr(where, "ipv4_mapped", None) or where
-        beside = where.is_link_local or where == PLATFORM
-        if where.is_loopback or beside or where.is_unspecified or where.is_multicast:
-            raise OwnAddressError(f"{parts.hostname} is {address}")
-    return addresses
 
 
 @contextmanager
@@ -134,10 +110,6 @@ def _connected(hosts: list[str], port: int, timeout: float) -> socket.socket:
             if last == 0:
                 raise
     raise AssertionError
-
-
-class OwnAddressError(ValueError):
-    """An address that a smoke check does not ask: of the machine itself, or of the platform's services beside it."""
 
 
 def _until(until: float, answer: httpx.Response) -> Iterator[bytes]:
@@ -190,6 +162,6 @@ def _shown(url: str) -> str:
 def _why(error: Exception) -> str:
     """Return an error's kind, and what is wrong with a certificate or an address, but no address with a query."""
     text = str(error)
-    if isinstance(error, OwnAddressError):
+    if isinstance(error, addresses.OwnAddressError):
         return f"an address that no smoke check asks: {text}"
     return f"{type(error).__name__}: {text[:200]}" if "certificate" in text.lower() else type(error).__name__

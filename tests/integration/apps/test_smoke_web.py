@@ -18,7 +18,7 @@ from local import certificates
 from shared import runs
 from shared.contracts import Check, Run, RunWork
 from shared.request import DocumentCheck, HttpCheck, MigrationRequest
-from shared.smoke import web
+from shared.smoke import addresses
 from shared.smoke.web import check_document, check_page
 from tests.fixtures.httpdouble import serving
 
@@ -67,7 +67,7 @@ def test_the_address_that_was_looked_at_is_asked_whatever_the_name_means_a_momen
 
     with serving(reply) as base:
         port = base.rpartition(":")[2]
-        monkeypatch.setattr(web, "_hosts", lambda *_, **__: ["127.0.0.9", "127.0.0.1"])
+        monkeypatch.setattr(addresses, "hosts", lambda *_, **__: ["127.0.0.9", "127.0.0.1"])
         assert check_page(HttpCheck(name="home", url=f"http://app.example.test:{port}/")).outcome == "passed"
     assert hosts == [f"app.example.test:{port}"]
 
@@ -155,7 +155,7 @@ def test_a_certificate_is_checked_in_the_urls_name_at_the_address_that_takes_the
     names: list[str | None] = []
     context.sni_callback = lambda _socket, name, _context: names.append(name)
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    monkeypatch.setattr(web, "_hosts", lambda *_, **__: ["127.0.0.9", "127.0.0.1"])
+    monkeypatch.setattr(addresses, "hosts", lambda *_, **__: ["127.0.0.9", "127.0.0.1"])
     with serving(lambda *_: (200, b"ok"), context) as url:
         port = url.rpartition(":")[2]
         good = check_page(HttpCheck(name="home", url=f"https://localhost:{port}/", certificate_days=1))
