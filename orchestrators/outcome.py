@@ -6,11 +6,8 @@ from typing import Literal
 from orchestrators.calling import Payload
 from orchestrators.modes import Handed
 from orchestrators.stages import Book, StageFailed
-from shared.contracts import Check, Run, Summary, Verdict
+from shared.contracts import BESIDE_ROWS, Check, Run, Summary, Verdict
 from shared.errors import Finding, open_errors
-
-BESIDE_ROWS = ("sequences", "keys and indexes")
-"""Checks of the stage `verify` that look at no row."""
 
 
 class Outcome:

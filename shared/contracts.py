@@ -120,6 +120,11 @@ class Check(Strict):
     detail: str = Field(default="", description="Numbers, or why it failed or was skipped.")
 
 
+SEQUENCES_CHECK, KEYS_CHECK = "sequences", "keys and indexes"
+BESIDE_ROWS = frozenset({SEQUENCES_CHECK, KEYS_CHECK})
+"""Names of the checks of the stage `verify` that look at no row: alone they verify no database."""
+
+
 class TableRows(Strict):
     """Rows of one table: read at the source, loaded by us, counted on the target."""
 

@@ -7,7 +7,7 @@ import psycopg
 from psycopg import sql
 from pydantic import Field
 
-from shared.contracts import Check, TableRows
+from shared.contracts import KEYS_CHECK, SEQUENCES_CHECK, Check, TableRows
 from shared.copying.model import Frozen
 from shared.errors import Finding
 from shared.request import VerifyLevel
@@ -29,7 +29,7 @@ READ_AGAIN = (
 )
 SEQUENCES = "The value of every sequence was read on the target and compared with the dump's."
 KEYS = "Every primary key, unique key, index, foreign key and check of the dump was looked for in the catalogue."
-HOW = {"row counts": COUNTED, "row contents": READ_AGAIN, "sequences": SEQUENCES, "keys and indexes": KEYS}
+HOW = {"row counts": COUNTED, "row contents": READ_AGAIN, SEQUENCES_CHECK: SEQUENCES, KEYS_CHECK: KEYS}
 """By name of a check of a PostgreSQL target: how it is done."""
 INSTEAD = "The row contents above compare every character of every row, which leaves nothing for it to find."
 CONSTRAINTS = """
@@ -89,9 +89,9 @@ def sequence_check(
                 f"{name}: expected {_value(value, called)}, found {_value(*found) if found else 'no such sequence'}"
             )
     detail = f"{len(wanted)} sequences compared.{_list_names(wrong)}"
-    check = Check(name="sequences", outcome="failed" if wrong else "passed", how=SEQUENCES, detail=detail)
+    check = Check(name=SEQUENCES_CHECK, outcome="failed" if wrong else "passed", how=SEQUENCES, detail=detail)
     return check, [
-        _finding("SEQUENCES_DIFFER", "sequences", "the dump's values in all sequences", wrong)
+        _finding("SEQUENCES_DIFFER", SEQUENCES_CHECK, "the dump's values in all sequences", wrong)
     ] if wrong else []
 
 
@@ -107,8 +107,8 @@ def key_check(connection: psycopg.Connection[Any], dump: Dump) -> tuple[Check, l
         if there is None or not (there or "NOT VALID" in entry.definition):
             missing.append(f"{entry.tag}: {'not there' if there is None else 'not valid'}")
     detail = f"{len(wanted)} looked for.{_list_names(missing)}"
-    check = Check(name="keys and indexes", outcome="failed" if missing else "passed", how=KEYS, detail=detail)
-    return check, [_finding("KEYS_MISSING", "keys and indexes", "all of the dump's", missing)] if missing else []
+    check = Check(name=KEYS_CHECK, outcome="failed" if missing else "passed", how=KEYS, detail=detail)
+    return check, [_finding("KEYS_MISSING", KEYS_CHECK, "all of the dump's", missing)] if missing else []
 
 
 def _check(name: str, how: str, asked: bool, levels: Sequence[VerifyLevel], passed: bool, detail: str) -> Check:
