@@ -3,11 +3,9 @@
 import re
 from collections.abc import Iterator
 
-import pytest
+from tests.unit.infra.bicepfiles import INFRA, ROOT, BicepFile, Declared, Node, literal, read, text, walk
+from tests.unit.infra.cases import FILES, each_file
 
-from tests.unit.infra.bicepfiles import INFRA, ROOT, BicepFile, Declared, Node, all_files, literal, read, text, walk
-
-FILES = all_files()
 # https://learn.microsoft.com/azure/role-based-access-control/built-in-roles
 ROLES = {
     "b7e6dc6d-f1e8-4753-8033-0f276bb0955b": "storageBlobDataOwner",
@@ -27,8 +25,6 @@ ENVIRONMENT_URLS = (
     "login.microsoftonline.com", "graph.windows.net", "gallery.azure.com",
 )  # fmt: skip
 GUID = re.compile(r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
-
-each_file = pytest.mark.parametrize("file", FILES, ids=lambda one: one.name)
 
 
 def strings(file: BicepFile) -> Iterator[tuple[Node, str]]:
