@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from api.http import Engine
 from api.migrations import look
 from shared import readiness, rehearsals, runs
-from shared.communication.delivery import deliver, memory_of
+from shared.communication.delivery import deliver
+from shared.communication.memory import memory, memory_of
 from shared.communication.occurrences import Occurrence, Seen, occurrences
 from shared.contracts import Verdict
 from shared.errors import Refusal
@@ -27,7 +28,7 @@ async def tell(engine: Engine) -> int:
     untold = await asyncio.to_thread(runs.untold)
     if len(untold) > LOOKED_AT:
         log.warning("%s runs are not told to their end; the newest %s are looked at", len(untold), LOOKED_AT)
-    for run_id in untold[:LOOKED_AT]:
+    for run_id in sorted(untold[:LOOKED_AT]):  # the oldest first: a dead channel is asked for one event a minute
         try:
             looked += await _tell(engine, run_id, silent)
         except Refusal:
@@ -44,7 +45,7 @@ async def _tell(engine: Engine, run_id: str, silent: set[str]) -> int:
     run = await asyncio.to_thread(runs.load, run_id)
     if not settings().notify:  # nobody listens; one that will be set up later hears of the runs that are not over
         if await asyncio.to_thread(runs.closed, run_id):
-            await asyncio.to_thread(runs.mark_told, run_id)
+            await asyncio.to_thread(_tell_nobody, run_id)
         return 0
     view = await look(engine, run_id)
     verdict: Verdict | None = view.verdict  # type: ignore[assignment]  # the API shows it as a plain string
@@ -64,6 +65,13 @@ async def _tell(engine: Engine, run_id: str, silent: set[str]) -> int:
     return 1
 
 
+def _tell_nobody(run_id: str) -> None:
+    """End the telling of a run whose channels are gone: what waited for them waits no more."""
+    if memory(memory_of(run_id)).pending:
+        deliver(memory_of(run_id), [], {}, datetime.now(UTC), over=True)
+    runs.mark_told(run_id)
+
+
 async def _tell_of_rehearsals(silent: set[str]) -> None:
     """Tell of the last rehearsal that the timer could not start."""
     missed = await asyncio.to_thread(rehearsals.last_not_started)
@@ -73,8 +81,10 @@ async def _tell_of_rehearsals(silent: set[str]) -> None:
         id=f"rehearsal-{missed.at:%Y%m%dt%H%M}:not-started", kind="not-started", at=missed.at, run="none",
         target=missed.target or "?", purpose="rehearsal", words=missed.why, link=_link("#/rehearsals"),
     )  # fmt: skip
+    known = await asyncio.to_thread(memory, REHEARSALS)
+    news = [] if known.knows(happened.id) else [happened]  # a channel that is set up later hears of later ones
     now = datetime.now(UTC)
-    await asyncio.to_thread(deliver, REHEARSALS, [happened], settings().notify, now, over=False, silent=silent)
+    await asyncio.to_thread(deliver, REHEARSALS, news, settings().notify, now, over=False, silent=silent)
 
 
 def _link(view: str) -> str | None:

@@ -45,8 +45,7 @@ def send(occurrence: Occurrence, channel: Channel, now: datetime) -> None:
 
 def _teams(occurrence: Occurrence, channel: Channel, now: datetime) -> httpx.Request:
     """An Adaptive Card, as a Teams workflow's webhook takes it."""
-    del now
-    subject, text = message_for(occurrence, channel.audience)
+    subject, text = message_for(occurrence, channel.audience, now)
     card = {
         "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
         "type": "AdaptiveCard",
@@ -64,8 +63,7 @@ def _teams(occurrence: Occurrence, channel: Channel, now: datetime) -> httpx.Req
 
 def _slack(occurrence: Occurrence, channel: Channel, now: datetime) -> httpx.Request:
     """Blocks with plain text only: nothing from a database becomes a mention or a link."""
-    del now
-    subject, text = message_for(occurrence, channel.audience)
+    subject, text = message_for(occurrence, channel.audience, now)
     blocks = [
         {"type": "header", "text": {"type": "plain_text", "text": subject[:150]}},
         {"type": "section", "text": {"type": "plain_text", "text": text[:3000]}},
@@ -77,7 +75,7 @@ def _slack(occurrence: Occurrence, channel: Channel, now: datetime) -> httpx.Req
 
 def _cloudevents(occurrence: Occurrence, channel: Channel, now: datetime) -> httpx.Request:
     """CloudEvents 1.0, structured mode, signed as Standard Webhooks says."""
-    subject, text = message_for(occurrence, channel.audience)
+    subject, text = message_for(occurrence, channel.audience, now)
     data = {
         "target": occurrence.target,
         "purpose": occurrence.purpose,
@@ -120,8 +118,7 @@ def signature(identifier: str, body: bytes, secret: str, now: datetime) -> dict[
 
 def _mail(occurrence: Occurrence, channel: Channel, now: datetime) -> httpx.Request:
     """An e-mail; the Operation-Id is made from the event's id, so that the service itself knows a repetition."""
-    del now
-    subject, text = message_for(occurrence, channel.audience)
+    subject, text = message_for(occurrence, channel.audience, now)
     recipients = [{"address": one.strip()} for one in channel.recipients.split(",") if one.strip()]
     body = {
         "senderAddress": channel.sender,

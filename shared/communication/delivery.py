@@ -1,47 +1,26 @@
 """Delivers events at least once: what has happened is kept before it is told, what a channel took is remembered.
 
-The memory is one blob, `runs/<id>/told.json` for what happens in a run. An event is written there before it is sent, so
-that one which nobody could derive any more (it was late, it is in time again) is still delivered; what was taken is
-written after sending, so a crash in between sends again, with the same id. The migration never reads it.
+An event is written to the memory before it is sent, so that one which nobody could derive any more (it was late, it is in
+time again) is still delivered; what was taken is written after sending, so a crash in between sends again, with the same
+id. However old an event is, every channel that wants it is asked at least once. The migration never waits for any of it.
 """
 
-import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from pydantic import BaseModel, Field
-
-from shared import runpaths, runs
+from shared import runs
 from shared.channel import Channel
 from shared.communication.channels import send
+from shared.communication.memory import Told, Untaken, memory
 from shared.communication.notices import wanted
 from shared.communication.occurrences import Occurrence
-from shared.errors import TransientError
+from shared.errors import MxferryError
 
 log = logging.getLogger("mxferry.communication")
 
 GIVE_UP = timedelta(hours=24)
-"""An event that no attempt of a day delivered is dropped, with a log line."""
-
-
-class Told(BaseModel):
-    """What was told; `done` once it is over and everything is told."""
-
-    told: dict[str, list[str]] = Field(default_factory=dict, description="Event id → channels that took it.")
-    pending: list[Occurrence] = Field(default_factory=list, description="What some channel has not taken yet.")
-    done: bool = False
-
-
-def memory_of(run_id: str) -> str:
-    """Return the name of the blob in which it is kept what was told of a run."""
-    return runpaths.of_run(run_id, runpaths.TOLD)
-
-
-def memory(blob: str) -> Told:
-    """Return what was told."""
-    stored = runs.read(blob)
-    return Told.model_validate(json.loads(stored)) if stored else Told()
+"""How long a channel is asked to take an event, from when it was first to be told; a failure after that is the last."""
 
 
 def deliver(
@@ -61,32 +40,47 @@ def deliver(
     silent = set() if silent is None else silent
     kept = memory(blob)
     told = kept.model_copy(deep=True)
-    told.pending = [one for one in _merged(told.pending, happened) if _untaken(one, channels, told)]
+    events = {one.id: one for one in (*happened, *told.pending)}  # one that waits already stays as it was first seen
+    _remember(told, events, _untaken(sorted(events.values(), key=lambda one: one.at), channels, told, now))
     kept = _save(blob, told, kept)
-    for occurrence in told.pending:
-        for name in _untaken(occurrence, channels, told):
-            if name not in silent and _sent(occurrence, name, channels[name], now, silent):
-                told.told.setdefault(occurrence.id, []).append(name)
-    told.pending = [one for one in told.pending if _untaken(one, channels, told)]
+    still = []
+    for waits in told.waiting:
+        if waits.channel in silent:
+            still.append(waits)
+        elif _sent(events[waits.event], waits, channels[waits.channel], now, silent):
+            told.told.setdefault(waits.event, []).append(waits.channel)
+        elif now - waits.since > GIVE_UP:
+            log.error("channel %s: %s was not taken within %s; given up", waits.channel, waits.event, GIVE_UP)
+            told.dropped.append(waits.model_copy(update={"dropped_at": now}))
+        else:
+            still.append(waits)
+    _remember(told, events, still)
     told.done = over and not told.pending
     _save(blob, told, kept)
     return told
 
 
-def _merged(pending: Sequence[Occurrence], happened: Sequence[Occurrence]) -> list[Occurrence]:
-    """Return both, in order of time; an event that waits already stays as it was first seen."""
-    found = {one.id: one for one in (*happened, *pending)}
-    return sorted(found.values(), key=lambda one: one.at)
+def _untaken(events: Iterable[Occurrence], channels: Mapping[str, Channel], told: Told, now: datetime) -> list[Untaken]:
+    """Return which channel has still to be told what, the longest waiting first; events come in order of time.
 
-
-def _untaken(occurrence: Occurrence, channels: Mapping[str, Channel], told: Told) -> list[str]:
-    """Return the channels that want the event and have not taken it."""
-    taken = told.told.get(occurrence.id, [])
-    return [
-        name
+    So a channel that never answers, and is asked for one event a round, is given up with the oldest first.
+    """
+    before = {(one.event, one.channel): one for one in told.waiting}
+    ended = {(event, name) for event, taken in told.told.items() for name in taken}
+    ended |= {(one.event, one.channel) for one in told.dropped}
+    found = [
+        before.get((one.id, name)) or Untaken(event=one.id, kind=one.kind, channel=name, since=now)
+        for one in events
         for name, channel in channels.items()
-        if name not in taken and wanted(occurrence, channel.audience, channel.events)
+        if (one.id, name) not in ended and wanted(one, channel.audience, channel.events)
     ]
+    return sorted(found, key=lambda one: one.since)
+
+
+def _remember(told: Told, events: Mapping[str, Occurrence], waiting: list[Untaken]) -> None:
+    """Keep what waits, and the events that it waits for."""
+    told.waiting = waiting
+    told.pending = sorted((events[one] for one in {waits.event for waits in waiting}), key=lambda one: (one.at, one.id))
 
 
 def _save(blob: str, told: Told, before: Told) -> Told:
@@ -96,20 +90,19 @@ def _save(blob: str, told: Told, before: Told) -> Told:
     return told.model_copy(deep=True)
 
 
-def _sent(occurrence: Occurrence, name: str, channel: Channel, now: datetime, silent: set[str]) -> bool:
-    """Whether the event needs no further attempt: it was taken, or given up."""
-    if now - occurrence.at > GIVE_UP:
-        log.error("channel %s: %s was not delivered within %s; dropped", name, occurrence.id, GIVE_UP)
-        return True
+def _sent(occurrence: Occurrence, waits: Untaken, channel: Channel, now: datetime, silent: set[str]) -> bool:
+    """Whether the channel took the event; `waits` gets the code of what went wrong."""
     try:
         send(occurrence, channel, now)
-    except TransientError as error:
+    except MxferryError as error:
+        waits.code = error.code
         if error.code == "NO_ANSWER":
-            silent.add(name)
-        log.warning("channel %s: %s not delivered, tried again in a minute: %s", name, occurrence.id, error)
+            silent.add(waits.channel)
+        log.warning("channel %s: %s not delivered: %s", waits.channel, waits.event, error)
         return False
     except Exception:
         # Nothing that goes wrong in telling may reach the migration, nor keep the other channels from being told.
-        log.exception("channel %s: %s could not be sent", name, occurrence.id)
+        waits.code = "UNEXPECTED"
+        log.exception("channel %s: %s could not be sent", waits.channel, waits.event)
         return False
     return True

@@ -1,10 +1,12 @@
 """How an event is told to an audience: a subject line and a text."""
 
+from datetime import datetime, timedelta
 from typing import get_args
 
 from shared.communication.occurrences import Occurrence
 from shared.communication.texts import Audience
 from shared.eventkinds import EventKind
+from shared.wording import moment
 
 EVENTS: dict[Audience, frozenset[EventKind]] = {
     "team": frozenset(get_args(EventKind)),
@@ -35,6 +37,9 @@ SUBJECTS: dict[EventKind, str] = {
     "test": "a test message",
 }
 
+LONG_AGO = timedelta(minutes=15)
+"""Behind this, an event is told with the time at which it happened: people take a message for news."""
+
 FOR_USERS = {
     "scheduled": ("The app will move", "The app will be unavailable for a while. {words}"),
     "unavailable": ("The app is being moved", "The app is unavailable now. We will say when it is back."),
@@ -45,8 +50,15 @@ FOR_USERS = {
 }
 
 
-def message_for(occurrence: Occurrence, audience: Audience) -> tuple[str, str]:
-    """Return subject and text."""
+def message_for(occurrence: Occurrence, audience: Audience, now: datetime) -> tuple[str, str]:
+    """Return subject and text; one that is told long after it happened says when that was."""
+    subject, text = _message(occurrence, audience)
+    if now - occurrence.at < LONG_AGO:
+        return subject, text
+    return subject, f"Told late, this was so at {moment(occurrence.at)}: {text}"
+
+
+def _message(occurrence: Occurrence, audience: Audience) -> tuple[str, str]:
     if audience == "users" and occurrence.kind in FOR_USERS:
         subject, text = FOR_USERS[occurrence.kind]
         return subject, text.format(words=occurrence.words)

@@ -11,7 +11,7 @@ import pytest
 from api.telling import tell
 from shared import rehearsals, runs, settings
 from shared.communication import channels
-from shared.communication.delivery import memory, memory_of
+from shared.communication.memory import memory, memory_of
 from shared.contracts import Progress
 from shared.forecast import Forecast
 from tests.fixtures.apiserver import EngineDouble
@@ -82,14 +82,6 @@ def test_a_run_that_is_over_and_told_is_not_looked_at_again(receiver: Receiver, 
 
 def test_without_channels_nothing_is_looked_at(api_settings: None) -> None:
     assert asyncio.run(tell(engine_at(Progress(stages=recent())))) == 0
-
-
-def test_an_event_of_yesterday_is_given_up_not_told(receiver: Receiver, channel: Configure) -> None:
-    channel("team", kind="cloudevents", url=receiver.url)
-    old = [one.model_copy(update={"started_at": one.started_at - timedelta(days=3), "ended_at": one.ended_at and one.ended_at - timedelta(days=3)}) for one in recent("preflight")]  # fmt: skip
-    asyncio.run(tell(engine_at(Progress(stages=old), "COMPLETED", {"verdict": "verified"})))
-    assert receiver.got == []
-    assert memory(memory_of(ID)).done
 
 
 def test_what_was_late_for_a_minute_is_told_though_it_is_in_time_again(
