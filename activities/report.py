@@ -11,6 +11,7 @@ from pydantic import Field
 from activities.boundary import closing_activity
 from shared import events, readiness, rehearsals, remains, runpaths, runs
 from shared.blobs import clients
+from shared.communication.memory import messages
 from shared.contracts import Check, Gate, RestoreRef, Run, RunWork, SnapshotRef, StageState, TableRows, Verdict
 from shared.errors import Finding, MxferryError
 from shared.reporting import rejects
@@ -77,7 +78,7 @@ def write_report(work: ReportWork) -> Recorded:
         target_written_at=work.target_written_at, snapshot=work.snapshot, restore=work.restore, answers=work.answers,
         checks=work.checks, findings=findings, reported_at=work.reported_at, tables=tables,
         target_version=_target_version(work.run), rejects=rejects.load(work.run),
-        places=_places(work),
+        places=_places(work), messages=messages(work.run.id),
     )  # fmt: skip
     report = readiness.compared(build(known))
     rehearsals.remember(report)

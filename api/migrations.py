@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field
 from api import caller
 from api.http import Answer, Call, Engine, answer, parsed, problem, refusal, with_etag
 from shared import capacity, progress, rehearsals, remains, runs
+from shared.communication.memory import Messages, messages
 from shared.contracts import Run
 from shared.errors import Finding, Refusal
 from shared.forecast import Forecast, forecast
@@ -56,6 +57,10 @@ class MigrationView(BaseModel):
     findings: list[Finding] = Field(default_factory=list)
     remains: Remains | None = Field(
         default=None, description="What the clean-up, and later the sweep, deleted, and what is left; null before it."
+    )
+    messages: Messages | None = Field(
+        default=None,
+        description="What the channels were told of it; null where there was nothing to tell, or nobody to.",
     )
     links: dict[str, str] = Field(default_factory=dict)
 
@@ -139,7 +144,7 @@ async def look(engine: Engine, run_id: str) -> MigrationView:
         id=run_id, status=status, verdict=verdict, reason=reason, target=run.request.target,
         purpose=run.request.options.purpose, source=run.request.source.kind, created_at=run.created_at, asked_by=run.asked_by,
         stage=seen.stage, window=window, snapshot_at=run.request.snapshot_at, forecast=expected, progress=seen, findings=await asyncio.to_thread(runs.findings, run_id),
-        remains=await asyncio.to_thread(remains.load, run_id), links=_links(run_id),
+        remains=await asyncio.to_thread(remains.load, run_id), messages=await asyncio.to_thread(messages, run_id), links=_links(run_id),
     )  # fmt: skip
 
 

@@ -27,6 +27,7 @@ from api.migrations import MigrationView
 from local.api import Api, ApiError
 from local.plaintext import plain, plain_values
 from local.progressview import view
+from shared.communication.memory import sentences
 from shared.contracts import Gate
 from shared.wording import gate_words, moment
 
@@ -232,6 +233,8 @@ def _end(seen: MigrationView) -> None:
         print(f"  staging and the temporary database are kept until {moment(seen.remains.kept_until)}")
     for part, why in (seen.remains.left if seen.remains is not None else {}).items():
         print(f"  not deleted yet: {part}: {why}")
+    for line in sentences(seen.messages) if seen.messages is not None else []:
+        print(f"  messages: {line}")
 
 
 def _plain(seen: MigrationView) -> MigrationView:

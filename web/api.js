@@ -50,22 +50,23 @@ async function ask(path, options) {
   throw new Problem(answer.status, await answer.json().catch(() => ({})));
 }
 
-// Calls `work` until it returns false or the view is left; slower while nobody looks, and after failures.
+// Calls `work` until it returns false or the view is left; slower while nobody looks, after failures, and by the number it returns.
 export async function poll(work, signal, trouble, every = 2000) {
-  let failures = 0;
+  let failures = 0, slower = 1;
   while (!signal.aborted) {
     try {
       const goOn = await work();
       failures = 0;
       trouble(null);
       if (!goOn) return;
+      slower = Number(goOn);
     } catch (error) {
       if (signal.aborted) return;
       if (!lost(error)) throw error;
       failures += 1;
       trouble(`No answer from the app (${error.message}); trying again.`);
     }
-    const wait = (document.hidden ? 5 : 1) * every * Math.min(8, 2 ** failures);
+    const wait = (document.hidden ? 5 : 1) * slower * every * Math.min(8, 2 ** failures);
     await new Promise((resolve) => { setTimeout(resolve, wait); signal.addEventListener("abort", resolve, { once: true }); });
   }
 }

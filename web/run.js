@@ -5,13 +5,15 @@ import { announce, draw, h, named, ticked } from "./dom.js";
 import { OVER, clock, count, moment, reasonParts, sentence, size, stageWords } from "./format.js";
 import { abortPanel, decisions, gatePanel } from "./gate.js";
 import { liveTables } from "./livetables.js";
+import { messages, telling } from "./messages.js";
 import { plot, sample } from "./plot.js";
 import { choosing } from "./remedies.js";
 import { badge } from "./runs.js";
 import { tables } from "./tables.js";
 import { timeline, windowBar } from "./timeline.js";
 
-const NAMES = ["head", "gate", "abort", "window", "stages", "plots", "findings", "decisions", "tables"];
+const NAMES = ["head", "gate", "abort", "window", "stages", "plots", "findings", "decisions", "messages", "tables"];
+const SELDOM = 15; // times slower: channels are told once a minute, and may be for a day after the run
 
 export async function run(place, signal, trouble, id) {
   document.title = `Run ${id} – mxferry`;
@@ -24,15 +26,16 @@ export async function run(place, signal, trouble, id) {
   parts.abort.hidden = parts.plots.hidden = parts.stages.hidden = true;
   parts.stages.append(h("h2", {}, "Stages"), ...panels.stages.parts);
   parts.plots.append(h("h2", {}, "Rates"), h("div", { class: "plots" }, panels.plots.map((one) => one.element)));
-  let over = false, live = null;
+  let over = false, live = null, listed = false;
   await poll(async () => {
     const seen = await get(path, signal);
     if (signal.aborted) return false;
     over = OVER.has(seen.status);
     show(parts, panels, seen, path, signedIn);
-    if (over) await tables(parts.tables, seen, path);
-    else live ??= liveTables(parts.tables, path, signal, () => over);
-    return !over;
+    if (!over) live ??= liveTables(parts.tables, path, signal, () => over);
+    else if (!listed) await tables(parts.tables, seen, path);
+    listed = over;
+    return over ? telling(seen) && SELDOM : true;
   }, signal, trouble);
 }
 
@@ -48,6 +51,7 @@ function show(parts, panels, seen, path, signedIn) {
   });
   panels.gate?.update(gate, seen);
   draw(parts.decisions, seen.progress.gates, decisions);
+  draw(parts.messages, seen.messages, messages);
   draw(parts.window, [seen.window, seen.forecast, Math.floor(at / 10_000)], () => (over ? [] : windowBar(seen, at)));
   draw(parts.findings, [seen.findings, over], () => findings(seen));
   if (over && parts.stages.previousSibling !== parts.findings) parts.stages.before(parts.findings); // how it ended comes first

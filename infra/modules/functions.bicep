@@ -211,6 +211,7 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
           '/api/ui/icon.svg'
           '/api/ui/index.html'
           '/api/ui/livetables.js'
+          '/api/ui/messages.js'
           '/api/ui/plot.js'
           '/api/ui/rehearsals.js'
           '/api/ui/remedies.js'

@@ -6,6 +6,7 @@ from datetime import datetime
 from importlib import metadata
 from typing import Any
 
+from shared.communication.memory import Messages
 from shared.contracts import Check, Gate, Reconciliation, RestoreRef, Run, SnapshotRef, StageState, TableRows, Verdict
 from shared.errors import Finding
 from shared.reporting.applications import sentences
@@ -47,6 +48,7 @@ class Known:
     target_version: str | None = None
     rejects: RejectsReport | None = None
     places: list[Place] = field(default_factory=list)
+    messages: Messages | None = None
 
 
 def build(known: Known) -> Report:
@@ -78,7 +80,7 @@ def build(known: Known) -> Report:
         smoke=[one for one in checks if one.name.startswith("smoke")],
         cleanup=known.answers.get("clean-up", {}).get("done", []),
         applications=sentences(known.run, known.stages, known.answers),
-        outside=list(OUTSIDE), places=known.places,
+        outside=list(OUTSIDE), places=known.places, messages=known.messages,
         ddl=known.answers.get("plan", {}).get("ddl_blob"), versions=_versions(known),
     )  # fmt: skip
 

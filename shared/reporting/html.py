@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from shared import wording
+from shared.communication.memory import sentences
 from shared.contracts import TableRows
 from shared.errors import Finding
 from shared.reporting.applications import was_started
@@ -81,6 +82,7 @@ def _context(report: Report) -> dict[str, Any]:
         "done_smoke": [one for one in report.smoke if one.outcome != "skipped"],
         "not_checked": [one for one in report.checks if one.outcome == "skipped"],
         "findings": sorted(report.findings, key=_finding_order),
+        "messages": sentences(report.messages) if report.messages else [],
         "emptied": [one for one in report.tables if one.content == "empty"],
     }
 

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, Field
 
+from shared.communication.memory import Messages
 from shared.contracts import Check, Gate, Reconciliation, RunId, StageState, TableRows, Verdict
 from shared.errors import Finding
 from shared.request import Window
@@ -133,6 +134,10 @@ class Report(BaseModel):
     outside: list[str] = Field(default_factory=list, description="What no check of a run looks at.")
     applications: list[str] = Field(default_factory=list, description="How source and target app were left.")
     cleanup: list[str] = Field(default_factory=list, description="What was deleted, what was kept, and why.")
+    messages: Messages | None = Field(
+        default=None,
+        description="What the channels were told until the report was written: telling goes on. Null if nothing was.",
+    )
     places: list[Place] = Field(default_factory=list, description="Where the data went, and until when it lies there.")
     ddl: str | None = Field(default=None, description="Blob of the DDL script in the reports container.")
     versions: dict[str, str] = Field(default_factory=dict)

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from shared import runs
+from shared.communication.memory import Told, Untaken, memory_of
 from shared.contracts import Gate, Progress, Run, StageState
 from shared.errors import Finding
 from shared.request import MigrationRequest
@@ -89,6 +90,18 @@ def test_status_lists_stages_and_list_lists_runs(api: ApiServer) -> None:
     assert "Copy rows" in cli(api, "status", ID).stdout
     assert json.loads(cli(api, "status", ID, "--json").stdout)["stage"] == "copy"
     assert ID in cli(api, "list").stdout
+
+
+def test_status_tells_what_channels_took_what_waits_and_what_was_given_up(api: ApiServer) -> None:
+    put(api, Progress(stages=reports.stages("restore")))
+    late = Untaken(event=f"{ID}:late", kind="late", channel="mail", since=NOW, code="NO_TOKEN")
+    started = late.model_copy(update={"event": f"{ID}:started", "kind": "started", "dropped_at": NOW})
+    told = Told(told={f"{ID}:started": ["team"]}, waiting=[late], dropped=[started])
+    runs.write(memory_of(ID), told.model_dump_json().encode(), "application/json")
+    shown = cli(api, "status", ID).stdout
+    assert f"`mail`: took 0 messages; 1 message tried again since {moment(NOW)}: late (NO_TOKEN); " in shown
+    assert "1 message given up: started (NO_TOKEN)." in shown
+    assert "`team`: took 1 message." in shown
 
 
 def test_status_tells_every_gate_and_what_became_of_it(api: ApiServer) -> None:
