@@ -6,12 +6,13 @@ import pyodbc
 from pydantic import Field
 
 from activities.boundary import activity
+from activities.keys import WAITS
 from activities.schema import target_of
 from shared.blobs import clients
 from shared.contracts import Findings, RestoredWork
 from shared.copying.stage import database_plan
 from shared.databaseplan import DatabasePlan, PlannedTable
-from shared.errors import Finding
+from shared.errors import Finding, TransientError
 from shared.settings import settings
 from shared.sqlserver import marker
 from shared.sqlserver.completion import (
@@ -25,6 +26,7 @@ from shared.sqlserver.completion import (
 )
 from shared.sqlserver.connection import session
 from shared.sqlserver.existing import check_again
+from shared.sqlserver.locks import LOCKED
 from shared.strict import Strict
 
 GROUPS = 150
@@ -47,6 +49,7 @@ class FinishWork(RestoredWork):
 
     group: int = Field(ge=0)
     step: int = Field(default=0, ge=0, description="Which part of the keys, see `_parts`.")
+    waits: int = WAITS
 
 
 class Finished(Findings):
@@ -54,6 +57,7 @@ class Finished(Findings):
 
     tables: int
     finished: bool = True
+    held: Finding | None = Field(default=None, description="Who keeps the call from going on: it is made again.")
 
 
 @activity
@@ -108,10 +112,19 @@ def _finish[K](
     keyed: list[tuple[PlannedTable, list[K]]],
     add: Callable[[pyodbc.Connection, PlannedTable, list[K]], list[Finding]],
 ) -> Finished:
-    """Make that part of a group's keys whose turn it is: one of a large table may last as long as an activity."""
+    """Make that part of a group's keys whose turn it is: one of a large table may last as long as an activity.
+
+    The server may go on with the statement of an activity that died: what it holds for longer than a call waits is the
+    answer.
+    """
     parts = _parts(keyed)
-    with session(target_of(work), timeout=BUILD_SECONDS) as connection:
-        findings = [finding for table, keys in parts[work.step] for finding in add(connection, table, keys)]
+    try:
+        with session(target_of(work), timeout=BUILD_SECONDS) as connection:
+            findings = [finding for table, keys in parts[work.step] for finding in add(connection, table, keys)]
+    except TransientError as error:
+        if error.code != LOCKED:
+            raise
+        return Finished(findings=[], tables=0, finished=False, held=error.finding())
     finished = work.step + 1 == len(parts)
     return Finished(findings=findings, tables=len(names) if finished else 0, finished=finished)
 

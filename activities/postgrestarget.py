@@ -4,6 +4,7 @@ from psycopg import sql
 from pydantic import Field
 
 from activities.boundary import activity
+from activities.keys import WAITS, KeysMade, make_keys
 from activities.postgresplan import target_plan, target_server
 from shared import masking, runpaths, runs
 from shared.blobs import clients
@@ -43,12 +44,7 @@ class KeysWork(RunWork):
     """Input of `make_postgres_keys`."""
 
     group: postdata.Group
-
-
-class KeysMade(Strict):
-    """Output of `make_postgres_keys`."""
-
-    statements: int
+    waits: int = WAITS
 
 
 @activity
@@ -122,7 +118,7 @@ def plan_postgres_keys(work: SnapshotWork) -> Waves:
 def make_postgres_keys(work: KeysWork) -> KeysMade:
     """Make one group of keys, indexes, foreign keys or checks; what an earlier delivery made is left alone."""
     server = target_server(work.run)
-    return KeysMade(statements=postdata.make(server, server.database, work.group, work.run.id))
+    return make_keys(server, server.database, work.group, work.run.id)
 
 
 @activity

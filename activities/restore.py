@@ -5,6 +5,7 @@ import time
 import psycopg
 
 from activities.boundary import activity
+from activities.keys import WAITS, KeysMade, make_keys
 from shared import runpaths
 from shared.blobs import clients, documents
 from shared.blobs.clients import staging
@@ -37,12 +38,7 @@ class PostDataWork(RestoredWork):
     """Input of `make_post_data`."""
 
     group: postdata.Group
-
-
-class PostDataMade(Strict):
-    """Output of `make_post_data`."""
-
-    statements: int
+    waits: int = WAITS
 
 
 @activity
@@ -112,9 +108,9 @@ def plan_post_data(work: RestoredWork) -> PostData:
 
 
 @activity
-def make_post_data(work: PostDataWork) -> PostDataMade:
+def make_post_data(work: PostDataWork) -> KeysMade:
     """Make one group of keys, indexes or foreign keys; what an earlier delivery made is left alone."""
-    return PostDataMade(statements=postdata.make(settings().postgres, work.restore.database, work.group))
+    return make_keys(settings().postgres, work.restore.database, work.group)
 
 
 def _room(server: TemporaryPostgres, database: str, need: storage.Need) -> list[Finding]:

@@ -27,6 +27,9 @@ RETRY = task.RetryPolicy(
 
 MOST_STEPS = 150
 """Calls of one activity for one payload: of three minutes each, and more where a table is long (`shared.budget`)."""
+MOST_WAITS = 50
+"""Calls in which one part of the work finds another session at it, each after two and a half minutes (`DELIVERY_WAIT`):
+two hours, for the server may go on making a key for 110 minutes though the activity that began it has died."""
 
 Payload = dict[str, Any]
 Steps = Generator[task.Task[Any], Any, Any]
@@ -119,7 +122,8 @@ def fan_out(
     """Call an activity once for each payload, at most `window` at a time; `on_result` sees every result as it comes.
 
     A result that says `"finished": false` is a part of the work: the activity is called again before others, with the
-    number of the `step`, at most `MOST_STEPS` times. A payload that fails for good stops new calls; those already running
+    number of the `step`, at most `MOST_STEPS` times; the same step again where it says that another session has it `held`, at most `MOST_WAITS`
+    times. A payload that fails for good stops new calls; those already running
     are waited for, then the failure is raised. Keep it to about 200 payloads an orchestration: history is replayed whole
     at every turn.
     """
@@ -143,11 +147,23 @@ def fan_out(
                 result = result_of(one.get_result())
                 on_result(result)
                 if not result.get("finished", True):
-                    unfinished.append(_next_step(activity, payload))
+                    unfinished.append(_next_call(activity, payload, result))
             except (task.TaskFailedError, StageRefused) as error:
                 failure = failure or error
     if failure is not None:
         raise failure
+
+
+def _next_call(activity: str, payload: Payload, result: Payload) -> Payload:
+    held = result.get("held")
+    if held is None:
+        return _next_step(activity, {name: value for name, value in payload.items() if name != "waits"})
+    waits = payload.get("waits", 0) + 1
+    if waits >= MOST_WAITS:
+        found = Finding.model_validate(held)
+        message = f"{found.message} That was so in {waits} calls, one after another."
+        raise StageRefused(found.model_copy(update={"message": message}))
+    return payload | {"waits": waits}
 
 
 def _next_step(activity: str, payload: Payload) -> Payload:

@@ -30,10 +30,11 @@ class Lock:
     code: str
     others: str
 
-    def busy(self, about: str) -> TransientError:
-        """Return the error for who waited in vain."""
-        found = self.others.format(wait=self.wait)
-        return TransientError(self.code, about, f"expected to be alone, found {found}.")
+    def busy(self, about: str, who: str = "") -> TransientError:
+        """Return the error for who waited in vain; `who` names the others."""
+        found = self.others.format(wait=self.wait) + (f": {who}" if who else "")
+        remedy = "Wait for it to end, or end it: SELECT pg_terminate_backend(<process>)." if who else ""
+        return TransientError(self.code, about, f"expected to be alone, found {found}.", remedy)
 
 
 RESTORE = Lock(ENTRIES, DELIVERY_WAIT, "DATABASE_BUSY", "another delivery at work for {wait}")

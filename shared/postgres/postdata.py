@@ -49,6 +49,16 @@ SIZES = """
     WHERE c.relkind = 'r' AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'mxferry')
 """
 
+HOLDERS = """
+    SELECT DISTINCT a.pid, a.usename, a.application_name
+    FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
+    WHERE l.granted AND l.pid <> pg_backend_pid()
+      AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
+      AND (l.locktype = 'advisory' AND l.classid = %s AND l.objid = %s
+           OR l.locktype = 'relation' AND l.relation = to_regclass(%s))
+    ORDER BY a.pid LIMIT 3
+"""
+
 
 class Group(BaseModel):
     """Some statements of `mxferry.post_data`, by their ordinals, and what is done with them; made one after another."""
@@ -136,7 +146,12 @@ def make(server: Postgres, database: str, group: Group, run: str | None = None) 
         wanted = [_Statement(*row) for row in connection.execute(query, (list(group.ordinals),))]
         connection.commit()
         for one in wanted:
-            _make(connection, group.action, one, run)
+            try:
+                _make(connection, group.action, one, run)
+            except TransientError as error:
+                if error.code != locks.POST_DATA.code:
+                    raise
+                raise locks.POST_DATA.busy(one.name, _holders(connection, one)) from None
     return len(wanted)
 
 
@@ -182,6 +197,14 @@ def _make(connection: psycopg.Connection[Any], action: Action, one: _Statement, 
                 f"expected PostgreSQL to make it, found: {_safe_text(error)}.",
                 "Look at this object in the source database.",
             ) from None
+
+
+def _holders(connection: psycopg.Connection[Any], one: _Statement) -> str:
+    """Name the sessions that hold the statement's lock, or some lock on its table, as far as this login may see them."""
+    table = sql.Identifier(one.schema_name, one.table_name).as_string(connection)
+    with connection.transaction():
+        found = connection.execute(HOLDERS, (locks.POST_DATA.number, one.ordinal, table)).fetchall()
+    return ", ".join(f"process {pid} ({program or 'no name'}, as {user})" for pid, user, program in found)
 
 
 def _canceled(name: str, seconds: float, error: psycopg.Error) -> Refusal | TransientError:

@@ -10,6 +10,7 @@ from shared.errors import TransientError
 from shared.sqlserver.connection import literal
 
 LOCK_SECONDS = 60
+LOCKED = "TARGET_LOCKED"
 SCHEMA_LOCK = "schema"
 """Held by who makes the tables of a run, makes room for them, or takes the run's marker off."""
 
@@ -57,10 +58,12 @@ def _lock(connection: pyodbc.Connection, resource: str, owner: Literal["Session"
     ).fetchone()
     if row is None or int(row[0]) < 0:
         raise TransientError(
-            "TARGET_LOCKED",
+            LOCKED,
             resource,
-            f"expected the application lock within {seconds} s, found another session holding it.",
-            "Wait for the other delivery of this activity to end.",
+            f"expected the application lock of this name within {seconds} s, found another session of mxferry holding it: an "
+            "earlier delivery of this activity is at work, or the server is still at its last statement.",
+            "Wait for it to end. SELECT request_session_id FROM sys.dm_tran_locks WHERE resource_type = N'APPLICATION' names "
+            "the session; KILL ends it.",
         )
 
 

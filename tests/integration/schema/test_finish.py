@@ -1,18 +1,23 @@
 """Completing the target on the SQL Server stand-in: keys, indexes, foreign keys, options; again without harm."""
 
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pyodbc
 import pytest
 
 from activities import finish, schema
+from orchestrators import calling
 from orchestrators.finish import finish_schema
 from orchestrators.inspect import inspect_data
-from shared.sqlserver import catalogue, marker
+from shared.sqlserver import catalogue, completion, marker
 from shared.sqlserver.completion import keys_to_add
 from shared.sqlserver.connection import connect
 from shared.sqlserver.ledger import loaded_chunks
 from shared.sqlserver.ledger_table import LEDGER_TABLE, MARKER_TABLE
+from shared.sqlserver.locks import locked
+from tests.fixtures import driving
 from tests.fixtures.runmarker import state_of
 from tests.integration.schema.conftest import Stand, at_once
 
@@ -101,6 +106,66 @@ def test_large_tables_that_share_a_group_get_one_key_a_call_too(
     assert answer["tables"] == len(shared)
     assert stand.drive(finish_schema) == []
     assert stand.statuses[-1]["done"]["tables"] == len(tables)
+
+
+@pytest.fixture
+def held_for(
+    stand: Stand, target: pyodbc.Connection, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[str, int], list[int]]]:
+    """Let another session hold a table's lock from an activity's first call on, until so many have found it.
+
+    Returns the steps of those calls.
+    """
+    monkeypatch.setattr(completion, "DELIVERY_WAIT", 0)
+    holding = ExitStack()
+
+    def hold(activity: str, calls: int) -> list[int]:
+        found: list[int] = []
+        deliver = driving.ACTIVITIES[activity]
+        taken: list[object] = []
+
+        def delivered(context: object, payload: Any) -> Any:
+            if not taken:
+                taken.append(holding.enter_context(locked(connect(stand.target), "table:orders$order")))
+            answer = deliver(context, payload)
+            if answer.get("held"):
+                found.append(payload.get("step", 0))
+                if len(found) == calls:
+                    holding.close()
+            return answer
+
+        monkeypatch.setitem(driving.ACTIVITIES, activity, delivered)
+        return found
+
+    with holding:
+        yield hold
+
+
+@pytest.mark.parametrize("activity", ["finish_tables", "finish_links"])
+def test_a_table_that_another_session_holds_is_waited_for_and_its_keys_are_made_then(
+    stand: Stand, target: pyodbc.Connection, held_for: Callable[[str, int], list[int]], activity: str
+) -> None:
+    found = held_for(activity, 20)
+    assert completed(stand) == []
+    assert len(found) == 20
+    assert len(set(found)) == 1
+    assert stand.statuses[-1]["done"]["tables"] == len(stand.plan().tables)
+    assert len(catalogue.indexes(target, "orders$order")) == len(keys_to_add(stand.plan().table("orders$order")))
+
+
+def test_a_table_that_is_never_free_ends_the_stage_with_who_holds_it(
+    stand: Stand, held_for: Callable[[str, int], list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calling, "MOST_WAITS", 3)
+    found = held_for("finish_tables", 4)
+    with pytest.raises(calling.StageRefused) as caught:
+        completed(stand)
+    assert len(found) == 3
+    finding = caught.value.finding
+    assert (finding.code, finding.object) == ("TARGET_LOCKED", "mxferry:table:orders$order")
+    assert "another session of mxferry" in finding.message
+    assert "in 3 calls" in finding.message
+    assert "sys.dm_tran_locks" in finding.remedy
 
 
 def test_the_sequence_procedure_gives_the_next_number(stand: Stand, target: pyodbc.Connection) -> None:

@@ -69,6 +69,8 @@ def test_a_table_that_somebody_holds_is_waited_for_and_its_key_is_made_later(
         other.execute('LOCK TABLE public."a$empty", public."a$entity", public."a$wide" IN ACCESS SHARE MODE')
         with pytest.raises(TransientError) as caught:
             postdata.make(server, name, first)
+        holder = other.info.backend_pid
     assert caught.value.code == "POST_DATA_BUSY"
     assert "for 50ms" in caught.value.message
+    assert f"process {holder} (" in caught.value.message
     assert postdata.make(server, name, first) == len(first.ordinals)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from local.host.settings import load_host_settings
+from orchestrators.calling import MOST_WAITS
 from orchestrators.copy import CALLS_PER_JOB, PAUSE
 from shared.copying.job import SEARCH_SECONDS
 from shared.postgres.connection import STATEMENT_SECONDS
@@ -60,6 +61,12 @@ def test_a_key_or_an_index_can_be_built_after_the_longest_wait_for_another_deliv
     assert limit > waited + INDEX_SECONDS  # `postdata.make`
     assert limit > DELIVERY_WAIT + BUILD_SECONDS  # `completion.add_keys`, of a large table one a call
     assert min(INDEX_SECONDS, BUILD_SECONDS) > 0.9 * limit  # the host's limit is there for an index: it may use it
+
+
+def test_a_key_that_the_server_makes_for_a_dead_activity_is_waited_for_until_it_can_be_there() -> None:
+    waited = waits()["shared/postgres/locks.py DELIVERY_WAIT"]
+    assert MOST_WAITS * waited > INDEX_SECONDS
+    assert MOST_WAITS * DELIVERY_WAIT > BUILD_SECONDS
 
 
 def test_the_search_for_refused_rows_ends_before_other_deliveries_stop_asking_for_the_chunk(limit: float) -> None:
