@@ -8,6 +8,7 @@ from api.http import Engine
 from api.migrations import look
 from shared import readiness, rehearsals, runs
 from shared.communication.delivery import deliver
+from shared.communication.lateness import highest_step
 from shared.communication.memory import memory, memory_of
 from shared.communication.occurrences import Occurrence, Seen, occurrences
 from shared.contracts import Verdict
@@ -52,13 +53,14 @@ async def _tell(engine: Engine, run_id: str, silent: set[str]) -> int:
     worse: list[str] = []
     if verdict and run.request.options.purpose == "rehearsal":
         worse = await asyncio.to_thread(_regressions, run.request.target, run_id)
+    blob = memory_of(run_id)
+    late_told = highest_step(run_id, (await asyncio.to_thread(memory, blob)).events())
     seen = Seen(
-        run=run, view=view.progress, verdict=verdict, reason=view.reason, forecast=view.forecast, regressions=worse,
+        run=run, view=view.progress, verdict=verdict, reason=view.reason, forecast=view.forecast, regressions=worse, late_told=late_told,
         link=_link(f"#/runs/{run_id}"),
     )  # fmt: skip
     now = datetime.now(UTC)
     happened, over = occurrences(seen, now), verdict is not None
-    blob = memory_of(run_id)
     told = await asyncio.to_thread(deliver, blob, happened, settings().notify, now, over=over, silent=silent)
     if told.done:
         await asyncio.to_thread(runs.mark_told, run_id)
@@ -82,7 +84,7 @@ async def _tell_of_rehearsals(silent: set[str]) -> None:
         target=missed.target or "?", purpose="rehearsal", words=missed.why, link=_link("#/rehearsals"),
     )  # fmt: skip
     known = await asyncio.to_thread(memory, REHEARSALS)
-    news = [] if known.knows(happened.id) else [happened]  # a channel that is set up later hears of later ones
+    news = [] if happened.id in known.events() else [happened]  # a channel that is set up later hears of later ones
     now = datetime.now(UTC)
     await asyncio.to_thread(deliver, REHEARSALS, news, settings().notify, now, over=False, silent=silent)
 

@@ -80,6 +80,7 @@ def _cloudevents(occurrence: Occurrence, channel: Channel, now: datetime) -> htt
         "target": occurrence.target,
         "purpose": occurrence.purpose,
         "stage": occurrence.stage,
+        "late_seconds": occurrence.late_seconds,
         "link": occurrence.link,
         "title": subject,
         "text": text,

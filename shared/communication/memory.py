@@ -46,9 +46,9 @@ class Told(BaseModel):
     dropped: list[Untaken] = Field(default_factory=list, description="What a channel has not taken within its time.")
     done: bool = False
 
-    def knows(self, event: str) -> bool:
-        """Whether some channel has taken the event, or was given up with it."""
-        return event in self.told or any(one.event == event for one in self.dropped)
+    def events(self) -> set[str]:
+        """Return the ids of all events that were told, wait, or were given up."""
+        return {*self.told, *(one.id for one in self.pending), *(one.event for one in self.dropped)}
 
 
 class ChannelMessages(BaseModel):

@@ -6,7 +6,7 @@ from typing import get_args
 from shared.communication.occurrences import Occurrence
 from shared.communication.texts import Audience
 from shared.eventkinds import EventKind
-from shared.wording import moment
+from shared.wording import duration, moment
 
 EVENTS: dict[Audience, frozenset[EventKind]] = {
     "team": frozenset(get_args(EventKind)),
@@ -43,6 +43,7 @@ LONG_AGO = timedelta(minutes=15)
 FOR_USERS = {
     "scheduled": ("The app will move", "The app will be unavailable for a while. {words}"),
     "unavailable": ("The app is being moved", "The app is unavailable now. We will say when it is back."),
+    "late": ("The move takes longer", "The move takes longer than announced. {words}"),
     "available": (
         "The move is postponed",
         "The app is available again, unchanged. Nothing was lost. We will announce a new date.",
@@ -63,9 +64,11 @@ def _message(occurrence: Occurrence, audience: Audience) -> tuple[str, str]:
         subject, text = FOR_USERS[occurrence.kind]
         return subject, text.format(words=occurrence.words)
     what = "Rehearsal" if occurrence.purpose == "rehearsal" else "Cut-over"
-    subject = f"{what} to {occurrence.target}: {SUBJECTS[occurrence.kind]}"
+    late = "" if occurrence.late_seconds is None else f", by {duration(occurrence.late_seconds)}"
+    subject = f"{what} to {occurrence.target}: {SUBJECTS[occurrence.kind]}{late}"
+    basis = f" Reckoned from {occurrence.basis}." if occurrence.basis and audience == "team" else ""
     where = "" if audience == "management" else f" (run {occurrence.run})"
-    return subject, f"{occurrence.words}{where}{f' {occurrence.link}' if occurrence.link else ''}"
+    return subject, f"{occurrence.words}{basis}{where}{f' {occurrence.link}' if occurrence.link else ''}"
 
 
 def wanted(occurrence: Occurrence, audience: Audience, named: str) -> bool:

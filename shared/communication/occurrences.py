@@ -9,6 +9,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, Field
 
+from shared.communication import lateness
 from shared.contracts import Run, Verdict
 from shared.eventkinds import EventKind
 from shared.forecast import UNTIL_THE_WINDOW, Forecast
@@ -29,6 +30,8 @@ class Occurrence(BaseModel):
     stage: str | None = None
     link: str | None = Field(default=None, description="Where the run is shown.")
     words: str = Field(description="What happened, as a sentence.")
+    basis: str = Field(default="", description="What an expectation was reckoned from, for those who can judge it.")
+    late_seconds: float | None = Field(default=None, description="How long past the window's end it will probably end.")
 
 
 class Seen(BaseModel):
@@ -40,6 +43,7 @@ class Seen(BaseModel):
     reason: str = ""
     forecast: Forecast | None = None
     regressions: list[str] = Field(default_factory=list)
+    late_told: int = Field(default=lateness.NONE, description="The highest step of lateness that was told already.")
     link: str | None = Field(default=None, description="Where the run is shown, if the app knows its address.")
 
 
@@ -125,13 +129,18 @@ def _gates(seen: Seen) -> Sequence[Occurrence]:
 
 
 def _late(seen: Seen, now: datetime) -> Sequence[Occurrence]:
-    if seen.verdict or seen.forecast is None or seen.forecast.late_seconds is None:
+    """Return how late it will be where that is a step worse than what was told already."""
+    expected = seen.forecast
+    if seen.verdict or expected is None or expected.late_seconds is None:
         return []
-    words = (
-        f"It will probably end at {moment(seen.forecast.ends_at)}, {duration(seen.forecast.late_seconds)} after the "
-        f"window closes (reckoned from {seen.forecast.basis})."
-    )
-    return [_make(seen, "late", now, words)]
+    step = lateness.step_of(expected.late_seconds)
+    if step <= seen.late_told:
+        return []
+    it = "It" if seen.late_told == lateness.NONE else "Later than told before: it"
+    by = duration(expected.late_seconds)
+    words = f"{it} will probably end at {moment(expected.ends_at)}, {by} after the window closes."
+    made = _make(seen, "late", now, words, lateness.STEPS[step])
+    return [made.model_copy(update={"basis": expected.basis, "late_seconds": expected.late_seconds})]
 
 
 def _end(seen: Seen, now: datetime) -> Sequence[Occurrence]:

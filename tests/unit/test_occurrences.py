@@ -2,6 +2,9 @@
 
 from datetime import timedelta
 
+import pytest
+
+from shared.communication import lateness
 from shared.communication.occurrences import Seen, occurrences
 from shared.contracts import Gate, StageState
 from shared.forecast import Forecast
@@ -38,3 +41,28 @@ def test_gate_lateness_end_and_regressions_are_events() -> None:
         ("failed", "It broke."),
         ("regressed", "Slower."),
     }
+
+
+@pytest.mark.parametrize(
+    ("minutes", "step"),
+    [(0.1, ""), (14.9, ""), (15, "15min"), (29.9, "15min"), (30, "30min"), (60, "1h"), (119, "1h"), (120, "2h"), (1919, "16h"), (1920, "32h"), (99_999, "32h")],
+)  # fmt: skip
+def test_lateness_has_steps_that_double(minutes: float, step: str) -> None:
+    assert lateness.STEPS[lateness.step_of(minutes * 60)] == step
+
+
+def test_lateness_is_an_event_only_where_it_is_a_step_worse_than_what_was_told() -> None:
+    def late(minutes: int, *told: str) -> list[str]:
+        expected = Forecast(ends_at=reports.START, seconds_left=1, basis="x", late_seconds=minutes * 60)
+        step = lateness.highest_step(ID, {f"{ID}:{one}" for one in told})
+        seen = Seen(run=run(), view=View(), forecast=expected, late_told=step)
+        first, again = (occurrences(seen, reports.START + timedelta(minutes=n)) for n in (0, 5))
+        assert [one.id for one in first] == [one.id for one in again]
+        return [one.id.removeprefix(f"{ID}:") for one in first]
+
+    assert late(10) == ["late"]
+    assert late(10, "late", "started") == []
+    assert late(20, "late") == ["late:15min"]
+    assert late(300, "late") == ["late:4h"], "the steps between are not told"
+    assert late(20, "late", "late:4h") == [], "it got better"
+    assert late(300, "late", "late:15min", "late:later-than-this-version-knows") == ["late:4h"]

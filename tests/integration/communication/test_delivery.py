@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import socket
 import threading
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 
@@ -13,7 +13,6 @@ from shared import rehearsals, runs, settings
 from shared.communication import channels
 from shared.communication.memory import memory, memory_of
 from shared.contracts import Progress
-from shared.forecast import Forecast
 from tests.fixtures.apiserver import EngineDouble
 from tests.fixtures.channels import ID, Configure, Receiver, engine_at, recent, run
 
@@ -82,25 +81,6 @@ def test_a_run_that_is_over_and_told_is_not_looked_at_again(receiver: Receiver, 
 
 def test_without_channels_nothing_is_looked_at(api_settings: None) -> None:
     assert asyncio.run(tell(engine_at(Progress(stages=recent())))) == 0
-
-
-def test_what_was_late_for_a_minute_is_told_though_it_is_in_time_again(
-    receiver: Receiver, channel: Configure, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    channel("team", kind="cloudevents", url=receiver.url, events="late")
-    now = datetime.now(UTC)
-    late = Forecast(ends_at=now + timedelta(hours=2), seconds_left=7200, basis="x", late_seconds=600)
-    engine = engine_at(Progress(stages=recent("preflight")), window={"end": (now + timedelta(hours=1)).isoformat()})
-    receiver.answers = [500]
-    monkeypatch.setattr("api.migrations.forecast", lambda *_, **__: late)
-    asyncio.run(tell(engine))
-    assert receiver.got == []
-    monkeypatch.setattr("api.migrations.forecast", lambda *_, **__: None)
-    engine.set(ID, "COMPLETED", custom={"stages": []}, output={"verdict": "verified"})
-    asyncio.run(tell(engine))
-    [event] = receiver.json()
-    assert event["type"] == "dev.mxferry.migration.late"
-    assert memory(memory_of(ID)).done
 
 
 def test_a_cut_over_planned_weeks_ahead_is_told_whatever_ran_since(receiver: Receiver, channel: Configure) -> None:
