@@ -112,14 +112,24 @@ def receive(session: Session, target: BulkTarget | None) -> None:
             raise SqlError(4022, "Bulk load data was expected but not sent: no INSERT BULK came before it.")
         with session.store.uninterrupted():
             rows = session.guarded(lambda: _load(session, target, feed, fault), "INSERT")
+    except AttentionError:
+        _end_transaction(session)
+        raise
     except SqlError as problem:
         feed.drain()
+        _end_transaction(session)
         session.problem(problem)
         session.channel.write(tokens.done())
         return
     session.hub.ask(do="count", bulk_rows=rows, bulk_loads=1)
     session.state.rowcount = rows
     session.channel.write(tokens.done(tokens.COUNT, _BULK_COMMAND, rows))
+
+
+def _end_transaction(session: Session) -> None:
+    """An injected fault: the failed load has doomed the transaction, which the server rolls back at the end of the batch."""
+    if session.state.trancount and session.hub.fault("bulk_failed"):
+        session.transaction.roll_back()
 
 
 def _load(session: Session, target: BulkTarget, feed: _Feed, fault: dict[str, Any] | None) -> int:

@@ -9,6 +9,7 @@ POINTS = {
     "login": ("refuse_login", "latency"),
     "statement": ("latency", "stall", "error", "reset"),
     "bulk": ("reset_bulk", "stall_bulk", "error_bulk", "latency_bulk"),
+    "bulk_failed": ("doom_bulk",),
     "commit": ("reset_before_commit", "reset_after_commit", "error_commit"),
 }
 KINDS = frozenset(kind for kinds in POINTS.values() for kind in kinds)
@@ -21,8 +22,8 @@ class Fault:
     Attributes:
         kind: `reset_bulk` (TCP reset inside a bulk load, after `rows` rows or `bytes` bytes of it), `stall_bulk` (stops
             reading there for `seconds`), `error_bulk` (error `number` instead of the load's acknowledgement, nothing
-            stored), `latency_bulk` (`seconds` before the acknowledgement), `reset_before_commit` (the transaction is
-            lost), `reset_after_commit` (it is applied, the client never hears), `error_commit` (error `number`, the
+            stored), `latency_bulk` (`seconds` before the acknowledgement), `doom_bulk` (a load that is refused, or that the
+            client gives up, ends the transaction though XACT_ABORT is OFF), `reset_before_commit` (the transaction is lost), `reset_after_commit` (it is applied, the client never hears), `error_commit` (error `number`, the
             transaction is rolled back), `error` (error `number` instead of a statement that contains `text`),
             `latency` and `stall` (`seconds` before every such statement), `reset`, `refuse_login` (error `number`).
         times: How often it fires before it is spent; None is for ever.

@@ -334,26 +334,45 @@ def test_a_delivery_waits_while_another_looks_for_refused_rows_and_writes_nothin
 
 
 @pytest.fixture
-def ends_transactions(monkeypatch):
-    """Double of a server that ends the transaction for a row, though XACT_ABORT is OFF."""
-    load = bulk.BulkSession.load
-
-    def ended(session, *arguments, **options):
-        try:
-            return load(session, *arguments, **options)
-        except bulk.CORE_ERRORS:
-            session.rollback()
-            raise
-
-    monkeypatch.setattr(bulk.BulkSession, "load", ended)
+def ends_transactions(sql_server):
+    """The server rolls the transaction back for a load that fails, though XACT_ABORT is OFF."""
+    with sql_server.faults("doom_bulk", times=None) as control:
+        yield
+        assert control.fired()["doom_bulk"] > 0
 
 
-def test_refused_rows_are_found_on_a_server_that_ends_the_transaction_for_each(ends_transactions, stand):
+def refused_by_the_driver(stand):
     spoil(stand, 5, 6, 1999)
+
+
+def refused_by_the_server(stand):
+    stand.create_tables()
+    stand.target.execute(
+        "ALTER TABLE [dbo].[shop$order] ADD CONSTRAINT [few] CHECK ([number] <> 5 AND [number] <> 6 AND [number] <> 1999)"
+    )
+
+
+@pytest.mark.parametrize("refused", [refused_by_the_driver, refused_by_the_server])
+def test_refused_rows_are_found_on_a_server_that_ends_the_transaction_for_each(ends_transactions, stand, refused):
+    refused(stand)
     stand.option(max_rejects=3)
     assert stand.copy().rejected == 3
     assert sorted(int(reject.row["number"]) for reject in stand.rejects("shop$order")) == [5, 6, 1999]
     assert stand.count("shop$order") == 1997
+    assert {check["outcome"] for check in stand.verify()[0]} == {"passed", "skipped"}
+
+
+def test_equal_keys_of_one_batch_are_told_apart_on_a_server_that_ends_the_transaction_for_them(
+    ends_transactions, keys_first, stand
+):
+    stand.postgres.execute("INSERT INTO \"mendixsystem$entity\" VALUES ('Key', 'a', 1), ('KEY', 'b', 1)")
+    stand.replan()
+    stand.create_tables(with_keys=True)
+    stand.option(max_rejects=1)
+    assert stand.copy().rejected == 1
+    (reject,) = stand.rejects("mendixsystem$entity")
+    assert reject.key == {"id": "KEY"}
+    assert stand.count("mendixsystem$entity") == 31
 
 
 def test_equal_keys_are_a_refusal_where_the_server_ends_the_transaction_for_them(ends_transactions, equal_keys):
