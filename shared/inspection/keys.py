@@ -162,7 +162,7 @@ def _folded(look: Look, column: PlannedColumn) -> str:
     if is_string(column.type):
         return look.collation_of(column).fold(name, look.lower)
     if parse(column.type).kind == "datetime2":
-        # The target keeps milliseconds, rounded.
+        # The target keeps milliseconds, rounded: of a schema that the runtime has made, any other type is TYPE_DIFFERS.
         return f"date_trunc('milliseconds', {name} + interval '500 microseconds')"
     return name
 

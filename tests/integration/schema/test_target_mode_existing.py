@@ -218,3 +218,4 @@ def test_types_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     assert difference("nvarchar(max)", "nvarchar(100)") == [("LENGTH_DIFFERS", "warning")]
     assert difference("bigint", "int") == [("TYPE_DIFFERS", "error")]
     assert difference("datetime2(3)", "datetime") == [("TYPE_DIFFERS", "error")]
+    assert difference("datetime2(3)", "datetime2(7)") == [("TYPE_DIFFERS", "error")]
