@@ -8,7 +8,7 @@ from activities.boundary import activity
 from activities.schema import target_of, temporary_database, write_ddl
 from shared import runpaths
 from shared.blobs import clients
-from shared.blobs.documents import read, write_once
+from shared.blobs.documents import read, read_version, replace
 from shared.contracts import Findings, RestoredWork, RunWork
 from shared.databaseplan import DatabasePlan
 from shared.errors import Finding, MxferryError, Refusal
@@ -92,6 +92,7 @@ def settle_inspection(work: InspectedWork) -> Findings:
     """Apply the chosen remedies to the plan, which every stage reads from here on.
 
     It begins from the plan as first made and writes it once: a late delivery must not undo what `adopt_schema` has changed.
+    What stands in its place and is still the plan as first made, a run of 0.1 has put there: remedies go into it.
     """
     plan = _base_plan(work)
     with closing(temporary_database(work)()) as connection:
@@ -100,7 +101,10 @@ def settle_inspection(work: InspectedWork) -> Findings:
     fewer = [table.name for table in settled.tables if table.where != plan.table(table.name).where]
     settled = with_row_counts(temporary_database(work), settled, fewer)
     write_ddl(settled, settings().target_profile(work.run.request.target), overwrite=True)
-    write_once(clients.staged(work.run.id, runpaths.PLAN), settled)
+    blob = clients.staged(work.run.id, runpaths.PLAN)
+    there, version = read_version(blob, DatabasePlan)
+    if there is None or there == plan:
+        replace(blob, settled, version)
     ours, _ = parted(work.run.request.options.remedies, CODES)
     return Findings(findings=[*work.findings, *keys_left_out(plan, settled), *unused(work.findings, ours)])
 

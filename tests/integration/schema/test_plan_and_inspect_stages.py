@@ -42,6 +42,19 @@ def test_late_deliveries_of_planning_and_settling_leave_plan_and_script_as_they_
     assert stand.plan() == fitted
 
 
+def test_a_run_that_0_1_has_planned_gets_its_remedies_though_a_plan_is_there_already(
+    stand: Stand, restored_with_problems: str
+) -> None:
+    stand.database = restored_with_problems
+    stand.request(options={"remedies": {"UNIQUE_NULLS": "filtered-index", "UNLIMITED_UNIQUE": "drop-constraint"}})
+    stand.call(schema.plan_database)
+    made = stand.staging.download_blob(runpaths.of_run(stand.run.id, runpaths.BASE_PLAN)).readall()
+    stand.staging.upload_blob(runpaths.of_run(stand.run.id, runpaths.PLAN), made)
+    stand.drive(inspect_data)
+    (key,) = [one for one in stand.plan().table("customers$party").indexes if one.unique]
+    assert key.where
+
+
 def test_a_sound_database_passes_the_inspection_without_a_target_to_ask(stand: Stand) -> None:
     stand.call(schema.plan_database)
     assert stand.drive(inspect_data) == []
