@@ -161,6 +161,14 @@ def test_every_place_is_told_with_what_lies_there_and_until_when() -> None:
         assert f"{place.where} {place.holds} {place.until}" in text
 
 
+def test_what_each_channel_was_told_is_said_as_far_as_it_is_known_and_nothing_where_nobody_was() -> None:
+    text = words(reports.verified())
+    assert "until 2026-11-22 20:32:51 UTC. Telling goes on after the report" in text
+    assert "bosses : took 1 message; 1 message given up: late:30min (NO_TOKEN)." in text
+    assert "team : took 14 messages." in text
+    assert "Messages" not in words(reports.verified().model_copy(update={"messages": None}))
+
+
 def test_the_page_loads_nothing_from_outside() -> None:
     text = page(reports.verified())
     seen = Seen(text)

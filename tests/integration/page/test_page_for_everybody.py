@@ -5,12 +5,13 @@ from pathlib import Path
 import pytest
 
 from shared import runs
+from shared.communication.memory import Told
 from shared.reporting.html import page
 from tests.fixtures import reports
 from tests.fixtures.apiserver import ApiServer
 from tests.fixtures.axe import violations
 from tests.fixtures.browser import Browser
-from tests.fixtures.pageruns import ID, copying, finished, fits, planned, put, signed_in, waiting
+from tests.fixtures.pageruns import ID, TAKEN, copying, finished, fits, planned, put, signed_in, tell, untaken, waiting
 from tests.integration.page.test_page import rehearsed
 
 LOOKS = [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")]
@@ -81,8 +82,11 @@ def test_a_run_that_is_over_and_its_report_keep_the_rules(
 ) -> None:
     finished(api, verdict, verdict)
     runs.save_findings(ID, reports.verified().findings)
+    lost, waits = untaken("mail", "started", "", "NO_TOKEN"), untaken("mail", "late", ":2h", "")
+    tell(Told(told=TAKEN, dropped=[lost], waiting=[waits]))
     signed_in(browser, api, f"runs/{ID}")
     browser.reads("orders$order", ".part-tables")
+    browser.reads("1 given up, 1 waiting", ".part-messages")
     good(browser, look, verdict)
     browser.go(f"runs/{ID}/report")
     browser.find(".paper")

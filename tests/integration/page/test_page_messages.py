@@ -1,37 +1,26 @@
 """What channels took of a run, and what not, on its page in headless Chromium; the durable engine is a double."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
-from shared import runs
-from shared.communication.memory import Told, Untaken, memory_of
+from shared.communication.memory import Told
 from shared.contracts import Progress
 from tests.fixtures import reports
 from tests.fixtures.apiserver import ApiServer
 from tests.fixtures.browser import Browser
-from tests.fixtures.pageruns import ID, copying, fits, put, signed_in
+from tests.fixtures.pageruns import ID, TAKEN, copying, fits, put, signed_in, tell, untaken
 
 AT_ONCE = "const later = window.setTimeout; window.setTimeout = (work, wait) => later(work, Math.min(wait, 300))"
-TAKEN = {f"{ID}:started": ["team"], f"{ID}:stage-done:snapshot": ["team"]}
-
-
-def untaken(channel: str, kind: str, part: str, code: str) -> Untaken:
-    since = datetime(2026, 11, 22, 20, 31, tzinfo=UTC)
-    return Untaken(event=f"{ID}:{kind}{part}", kind=kind, channel=channel, since=since, code=code)  # type: ignore[arg-type]
-
-
-def keep(told: Told) -> None:
-    runs.write(memory_of(ID), told.model_dump_json().encode(), "application/json")
 
 
 def test_what_a_channel_took_and_what_waits_for_it_is_shown_while_the_run_goes_on(
     api: ApiServer, browser: Browser
 ) -> None:
     put(api, copying(100_000))
-    keep(Told(told=TAKEN))
+    tell(Told(told=TAKEN))
     signed_in(browser, api, f"runs/{ID}")
     browser.reads("took 2", ".part-messages")
     waiting = [untaken("mail", "stage-done", ":snapshot", "NO_TOKEN"), untaken("mail", "late", "", "")]
-    keep(Told(told=TAKEN, waiting=waiting))
+    tell(Told(told=TAKEN, waiting=waiting))
     browser.reads("2 waiting", ".part-messages")
     browser.reads("stage-done:snapshot NO_TOKEN, late", ".part-messages")
 
@@ -43,7 +32,7 @@ def test_what_was_given_up_is_shown_and_messages_that_follow_the_end_still_reach
     dropped.dropped_at = dropped.since + timedelta(days=1)
     waiting = untaken("team", "verified", "", "NO_ANSWER")
     put(api, Progress(stages=reports.stages()), "COMPLETED", {"verdict": "verified"})
-    keep(Told(told=TAKEN, dropped=[dropped], waiting=[waiting]))
+    tell(Told(told=TAKEN, dropped=[dropped], waiting=[waiting]))
     signed_in(browser, api, "runs")
     browser.driver.execute_script(AT_ONCE)
     browser.go(f"runs/{ID}")
@@ -53,7 +42,7 @@ def test_what_was_given_up_is_shown_and_messages_that_follow_the_end_still_reach
     browser.shot("messages")
     browser.size(360, 740)
     fits(browser)
-    keep(Told(told=TAKEN | {waiting.event: ["team"]}, dropped=[dropped], done=True))
+    tell(Told(told=TAKEN | {waiting.event: ["team"]}, dropped=[dropped], done=True))
     browser.reads("took 3", ".part-messages")
     assert "waiting" not in browser.text(".part-messages")
 
