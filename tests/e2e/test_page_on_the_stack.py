@@ -110,6 +110,14 @@ def in_the_end(browser: Browser, word: str) -> None:
     browser.until(lambda: word in browser.text(".verdict strong") or None, word, patience=PATIENCE)
 
 
+def report_read(browser: Browser, verdict: str) -> str:
+    """The text of the report that a run's page opens, once its verdict is that."""
+    browser.click("Read the report")
+    root = browser.find(".paper").shadow_root
+    browser.until(lambda: verdict in root.find_element("css selector", ".verdict").text or None, verdict)
+    return root.find_element("css selector", ".document").text
+
+
 @pytest.mark.slow
 def test_a_person_starts_watches_approves_and_reads_the_report(
     stack: Up, person: Browser, sample_snapshot: Path
@@ -128,10 +136,7 @@ def test_a_person_starts_watches_approves_and_reads_the_report(
     person.reads("system$user", ".tall")
     person.shot("stack-verified")
     run = person.driver.current_url.rpartition("/")[2]
-    person.click("Read the report")
-    root = person.find(".paper").shadow_root
-    person.until(lambda: "Verified" in root.find_element("css selector", ".verdict").text or None)
-    assert "Ada Fischer" in root.find_element("css selector", ".document").text
+    assert "Ada Fischer" in report_read(person, "Verified")
     person.shot("stack-report")
     person.go(f"runs/{run}/runbook")
     shown = person.until(lambda: person.find(".paper").shadow_root.find_element("css selector", ".steps"))
@@ -216,10 +221,9 @@ def test_a_no_at_the_gate_brings_the_source_app_back(stack: Up, person: Browser)
     person.reads("Start the source app again", ".stages")
     person.reads("Not tonight.", ".decisions")
     person.shot("stack-aborted")
-    person.click("Read the report")
-    root = person.find(".paper").shadow_root
-    person.until(lambda: "it runs again since" in root.find_element("css selector", ".document").text or None)
-    assert "Not tonight." in root.find_element("css selector", ".document").text
+    report = report_read(person, "Aborted")
+    assert "it runs again since" in report
+    assert "Not tonight." in report
 
 
 @pytest.mark.slow
@@ -250,10 +254,7 @@ def test_a_rehearsal_that_fails_says_what_the_target_holds_and_what_was_not_chec
     person.reads("failed", ".stage.failed")
     person.reads("1 of", ".part-findings h2")
     person.shot("stack-failed")
-    person.click("Read the report")
-    root = person.find(".paper").shadow_root
-    person.until(lambda: "Failed" in root.find_element("css selector", ".verdict").text or None)
-    report = root.find_element("css selector", ".document").text
+    report = report_read(person, "Failed")
     assert "What the target holds now" in report
     assert "row hash" in report[report.index("Not checked") :], "the run did not come to it"
     assert "Every check that the run knows of was done" not in report
