@@ -18,6 +18,7 @@ from shared.postgres import targetchecks
 from shared.request import MigrationRequest
 from shared.settings import TargetProfile, settings
 from shared.smoke.runtime import version_of
+from shared.smoke.signin import check_sign_in
 from shared.sources import checks as source_checks
 from shared.sources.environment import check_database, check_runtime
 from shared.sqlserver import checks as sqlserver_checks
@@ -67,6 +68,7 @@ def preflight(work: PreflightWork) -> Findings:
         lambda: rehearsals.events_on(request),
         lambda: check_stopped(profile, request),
         lambda: check_settable(profile, request),
+        lambda: check_sign_in(profile.app, request),
         lambda: source_checks.check_source(
             request.source,
             request.expected_model_version,

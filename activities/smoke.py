@@ -4,12 +4,15 @@ import time
 from collections.abc import Callable
 from functools import partial
 
+from pydantic import Field
+
 from activities.boundary import activity
 from shared.blobs import clients
 from shared.contracts import Check, Findings, RunWork
 from shared.settings import TargetProfile, settings
 from shared.smoke.database import check_rows
 from shared.smoke.runtime import AdminApi, check_runtime
+from shared.smoke.signin import SignIn
 from shared.smoke.web import check_document, check_page
 
 BUDGET_SECONDS = 15 * 60
@@ -20,6 +23,10 @@ class SmokeTested(Findings):
     """Output of `smoke_tests`."""
 
     checks: list[Check]
+    sign_in_refused: bool = Field(
+        default=False,
+        description="The app refused user and password: another look would bring the user nearer to a block.",
+    )
 
 
 @activity
@@ -31,17 +38,20 @@ def smoke_tests(work: RunWork) -> SmokeTested:
     smoke = work.run.request.smoke
     profile = settings().target_profile(work.run.request.target)
     container = clients.target(profile)
-    until, own = (
-        time.monotonic() + BUDGET_SECONDS,
-        settings().allow_http_sources,
-    )  # on a local stand every address is this machine
+    until = time.monotonic() + BUDGET_SECONDS
+    own = settings().allow_http_sources  # on a local stand every address is this machine
+    sign_in = SignIn(profile.app, own=own)
     named: list[tuple[str, Callable[[], Check]]] = [
         *((one.name, partial(check_rows, one, profile)) for one in smoke.sql),
-        *((one.name, partial(check_page, one, own=own)) for one in smoke.http),
-        *((one.name, partial(check_document, one, container, own=own)) for one in smoke.documents),
+        *((one.name, partial(check_page, one, sign_in=sign_in, own=own)) for one in smoke.http),
+        *((one.name, partial(check_document, one, container, sign_in=sign_in, own=own)) for one in smoke.documents),
     ]
-    checks = [check() if time.monotonic() < until else _too_late(name) for name, check in named]
-    return SmokeTested(checks=[*checks, *(_runtime(work, profile) if smoke.runtime else [])])
+    try:
+        checks = [check() if time.monotonic() < until else _too_late(name) for name, check in named]
+    finally:
+        sign_in.end()
+    checks += _runtime(work, profile) if smoke.runtime else []
+    return SmokeTested(checks=checks, sign_in_refused=sign_in.refused)
 
 
 def _too_late(name: str) -> Check:

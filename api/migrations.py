@@ -177,7 +177,7 @@ def _refuse_secrets(request: MigrationRequest) -> None:
             raise Refusal(
                 "SECRET_IN_ADDRESS", f"smoke check {name}",
                 f"expected an address without a secret in it, found `{found[1]}=`: a request is kept, and so would it be.",
-                "Name an address that anybody may ask for.",
+                "Name an address without it; `signed_in` opens what is not for anybody.",
             )  # fmt: skip
 
 

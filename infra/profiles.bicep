@@ -119,6 +119,12 @@ type application = {
 
   @description('Admin port of the Mendix runtime (m2ee), for smoke checks; its password is the secret `target-<profile>-app-admin-password`.')
   adminUrl: string?
+
+  @description('Where users call the app, https://<host> without a path, for smoke checks that are signed in; together with `smokeUser`.')
+  address: string?
+
+  @description('User of the app that such checks sign in as; its password is the secret `target-<profile>-app-smoke-password`.')
+  smokeUser: string?
 }
 
 @export()
@@ -327,6 +333,11 @@ func applicationSettings(target targetProfile, made surroundings) object =>
         APP__ADMIN_PASSWORD: target.?app.?adminUrl == null
           ? null
           : secretReference(made, 'target-${target.name}-app-admin-password')
+        APP__ADDRESS: target.?app.?address
+        APP__SMOKE_USER: target.?app.?smokeUser
+        APP__SMOKE_PASSWORD: target.?app.?smokeUser == null
+          ? null
+          : secretReference(made, 'target-${target.name}-app-smoke-password')
       }
 
 @description('App settings of a target\'s container, and of how the target is filled.')

@@ -70,6 +70,15 @@ def target_postgres_settings(server: PostgresServer, database: str, user: str, p
     }
 
 
+def smoke_settings(app: Mapping[str, object], password: str) -> dict[str, str]:
+    """Return the settings of the target app from its stand-in's ready line: where smoke checks sign in, and as whom."""
+    return {
+        f"{TARGET}__APP__ADDRESS": str(app["address"]),
+        f"{TARGET}__APP__SMOKE_USER": str(app["user"]),
+        f"{TARGET}__APP__SMOKE_PASSWORD": password,
+    }
+
+
 def source_settings(cloud: Mapping[str, object] | None, api_key: str) -> dict[str, str]:
     """Return the settings of the Mendix Cloud profile from the stand-in's ready line; none without a stand-in."""
     if cloud is None:

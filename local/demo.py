@@ -112,10 +112,27 @@ def _report(api: Api, seen: MigrationView) -> bytes:
 
 
 def _request(stack: Stack, given: argparse.Namespace) -> dict[str, Any]:
-    request: dict[str, Any] = {"source": _source(stack, given.source), "target": PROFILE}
+    request: dict[str, Any] = {
+        "source": _source(stack, given.source), "target": PROFILE, "smoke": _smoke(stack, given),
+    }  # fmt: skip
     if given.drop:
         request |= {"target_not_empty": "drop", "confirm": PROFILE}
     return request
+
+
+def _smoke(stack: Stack, given: argparse.Namespace) -> dict[str, Any]:
+    """Return the smoke checks: the app's page, and of a sample a document, which the app hands out to somebody signed in only."""
+    from local.sample.build import Request
+    from local.sample.files import Files
+
+    address = stack.facts["targetapp"]["address"]
+    checks: dict[str, Any] = {"http": [{"name": "home page", "url": f"{address}/", "text": "<title>Mendix"}]}
+    if given.snapshot is None and given.files:
+        made = Request(given.rows, given.files, given.seed)
+        blob = Files(made.seed, made.files, made.mean_file_bytes).file(0).uuid
+        document = {"name": "a document", "url": f"{address}/file?guid={blob}", "blob": blob, "signed_in": True}
+        checks["documents"] = [document]
+    return checks
 
 
 def _source(stack: Stack, kind: str) -> dict[str, Any]:

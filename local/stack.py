@@ -1,4 +1,4 @@
-"""All parts of one local stack: Azurite, PostgreSQL, the stand-ins for SQL Server and Mendix Cloud, the Functions host.
+"""All parts of one local stack: Azurite, PostgreSQL, stand-ins for SQL Server, Mendix Cloud and the target app, the host.
 
 A stack's data, logs, ports and secrets lie in `.local/<name>/`. Ports and secrets are made once and kept in
 `stack.json` (mode 0600), so that a stack stopped and started again is the same stack to whoever talks to it.
@@ -29,6 +29,7 @@ from local.appsettings import (
     STAGING,
     blob_settings,
     postgres_settings,
+    smoke_settings,
     source_settings,
     target_postgres_settings,
     target_settings,
@@ -37,6 +38,7 @@ from local.azurite import Azurite, new_account_key
 from local.odbc import SqlTarget, parse
 from local.postgres import PostgresServer
 from local.processes import ROOT, Child, ProcessError, Program, ready_line, start
+from local.targetapp import PASSWORD_VARIABLE, STORAGE_VARIABLE
 
 BACKUPS = "backups"
 DATABASE = "mxferry_target"
@@ -57,6 +59,7 @@ class Secrets:
     store: str = field(default_factory=lambda: secrets.token_urlsafe(24))
     sql_login: str = field(default_factory=lambda: secrets.token_urlsafe(24))
     mendix_api_key: str = field(default_factory=lambda: secrets.token_urlsafe(24))
+    app_user: str = field(default_factory=lambda: secrets.token_urlsafe(24))
     masks: str = field(default_factory=lambda: secrets.token_urlsafe(24))
 
     def all(self) -> list[str]:
@@ -231,6 +234,8 @@ class Stack:
             command += ["--folder", str(self.folder / "mendixcloud"), "--queued", "0.3", "--running", "1"]
             self._serve("mendixcloud", command, {"MXFERRY_MENDIX_API_KEY": kept.mendix_api_key})
         self.state.ports["azurite"] = self.azurite.wait().port
+        password = {PASSWORD_VARIABLE: kept.app_user, STORAGE_VARIABLE: self.azurite.connection_string}
+        self._serve("targetapp", ["local.targetapp", "--container", FILES], password)
 
     def _postgres(self, name: str, password: str) -> PostgresServer:
         server = PostgresServer(
@@ -291,6 +296,7 @@ class Stack:
             | postgres_settings(self.postgres, APP_ROLE, self.state.secrets.postgres_app)
             | self._target_settings()
             | source_settings(self.facts.get("mendixcloud"), self.state.secrets.mendix_api_key)
+            | smoke_settings(self.facts["targetapp"], self.state.secrets.app_user)
             | {"MASK_SECRET": self.state.secrets.masks}
             | HOST_SETTINGS
         )

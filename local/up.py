@@ -98,6 +98,7 @@ def _print(stack: Stack) -> None:
     settings = stack.app_settings()
     table.add_row("target", settings.get(f"{TARGET}__SQL__SERVER") or settings[f"{TARGET}__POSTGRES__DATABASE"])
     table.add_row("Mendix Cloud", str(stack.facts["mendixcloud"]["backups_url"]))
+    table.add_row("target app", str(stack.facts["targetapp"]["address"]))
     table.add_row("passwords and keys", str(stack.folder / "stack.json"))
     table.add_row("logs", str(stack.folder))
     console = Console()

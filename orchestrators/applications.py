@@ -98,12 +98,19 @@ def app_left(book: Book, run: Run, outcome: Outcome) -> Steps:
 
 
 def smoke_tested(book: Book, run: Run) -> Steps:
-    """Do the smoke checks; again while one fails, for as long as the request gives the app to start."""
+    """Do the smoke checks; again while one fails, for as long as the request gives the app to start.
+
+    Where the app refused the sign-in there is no other look: the runtime blocks a user after three wrong passwords.
+    """
     work = {"run": run.model_dump(mode="json")}
     until = book.now() + timedelta(seconds=run.request.smoke_patience_seconds)
     looks = itertools.count()
     answer = yield from call(book.ctx, "smoke_tests", work | {"look": next(looks)})
-    while book.now() < until and any(one["outcome"] == "failed" for one in answer["checks"]):
+    while (
+        book.now() < until
+        and any(one["outcome"] == "failed" for one in answer["checks"])
+        and not answer.get("sign_in_refused")
+    ):
         yield book.ctx.create_timer(min(until, book.now() + RETRY_SMOKE))
         answer = yield from call(book.ctx, "smoke_tests", work | {"look": next(looks)})
     return answer

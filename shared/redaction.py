@@ -19,6 +19,8 @@ _FORMS = (
     (re.compile(r"(?i)\b(password|pwd|accountkey|sharedaccesssignature|api[_-]?key|access[_-]?token)(\"?\s*[=:]\s*)(\{[^}]{0,1000}\}|'[^']*'|\"[^\"]*\"|[^\s;,&]+)"), rf"\1\2{MASK}"),
     (re.compile(r"(?i)([?&;](?:sig|code|x-amz-signature|x-amz-credential|x-amz-security-token|token)=)[^&\s\"']+"), rf"\1{MASK}"),
     (re.compile(r"(?i)(\b[a-z][a-z0-9+.-]{0,30}://)[^\s/@:]+:[^\s/@]+@"), rf"\1{MASK}@"),
+    (re.compile(r"(?i)(\bauthorization\W{1,8}basic\s+)[A-Za-z0-9+/=]{4,}"), rf"\1{MASK}"),
+    (re.compile(r"(?i)(XASSESSIONID=)[^\s;,\"']+"), rf"\1{MASK}"),
     (re.compile(r"(?i)\b(bearer|mxtoken|sharedkey)\s+[A-Za-z0-9._~+/=:-]{8,}"), rf"\1 {MASK}"),
 )  # fmt: skip
 

@@ -94,6 +94,15 @@ def _app_address(url: str) -> str:
 AppAddress = Annotated[str, StringConstraints(pattern=r"^https?://", max_length=2000), AfterValidator(_app_address)]
 
 
+SignedIn = Annotated[
+    bool,
+    Field(
+        description="Sign in first, as the user of the target profile's APP__SMOKE_USER: only for addresses of its "
+        "APP__ADDRESS."
+    ),
+]
+
+
 class HttpCheck(Strict):
     """A smoke check over HTTP."""
 
@@ -105,6 +114,7 @@ class HttpCheck(Strict):
     certificate_days: int | None = Field(
         default=None, ge=0, le=3650, description="Days that the certificate of an https URL must still be valid."
     )
+    signed_in: SignedIn = False
 
     @model_validator(mode="after")
     def _has_a_certificate(self) -> "HttpCheck":
@@ -136,9 +146,12 @@ class DocumentCheck(Strict):
     """A smoke check on one document: what the app hands out is what lies in its blob."""
 
     name: str
-    url: AppAddress = Field(description="Where the app hands it out to anybody: nobody is signed in.")
+    url: AppAddress = Field(
+        description="Where the app hands it out: `/file?guid=<id>` to somebody signed in, or an address for anybody."
+    )
     blob: BlobName = Field(description="Name of its blob: the UUID, with the prefix if the request has one.")
     timeout_seconds: int = Field(default=60, ge=1, le=600, description="For the whole document.")
+    signed_in: SignedIn = False
 
 
 STARTING_SECONDS = 600

@@ -8,8 +8,18 @@ are upper case, levels are parted by two underscores: `TARGET__PRODUCTION__SQL__
 import functools
 import re
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from shared import redaction
@@ -150,6 +160,17 @@ class Application(Section):
         default=None, description="Admin port of the Mendix runtime (m2ee), for smoke checks."
     )
     admin_password: SecretStr | None = Field(default=None, description="M2EE_ADMIN_PASS of that runtime.")
+    address: str | None = Field(
+        default=None,
+        description="Where users call the app, `https://<host>` without a path: smoke checks that are signed in ask there, "
+        "and the password is sent nowhere else.",
+    )
+    smoke_user: str | None = Field(
+        default=None,
+        description="User of the app that such checks sign in as, as on its login page: one made for it, which may read the "
+        "documents and little else.",
+    )
+    smoke_password: SecretStr | None = Field(default=None, description="Password of that user.")
     url: SecretStr | None = Field(default=None, description="Address of the `webhook`.")
     secret: SecretStr | None = Field(default=None, description="Signs calls of the `webhook` (Standard Webhooks).")
     resource_id: str | None = Field(default=None, description="Resource id of the `azure` app.")
@@ -179,9 +200,31 @@ class Application(Section):
         missing = [f"APP__{name}" for name, value in needed[self.kind].items() if not value]
         if missing:
             raise ValueError(f"an app of kind {self.kind} needs {', '.join(missing)}")
-        given = {"SERVER": self.server, "URL": self.url.get_secret_value() if self.url else None}
+        given = {
+            "SERVER": self.server, "ADDRESS": self.address, "URL": self.url.get_secret_value() if self.url else None,
+        }  # fmt: skip
         if plain := [f"APP__{name}" for name, address in given.items() if address and not encrypted(address)]:
-            raise ValueError(f"expected https in {', '.join(plain)}: what is sent there carries a token or a signature")
+            raise ValueError(
+                f"expected https in {', '.join(plain)}: what is sent there carries a secret or a signature"
+            )
+        return self
+
+    @field_validator("address")
+    @classmethod
+    def _origin(cls, address: str | None) -> str | None:
+        if not address:
+            return None
+        parts = urlsplit(address)
+        if parts.path not in ("", "/") or parts.query or parts.fragment or "@" in parts.netloc or not parts.hostname:
+            raise ValueError("expected scheme, host and port only, such as https://app.example.org")
+        return address.removesuffix("/")
+
+    @model_validator(mode="after")
+    def _signs_in(self) -> "Application":
+        given = {"ADDRESS": self.address, "SMOKE_USER": self.smoke_user, "SMOKE_PASSWORD": self.smoke_password}
+        missing = [f"APP__{name}" for name, value in given.items() if not value]
+        if 0 < len(missing) < len(given):
+            raise ValueError(f"smoke checks that are signed in need {', '.join(missing)} too")
         return self
 
 

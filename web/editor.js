@@ -10,7 +10,7 @@ const MORE = [
   ["Remedies of findings, for all of a code or for one object", '"options": {"remedies": {"UNIQUE_NULLS": "filtered-index", "TOO_LONG_UTF16:crm$customer.name": "truncate"}}'],
   ["Levels of verification", '"options": {"verify": ["counts", "aggregates", "hash", "sample"]}'],
   ["Who the runbook names", '"contacts": [{"role": "migration lead", "name": "Ada Fischer", "reach": "+31 20 555 0100"}]'],
-  ["Smoke checks, tried again for as long as the app may take to start", '"smoke": {"http": [{"name": "home", "url": "https://app.example.org/", "text": "<title>"}], "sql": [{"name": "users", "table": "System.User", "at_least": 10}], "runtime": true, "retry_seconds": 600}'],
+  ["Smoke checks, tried again for as long as the app may take to start", '"smoke": {"http": [{"name": "home", "url": "https://app.example.org/", "text": "<title>"}], "sql": [{"name": "users", "table": "System.User", "at_least": 10}], "documents": [{"name": "an invoice", "url": "https://app.example.org/file?guid=1", "blob": "<uuid>", "signed_in": true}], "runtime": true, "retry_seconds": 600}'],
 ];
 
 // `fit` shows the fields that belong to what is chosen. The editor's parts are `element`, `text` (its field) and `request()`.

@@ -1,15 +1,8 @@
-"""Checks over HTTP: a page, its certificate, a document against its blob.
-
-The address that was looked at (`shared.smoke.addresses`) is the one that is asked: a name that is resolved twice may mean
-another the second time.
-"""
+"""Checks over HTTP: a page, its certificate, a document against its blob; for anybody, or for somebody signed in."""
 
 import hashlib
-import socket
 import ssl
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
@@ -20,28 +13,30 @@ from azure.storage.blob import ContainerClient
 from shared.contracts import Check
 from shared.request import DocumentCheck, HttpCheck
 from shared.smoke import addresses
+from shared.smoke.asking import asked, beginning, connected, pieces
+from shared.smoke.signin import SignIn, SignInError
 
-MOST = 1024 * 1024
-"""Bytes of a page that are looked through for the text."""
-PIECE = 256 * 1024
+NOBODY = SignIn(None)
 
 
-def check_page(check: HttpCheck, *, own: bool = False) -> Check:
+def check_page(check: HttpCheck, *, sign_in: SignIn = NOBODY, own: bool = False) -> Check:
     """Get a page: its status, its text, and how long its certificate is still valid.
 
     `own` lets it ask addresses of this machine, as on a developer's.
     """
     name = f"smoke: {check.name}"
-    how = f"GET {_shown(check.url)}, expecting status {check.status}"
+    how = f"GET {_shown(check)}, expecting status {check.status}"
     how += f" and the text {check.text!r}" if check.text else ""
     how += f" and a certificate valid for {check.certificate_days} days" if check.certificate_days is not None else ""
     started = time.monotonic()
     try:
-        hosts = addresses.hosts(check.url, own=own)
-        status, body = _get(check.url, hosts, check.timeout_seconds)
+        hosts, headers = addresses.hosts(check.url, own=own), _headers(check, sign_in)
+        until = time.monotonic() + check.timeout_seconds
+        with asked(check.url, hosts, check.timeout_seconds, headers) as answer:
+            status, body = answer.status_code, beginning(answer, until)
         days = _certificate_days(check, hosts) if check.certificate_days is not None else None
     except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
-        return Check(name=name, outcome="failed", how=how, detail=f"expected an answer, found {_why(error)}.")
+        return Check(name=name, outcome="failed", how=how, detail=_why("an answer", error))
     took = f"in {time.monotonic() - started:.2f} s"
     if status != check.status:
         return Check(name=name, outcome="failed", how=how, detail=f"expected {check.status}, found {status} {took}.")
@@ -57,19 +52,22 @@ def check_page(check: HttpCheck, *, own: bool = False) -> Check:
     return Check(name=name, outcome="passed", how=how, detail=f"status {status} {took}{valid}.")
 
 
-def check_document(check: DocumentCheck, container: ContainerClient, *, own: bool = False) -> Check:
+def check_document(
+    check: DocumentCheck, container: ContainerClient, *, sign_in: SignIn = NOBODY, own: bool = False
+) -> Check:
     """Download a document from the app and compare its bytes with its blob's, by length and SHA-256; `own` as above."""
     name = f"smoke: {check.name}"
-    how = f"GET {_shown(check.url)}, compared with blob {check.blob} by length and SHA-256"
+    how = f"GET {_shown(check)}, compared with blob {check.blob} by length and SHA-256"
     try:
+        hosts, headers = addresses.hosts(check.url, own=own), _headers(check, sign_in)
         until = time.monotonic() + check.timeout_seconds
-        with _asked(check.url, addresses.hosts(check.url, own=own), check.timeout_seconds) as answer:
+        with asked(check.url, hosts, check.timeout_seconds, headers) as answer:
             if answer.status_code != 200:
-                return Check(name=name, outcome="failed", how=how, detail=f"expected 200, found {answer.status_code}.")
-            handed = _digest(_until(until, answer))
+                return Check(name=name, outcome="failed", how=how, detail=_refused(check, answer.status_code))
+            handed = _digest(pieces(answer, until))
         stored = _digest(container.download_blob(check.blob).chunks())
     except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
-        return Check(name=name, outcome="failed", how=how, detail=f"expected the document, found {_why(error)}.")
+        return Check(name=name, outcome="failed", how=how, detail=_why("the document", error))
     except AzureError as error:
         return Check(name=name, outcome="failed", how=how, detail=f"expected the blob, found {type(error).__name__}.")
     if handed != stored:
@@ -82,61 +80,12 @@ def check_document(check: DocumentCheck, container: ContainerClient, *, own: boo
     )
 
 
-@contextmanager
-def _asked(url: str, hosts: list[str], timeout: float) -> Iterator[httpx.Response]:
-    """Get the URL from the first of these hosts that takes the connection, in the name that the URL has.
-
-    A host that stays silent has its share of the time, not all of it.
-    """
-    named = httpx.URL(url)
-    headers, extensions = {"Host": named.netloc.decode()}, {"sni_hostname": named.host}
-    with httpx.Client(timeout=httpx.Timeout(timeout, connect=timeout / len(hosts)), follow_redirects=False) as client:
-        for last, host in enumerate(hosts, start=1 - len(hosts)):
-            try:
-                with client.stream("GET", named.copy_with(host=host), headers=headers, extensions=extensions) as answer:
-                    yield answer
-                    return
-            except (httpx.ConnectError, httpx.ConnectTimeout):
-                if last == 0:
-                    raise
-
-
-def _connected(hosts: list[str], port: int, timeout: float) -> socket.socket:
-    """Return a connection to the first of these hosts that takes one, as `_asked` does."""
-    for last, host in enumerate(hosts, start=1 - len(hosts)):
-        try:
-            return socket.create_connection((host, port), timeout=timeout / len(hosts))
-        except OSError:
-            if last == 0:
-                raise
-    raise AssertionError
-
-
-def _until(until: float, answer: httpx.Response) -> Iterator[bytes]:
-    """Yield the answer's bytes; one that comes by drops has the time of the whole, not of each drop."""
-    for block in answer.iter_bytes(PIECE):
-        if time.monotonic() > until:
-            raise httpx.ReadTimeout("the whole answer took too long")
-        yield block
-
-
-def _get(url: str, hosts: list[str], timeout: float) -> tuple[int, bytes]:
-    until = time.monotonic() + timeout
-    with _asked(url, hosts, timeout) as answer:
-        body = b""
-        for block in _until(until, answer):
-            body += block
-            if len(body) > MOST:
-                break
-        return answer.status_code, body
-
-
 def _certificate_days(check: HttpCheck, hosts: list[str]) -> int:
     """Return the days until the server's certificate ends; whether it is trusted the request itself has found out."""
     parts = urlsplit(check.url)
     context = ssl.create_default_context()
     with (
-        _connected(hosts, parts.port or 443, check.timeout_seconds) as plain,
+        connected(hosts, parts.port or 443, check.timeout_seconds) as plain,
         context.wrap_socket(plain, server_hostname=parts.hostname) as secured,
     ):
         ends = str((secured.getpeercert() or {}).get("notAfter", ""))
@@ -145,23 +94,43 @@ def _certificate_days(check: HttpCheck, hosts: list[str]) -> int:
     )
 
 
-def _digest(pieces: object) -> tuple[int, str]:
+def _refused(check: DocumentCheck, status: int) -> str:
+    """Say what was found instead of a document; the runtime answers 401 or 404 to whom may not read one."""
+    remedy = (
+        "Look whether the user of APP__SMOKE_USER may read it."
+        if check.signed_in
+        else 'Say `"signed_in": true` where it is not for anybody.'
+    )
+    return f"expected 200, found {status}. {remedy}"
+
+
+def _headers(check: HttpCheck | DocumentCheck, sign_in: SignIn) -> dict[str, str]:
+    return sign_in.headers(check.url, check.timeout_seconds) if check.signed_in else {}
+
+
+def _digest(blocks: object) -> tuple[int, str]:
     size, digest = 0, hashlib.sha256()
-    for piece in pieces:  # type: ignore[attr-defined]  # httpx and the storage SDK share no type for this
+    for piece in blocks:  # type: ignore[attr-defined]  # httpx and the storage SDK share no type for this
         size += len(piece)
         digest.update(piece)
     return size, digest.hexdigest()
 
 
-def _shown(url: str) -> str:
-    """Return a URL without what may be a secret in it."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.hostname}{f':{parts.port}' if parts.port else ''}{parts.path}"
+def _shown(check: HttpCheck | DocumentCheck) -> str:
+    """Return a check's URL without what may be a secret in it, and whether somebody is signed in for it."""
+    parts = urlsplit(check.url)
+    shown = f"{parts.scheme}://{parts.hostname}{f':{parts.port}' if parts.port else ''}{parts.path}"
+    return f"{shown} signed in" if check.signed_in else shown
 
 
-def _why(error: Exception) -> str:
-    """Return an error's kind, and what is wrong with a certificate or an address, but no address with a query."""
+def _why(expected: str, error: Exception) -> str:
+    """Say what was found instead: an error's kind, what is wrong with a certificate or an address, but no query."""
     text = str(error)
+    if isinstance(error, SignInError):
+        return text
     if isinstance(error, addresses.OwnAddressError):
-        return f"an address that no smoke check asks: {text}"
-    return f"{type(error).__name__}: {text[:200]}" if "certificate" in text.lower() else type(error).__name__
+        found = f"an address that no smoke check asks: {text}"
+    else:
+        told = "certificate" in text.lower()
+        found = f"{type(error).__name__}: {text[:200]}" if told else type(error).__name__
+    return f"expected {expected}, found {found}."

@@ -56,6 +56,10 @@ def test_the_demo_moves_a_sample_and_verifies_it_and_then_refuses_one_with_probl
     assert all(table.rows_source == table.rows_copied == table.rows_target for table in copied)
     assert (report.files.expected, report.files.copied) == (60, 60)
     assert {check.outcome for check in report.checks} <= {"passed", "skipped"}
+    assert {check.name: check.outcome for check in report.smoke} == {
+        "smoke: home page": "passed", "smoke: a document": "passed",
+    }  # fmt: skip
+    assert "signed in" in report.smoke[-1].how
     assert all(check.how for check in report.checks)
     assert "<html" in (folder / "report.html").read_text()
     assert processes_of(folder) == []

@@ -11,6 +11,7 @@ import pytest
 from azure.storage.blob import BlobSasPermissions, generate_blob_sas
 
 from local.stack import BACKUPS
+from tests.e2e.comparison import archive_files
 from tests.e2e.stand import Stand
 
 SIGNATURE = "0a1b2c3d4e5f60718293a4b5c6d7e8f9deadbeefcafe0123456789abcdef0123"
@@ -29,15 +30,25 @@ def signed(running: Stand) -> str:
     return f"{blob.url}?{query}"
 
 
+def signed_in(running: Stand) -> dict[str, object]:
+    """Smoke checks that the target app's user is signed in for: a page and a document."""
+    address, blob = running.stack.facts["targetapp"]["address"], next(iter(archive_files(running.snapshot)))
+    return {
+        "http": [{"name": "home", "url": f"{address}/", "signed_in": True}],
+        "documents": [{"name": "file", "url": f"{address}/file?guid={blob}", "blob": blob, "signed_in": True}],
+    }
+
+
 @pytest.fixture(scope="module")
 def answers(running: Stand, signed: str) -> dict[str, bytes]:
-    """HTTP answers of three runs: from a signed URL up to the target, refused from an expired one, from the cloud."""
+    """HTTP answers of three runs: from a signed URL up to the target, refused from an expired one, from the cloud up to an
+    app that somebody is signed in to."""
     cloud = str(running.stack.facts["mendixcloud"]["deploy_url"]).removesuffix("/api/1")
     expired = f"{cloud}/download/gone/backup.tar.gz?X-Amz-Expires=60&X-Amz-Signature={SIGNATURE}"
     verdicts = [
         running.migrate(source={"kind": "url", "url": signed}, options={"dry_run": True}).verdict,
         running.migrate(source={"kind": "url", "url": expired}).verdict,
-        running.migrate(source=running.from_cloud).verdict,
+        running.migrate(source=running.from_cloud, smoke=signed_in(running)).verdict,
     ]
     assert verdicts == ["planned", "refused", "verified"]
     paths = ["health", "openapi.json", "profiles", "migrations", "rehearsals", "ui"]
@@ -58,6 +69,7 @@ def answers(running: Stand, signed: str) -> dict[str, bytes]:
 def forbidden(running: Stand, signed: str) -> dict[str, bytes]:
     """Every form of every secret in use, by what to call it in a failure."""
     secrets = dict(vars(running.stack.state.secrets))
+    secrets["sign-in of the target app"] = f"{running.stack.facts['targetapp']['user']}:{secrets['app_user']}"
     secrets |= {"function key": running.stack.function_key, "signature of the expired URL": SIGNATURE}
     secrets["signature of the URL"] = parse_qs(urlsplit(signed).query)["sig"][0]
     forms = {}
@@ -90,7 +102,7 @@ def test_logs_and_the_engines_database_hold_none(
 ) -> None:
     files = left_files(running)
     names = {path.name for path in files}
-    assert {"host.log", "sqlserver.log", "mendixcloud.log", "engine.db"} <= names
+    assert {"host.log", "sqlserver.log", "mendixcloud.log", "targetapp.log", "engine.db"} <= names
     assert any(path.parent.name in WITH_DATA and path.suffix == ".log" for path in files)
     content = {path: path.read_bytes() for path in files}
     assert any(running.runs[0].encode() in text for path, text in content.items() if path.name.startswith("engine.db"))

@@ -18,6 +18,8 @@ from shared.redaction import redact
         ("https://x.blob.core.windows.net/c/b?sv=1&sig=abc%2Bdef&se=2", "abc%2Bdef"),
         ("postgresql://app:s3cr3t-pw@host/db", "s3cr3t-pw"),
         ("Authorization: Bearer eyJhbGciOi.abc.def-ghi", "eyJhbGciOi"),
+        ("{'Authorization': 'Basic c21va2U6aHVudGVyMjI='}", "c21va2U6aHVudGVyMjI="),
+        ("(b'Set-Cookie', b'__Host-XASSESSIONID=0a1b-2c3d; Path=/; Secure')", "0a1b-2c3d"),
         ("https://s3/x?X-Amz-Signature=0123abc&y=1", "0123abc"),
         ("http://host/api?code=abcdef==", "abcdef=="),
         ('{"api_key": "k-123456"}', "k-123456"),
@@ -34,7 +36,10 @@ def test_what_is_not_a_secret_stays():
 
 
 @pytest.mark.timeout(60)  # the first once took minutes, and its time grew with the square of the length
-@pytest.mark.parametrize("part", ["a.", "a.b+c-", "PWD={ ", 'PWD="', "a://b:", "sig=?", "bearer ", "PWD \t"])
+@pytest.mark.parametrize(
+    "part",
+    ["a.", "a.b+c-", "PWD={ ", 'PWD="', "a://b:", "sig=?", "bearer ", "PWD \t", "authorization: ", "XASSESSIONID= "],
+)
 def test_a_long_text_that_looks_like_secrets_throughout_is_searched_in_one_pass(part):
     assert "hunter22" not in redact(part * (500_000 // len(part)) + " http://me:hunter22@host")
 

@@ -111,3 +111,33 @@ def test_a_refusal_never_shows_a_value(environment: pytest.MonkeyPatch) -> None:
     text = refusal()
     assert "very-secret" not in text
     assert "not-a-port" not in text
+
+
+SIGN_IN = {"ADDRESS": "https://app.example.org/", "SMOKE_USER": "smoke", "SMOKE_PASSWORD": "a password"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"SMOKE_PASSWORD": ""}, "signed in need APP__SMOKE_PASSWORD too"),
+        ({"ADDRESS": "", "SMOKE_USER": ""}, "signed in need APP__ADDRESS, APP__SMOKE_USER too"),
+        ({"ADDRESS": "http://app.example.org"}, "expected https in APP__ADDRESS"),
+        ({"ADDRESS": "https://app.example.org/path"}, "expected scheme, host and port only"),
+        ({"ADDRESS": "https://me@app.example.org"}, "expected scheme, host and port only"),
+        ({"ADDRESS": "app.example.org"}, "expected scheme, host and port only"),
+    ],
+)
+def test_a_sign_in_for_smoke_checks_is_complete_and_of_one_encrypted_origin(
+    environment: pytest.MonkeyPatch, changes: dict[str, str], words: str
+) -> None:
+    for name, value in (SIGN_IN | changes).items():
+        environment.setenv(f"TARGET__PRODUCTION__APP__{name}", value)
+    assert words in refusal()
+
+
+def test_the_address_of_an_app_has_no_slash_at_its_end(environment: pytest.MonkeyPatch) -> None:
+    for name, value in SIGN_IN.items():
+        environment.setenv(f"TARGET__PRODUCTION__APP__{name}", value)
+    app = settings().target_profile("production").app
+    assert app is not None
+    assert app.address == "https://app.example.org"

@@ -20,7 +20,7 @@ from local.appsettings import FILES, REPORTS, STAGING
 from local.processes import ROOT, ProcessError
 from local.stack import Stack
 
-PARTS = {"azurite", "postgres", "store", "sqlserver", "mendixcloud", "host"}
+PARTS = {"azurite", "postgres", "store", "sqlserver", "mendixcloud", "targetapp", "host"}
 
 
 @pytest.fixture
@@ -152,5 +152,5 @@ def test_up_leaves_the_parts_running_and_down_stops_them(name: str, sample_snaps
         assert all(secret not in started.stdout for secret in stack.state.secrets.all())
     finally:
         stopped = subprocess.run([*up, "--down", "--delete"], capture_output=True, text=True, cwd=ROOT, check=False)
-    assert "Stopped host, mendixcloud, sqlserver, store, postgres, azurite." in stopped.stdout
+    assert "Stopped host, targetapp, mendixcloud, sqlserver, store, postgres, azurite." in stopped.stdout
     assert wait_until_gone(pids) == []

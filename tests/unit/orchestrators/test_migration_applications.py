@@ -225,6 +225,15 @@ def test_smoke_checks_are_tried_again_while_the_app_starts(hub, doubles):
     assert doubles.calls.count("smoke_tests") == 2
 
 
+def test_a_sign_in_that_the_app_refused_is_not_tried_again(hub, doubles):
+    """Three wrong passwords would block the user; and an app that refuses one is up."""
+    failed = {"name": "smoke: invoice", "outcome": "failed", "how": "GET", "detail": "refused"}
+    doubles.answers["smoke_tests"] = {"findings": [], "checks": [failed], "sign_in_refused": True}
+    started(hub, smoke=PAGE | {"retry_seconds": 600})
+    assert ended(hub)["verdict"] == "failed"
+    assert doubles.calls.count("smoke_tests") == 1
+
+
 def test_without_a_retry_a_failed_smoke_check_fails_the_run_at_once(hub, doubles):
     doubles.answers["smoke_tests"] = {
         "findings": [],
