@@ -116,6 +116,16 @@ def test_a_wrong_password_is_said_with_its_remedy_and_tried_once(
     assert "another password" not in found.model_dump_json()
 
 
+def test_after_three_wrong_passwords_the_right_one_is_refused_too(app: tuple[TargetApp, str]) -> None:
+    """The stand-in blocks as the runtime does, so that a check which tries too often fails here."""
+    stand_in, address = app
+    for password in ("first", "second", "third", PASSWORD):
+        sign_in = SignIn(settings_of(address, password), own=True)
+        assert check_document(document(address), stand_in.files, sign_in=sign_in, own=True).outcome == "failed"
+        assert sign_in.refused
+    assert stand_in.logins == 4
+
+
 OTHERS = [
     "http://localhost:{port}/file", "https://127.0.0.1:{port}/file", "http://127.0.0.1:{other}/file",
     "http://127.0.0.1:{other}/?http://127.0.0.1:{port}/", "http://127.0.0.1.:{port}/file", "http://127.0.0.1/file",
