@@ -12,7 +12,7 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-from api.http import Answer, Call, problem
+from api.http import Answered, Call, problem
 
 LONGEST = 200
 NAME, ID, PRINCIPAL = "x-ms-client-principal-name", "x-ms-client-principal-id", "x-ms-client-principal"
@@ -40,7 +40,7 @@ def name(call: Call) -> str | None:
     return said.strip()[:LONGEST] or NAMELESS
 
 
-def named(call: Call, stated: str | None) -> Name | Answer:
+def named(call: Call, stated: str | None) -> Name:
     """Return whose name a decision carries: the signed-in caller's, whatever is stated; else the stated one.
 
     A decision of nobody is answered by a 400.
@@ -51,10 +51,10 @@ def named(call: Call, stated: str | None) -> Name | Answer:
     if stated is not None:
         return Name(stated, signed_in=False)
     said = "expected the name of who decides, found none, and nobody is signed in"
-    return problem(
+    raise Answered(problem(
         400, "INVALID_REQUEST", f"by: {said}.", errors=[{"field": "by", "message": said}],
         remedy='Say `"by": "…"`; the name goes into the report.',
-    )  # fmt: skip
+    ))  # fmt: skip
 
 
 def _claimed(principal: str) -> str:

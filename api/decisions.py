@@ -7,11 +7,10 @@ from itertools import pairwise
 from pydantic import BaseModel
 
 from api import caller
-from api.http import Answer, Call, answer, parsed, problem, refusal
+from api.http import Answer, Answered, Call, answer, parsed, problem, refused_as
 from api.migrations import MigrationView, look
 from shared import runs
-from shared.contracts import Said
-from shared.errors import Refusal
+from shared.contracts import Gate, Said
 from shared.progress import StageView
 from shared.reporting.model import CLOSING
 from shared.request import Decision
@@ -30,25 +29,9 @@ class Accepted(BaseModel):
 async def approve(call: Call) -> Answer:
     """Say go at the gate that the migration waits at."""
     decision = parsed(Decision, call.body)
-    if isinstance(decision, Answer):
-        return decision
     seen = await _running(call)
-    if isinstance(seen, Answer):
-        return seen
-    gate = seen.progress.gate
-    if gate is None or gate.decision is not None or gate.name in BY_THE_CLOCK:
-        return problem(
-            409, "NOTHING_TO_APPROVE", f"expected a migration that waits at a gate, found it {seen.status}.",
-            object=seen.id, remedy="Approve when the status is `waiting`.",
-        )  # fmt: skip
-    if decision.gate not in (None, gate.name):
-        return problem(
-            409, "OTHER_GATE", f"expected the migration to wait at the gate {decision.gate}, found it at {gate.name}.",
-            object=seen.id, remedy="Look at it again, and answer the gate that it waits at.",
-        )  # fmt: skip
+    gate = _gate(seen, decision.gate)
     said = _said(call, decision)
-    if isinstance(said, Answer):
-        return said
     await _raise(call, gate.approval, said, [seen.progress.gate_instance or seen.id])
     return answer(Accepted(id=seen.id, accepted="approve"), 202)
 
@@ -59,22 +42,47 @@ async def abort(call: Call) -> Answer:
     It leaves the mark that activities look for, and wakes whatever waits at a gate.
     """
     decision = parsed(Decision, call.body)
-    if isinstance(decision, Answer):
-        return decision
     seen = await _running(call)
-    if isinstance(seen, Answer):
-        return seen
-    if closing := _closing(seen.stages):
-        return problem(
-            409, "ENDING_ALREADY", f"expected a migration with work to stop, found it at `{closing[-1]}`: it has its outcome.",
-            object=seen.id, remedy="Wait for its end; the report says what the target holds.",
-        )  # fmt: skip
+    _check_stoppable(seen)
     said = _said(call, decision)
-    if isinstance(said, Answer):
-        return said
     await asyncio.to_thread(runs.ask_to_abort, seen.id, said)
     await _raise(call, "abort", said, [seen.id, seen.progress.gate_instance or seen.id])
     return answer(Accepted(id=seen.id, accepted="abort"), 202)
+
+
+async def _running(call: Call) -> MigrationView:
+    """Return the migration if it is not over; else answers that it is."""
+    with refused_as(404):
+        seen = await look(call.engine, call.params["id"])
+    if seen.verdict is not None:
+        said = f"expected a running migration, found it {seen.status}."
+        raise Answered(problem(409, "ALREADY_OVER", said, object=seen.id))
+    return seen
+
+
+def _gate(seen: MigrationView, meant: str | None) -> Gate:
+    """Return the gate that the migration waits at for people, if it is the one that is meant; else answers why not."""
+    gate = seen.progress.gate
+    if gate is None or gate.decision is not None or gate.name in BY_THE_CLOCK:
+        raise Answered(problem(
+            409, "NOTHING_TO_APPROVE", f"expected a migration that waits at a gate, found it {seen.status}.",
+            object=seen.id, remedy="Approve when the status is `waiting`.",
+        ))  # fmt: skip
+    if meant not in (None, gate.name):
+        raise Answered(problem(
+            409, "OTHER_GATE", f"expected the migration to wait at the gate {meant}, found it at {gate.name}.",
+            object=seen.id, remedy="Look at it again, and answer the gate that it waits at.",
+        ))  # fmt: skip
+    return gate
+
+
+def _check_stoppable(seen: MigrationView) -> None:
+    """Answer that the migration has its outcome, where it is at its end."""
+    if closing := _closing(seen.stages):
+        raise Answered(problem(
+            409, "ENDING_ALREADY", f"expected a migration with work to stop, found it at `{closing[-1]}`: it has its outcome.",
+            object=seen.id, remedy="Wait for its end; the report says what the target holds.",
+        ))  # fmt: skip
 
 
 def _closing(stages: Sequence[StageView]) -> list[str]:
@@ -90,20 +98,9 @@ def _closing(stages: Sequence[StageView]) -> list[str]:
     return [one for one in begun if not (early and one == "source-start")]
 
 
-async def _running(call: Call) -> MigrationView | Answer:
-    """Return the migration if it is not over; else the answer that says so."""
-    try:
-        seen = await look(call.engine, call.params["id"])
-    except Refusal as error:
-        return refusal(error, 404)
-    if seen.verdict is not None:
-        return problem(409, "ALREADY_OVER", f"expected a running migration, found it {seen.status}.", object=seen.id)
-    return seen
-
-
-def _said(call: Call, decision: Decision) -> Said | Answer:
+def _said(call: Call, decision: Decision) -> Said:
     name = caller.named(call, decision.by)
-    return name if isinstance(name, Answer) else Said(by=name.by, signed_in=name.signed_in, comment=decision.comment)
+    return Said(by=name.by, signed_in=name.signed_in, comment=decision.comment)
 
 
 async def _raise(call: Call, event: str, said: Said, instances: list[str]) -> None:

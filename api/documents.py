@@ -2,9 +2,8 @@
 
 import asyncio
 
-from api.http import DOCUMENT, Answer, Call, answer, problem, refusal, with_etag
+from api.http import DOCUMENT, Answer, Call, answer, problem, refused_as, with_etag
 from shared import runpaths, runs
-from shared.errors import Refusal
 
 
 async def report(call: Call) -> Answer:
@@ -31,20 +30,16 @@ async def request(call: Call) -> Answer:
 
     A pre-signed URL was taken out of it, and an idempotency key is good for one run only.
     """
-    try:
+    with refused_as(404):
         run = await asyncio.to_thread(runs.load, call.params["id"])
-    except Refusal as error:
-        return refusal(error, 404)
     wanted = run.request.model_dump(mode="json", exclude_defaults=True, exclude={"idempotency_key"})
     return with_etag(call, answer(wanted))
 
 
 async def _stored(call: Call, name: str, content_type: str, code: str, missing: str) -> Answer:
     run_id = call.params["id"]
-    try:
+    with refused_as(404):
         await asyncio.to_thread(runs.load, run_id)
-    except Refusal as error:
-        return refusal(error, 404)
     stored = await asyncio.to_thread(runs.read, runpaths.of_run(run_id, name))
     if stored is None:
         remedy = f"GET /api/migrations/{run_id} shows how far it is."

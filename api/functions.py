@@ -7,7 +7,7 @@ from dataclasses import replace
 import azure.durable_functions as df
 import azure.functions as func
 
-from api.http import GUARDS, Answer, Call, Route, problem
+from api.http import GUARDS, Answer, Answered, Call, Route, problem
 from shared.errors import MxferryError, Refusal
 
 log = logging.getLogger("mxferry.api")
@@ -45,6 +45,8 @@ async def served(route: Route, call: Call) -> Answer:
 async def _handled(route: Route, call: Call) -> Answer:
     try:
         return await route.handler(call)
+    except Answered as said:
+        return said.answer
     except Refusal as error:
         log.warning("%s refused: %s", route.name, error)
         return problem(503, error.code, "The app is not ready to serve this request; its log says why.")

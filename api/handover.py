@@ -10,12 +10,11 @@ from datetime import UTC, datetime
 from pydantic import Field
 
 from api import caller
-from api.http import Answer, Call, answer, parsed, problem, refusal, with_etag
+from api.http import Answer, Answered, Call, answer, parsed, problem, refused_as, with_etag
 from api.migrations import MigrationView, look
 from shared import events, handedout
 from shared.apps.app import settings_for
 from shared.contracts import Gate
-from shared.errors import Refusal
 from shared.mendix.handover import Source, SourceSettings, in_all_forms
 from shared.postgres.connection import database_name
 from shared.postgres.readers import make_reader, reader_name
@@ -39,44 +38,32 @@ class HandOut(Strict):
 
 async def show(call: Call) -> Answer:
     """Return the settings in all forms, with a placeholder for the password."""
-    waiting = await _waiting(call)
-    if isinstance(waiting, Answer):
-        return waiting
-    return with_etag(call, answer(await asyncio.to_thread(_without_password, waiting[0])))
+    seen, _ = await _waiting(call)
+    return with_etag(call, answer(await asyncio.to_thread(_without_password, seen)))
 
 
 async def hand_out(call: Call) -> Answer:
     """Make a new password and return the settings with it, once."""
     asked = parsed(HandOut, call.body)
-    if isinstance(asked, Answer):
-        return asked
-    waiting = await _waiting(call)
-    if isinstance(waiting, Answer):
-        return waiting
+    seen, gate = await _waiting(call)
     name = caller.named(call, asked.by)
-    if isinstance(name, Answer):
-        return name
-    try:
-        found = await asyncio.to_thread(_with_password, waiting[0], waiting[1].answers_by, name)
-    except Refusal as error:
-        return refusal(error, 409)
+    with refused_as(409):
+        found = await asyncio.to_thread(_with_password, seen, gate.answers_by, name)
     return answer(found, headers=NEVER_KEPT)
 
 
-async def _waiting(call: Call) -> tuple[MigrationView, Gate] | Answer:
-    """Return the migration and its gate, if it waits for a runtime that people start; else the answer that says so."""
-    try:
+async def _waiting(call: Call) -> tuple[MigrationView, Gate]:
+    """Return the migration and its gate, if it waits for a runtime that people start; else answers that it does not."""
+    with refused_as(404):
         seen = await look(call.engine, call.params["id"])
-    except Refusal as error:
-        return refusal(error, 404)
     gate = next((one for one in seen.progress.gates if one.name == GATE and one.decision is None), None)
     if seen.verdict is None and gate is not None:
         return seen, gate
-    return problem(
+    raise Answered(problem(
         409, "NOTHING_TO_HAND_OUT",
         f"expected a migration in target mode `runtime` that waits for the app to be started, found it {seen.status}.",
         object=seen.id, remedy="Ask again while it waits at the gate `started`.",
-    )  # fmt: skip
+    ))  # fmt: skip
 
 
 def _without_password(seen: MigrationView) -> SourceSettings:

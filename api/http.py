@@ -5,13 +5,14 @@ Errors are problem+json (RFC 9457): `detail` is the sentence, `code`, `object` a
 
 import hashlib
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ValidationError
 
-from shared.errors import MxferryError
+from shared.errors import MxferryError, Refusal
 
 MAX_BODY = 1024 * 1024
 PROBLEM = "application/problem+json"
@@ -60,6 +61,14 @@ class Answer:
     body: bytes
     content_type: str = "application/json"
     headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Answered(Exception):  # noqa: N818 - no error: the rest of the handler has nothing to add
+    """Ends a handler with its answer; `api.functions.served` gives it."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+        super().__init__(f"answered {answer.status}")
 
 
 Handler = Callable[[Call], Awaitable[Answer]]
@@ -132,13 +141,22 @@ def refusal(error: MxferryError, status: int) -> Answer:
     return problem(status, error.code, error.message, object=error.about, remedy=error.remedy)
 
 
-def parsed[M: BaseModel](model: type[M], body: bytes) -> M | Answer:
-    """Return the body as a model, or the 400 that says which fields are wrong. Values are never echoed.
+@contextmanager
+def refused_as(status: int) -> Iterator[None]:
+    """Answer a `Refusal` of the block with this status."""
+    try:
+        yield
+    except Refusal as error:
+        raise Answered(refusal(error, status)) from None
+
+
+def parsed[M: BaseModel](model: type[M], body: bytes) -> M:
+    """Return the body as a model; answers the 400 that says which fields are wrong. Values are never echoed.
 
     Types are those of the description: a 0 is no false, a "5" no number.
     """
     if len(body) > MAX_BODY:
-        return problem(413, "BODY_TOO_LARGE", f"expected at most {MAX_BODY} bytes, found {len(body)}.")
+        raise Answered(problem(413, "BODY_TOO_LARGE", f"expected at most {MAX_BODY} bytes, found {len(body)}."))
     try:
         return model.model_validate_json(body or b"{}", strict=True)
     except ValidationError as error:
@@ -147,9 +165,8 @@ def parsed[M: BaseModel](model: type[M], body: bytes) -> M | Answer:
             for one in error.errors(include_url=False, include_input=False, include_context=False)
         ]
         detail = "; ".join(f"{one['field']}: {one['message']}" for one in errors)
-        return problem(
-            400, "INVALID_REQUEST", detail, errors=errors, remedy="GET /api/openapi.json has the form of every body."
-        )
+        remedy = "GET /api/openapi.json has the form of every body."
+        raise Answered(problem(400, "INVALID_REQUEST", detail, errors=errors, remedy=remedy)) from None
 
 
 def with_etag(call: Call, found: Answer) -> Answer:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, Field
 
 from api import caller
-from api.http import Answer, Call, Engine, answer, parsed, problem, refusal, with_etag
+from api.http import Answer, Call, Engine, answer, parsed, problem, refusal, refused_as, with_etag
 from shared import capacity, progress, rehearsals, remains, runs
 from shared.communication.memory import Messages, messages
 from shared.contracts import Run
@@ -91,8 +91,6 @@ class MigrationPage(BaseModel):
 async def start(call: Call) -> Answer:
     """Start a migration; 202 with its id, also when the same Idempotency-Key comes again."""
     request = parsed(MigrationRequest, call.body)
-    if isinstance(request, Answer):
-        return request
     key = call.headers.get("idempotency-key") or request.idempotency_key
     try:
         wanted, url = await asyncio.to_thread(_checked, request)
@@ -126,10 +124,8 @@ async def index(call: Call) -> Answer:
 
 async def show(call: Call) -> Answer:
     """Show one migration: status, stages with numbers and ETA, findings."""
-    try:
+    with refused_as(404):
         return with_etag(call, answer(await look(call.engine, call.params["id"])))
-    except Refusal as error:
-        return refusal(error, 404)
 
 
 async def look(engine: Engine, run_id: str) -> MigrationView:

@@ -13,9 +13,8 @@ from http import HTTPStatus
 from pydantic import BaseModel
 
 from api import migrations
-from api.http import Answer, Call, Engine, answer, parsed, refusal, with_etag
+from api.http import Answer, Answered, Call, Engine, answer, parsed, refused_as, with_etag
 from shared import rehearsals
-from shared.errors import Refusal
 from shared.readiness import Readiness, readiness
 from shared.rehearsals import NotStarted
 from shared.request import MigrationRequest
@@ -33,12 +32,8 @@ class Rehearsals(BaseModel):
 async def start(call: Call) -> Answer:
     """Start a rehearsal: the body is a MigrationRequest; its target must say that it is throw-away."""
     request = parsed(MigrationRequest, call.body)
-    if isinstance(request, Answer):
-        return request
-    try:
+    with refused_as(400):
         made = rehearsals.prepared(request)
-    except Refusal as error:
-        return refusal(error, 400)
     return await migrations.start(replace(call, body=made.model_dump_json(exclude_none=True).encode()))
 
 
@@ -62,14 +57,17 @@ async def start_rehearsal(engine: Engine, *, past_due: bool) -> None:
     if not wanted.enabled:
         log.info("rehearsals are off (REHEARSAL__ENABLED)")
         return
-    request = parsed(MigrationRequest, wanted.request.encode())
-    if isinstance(request, Answer):
-        await _missed(None, f"REHEARSAL__REQUEST is no MigrationRequest: {_detail(request)}")
+    try:
+        request = parsed(MigrationRequest, wanted.request.encode())
+    except Answered as said:
+        await _missed(None, f"REHEARSAL__REQUEST is no MigrationRequest: {_detail(said.answer)}")
         return
     headers = {"idempotency-key": f"rehearsal-{datetime.now(UTC):%Y%m%d%H%M}"}
-    answered = await start(
-        Call(engine=engine, headers=headers, body=request.model_dump_json(exclude_none=True).encode())
-    )
+    call = Call(engine=engine, headers=headers, body=request.model_dump_json(exclude_none=True).encode())
+    try:
+        answered = await start(call)
+    except Answered as said:
+        answered = said.answer
     if answered.status != HTTPStatus.ACCEPTED:
         await _missed(request.target, _detail(answered))
         return

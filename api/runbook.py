@@ -7,9 +7,8 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from api import caller, migrations
-from api.http import DOCUMENT, Answer, Call, answer, parsed, problem, refusal, with_etag
+from api.http import DOCUMENT, Answer, Call, answer, parsed, problem, refused_as, with_etag
 from shared import rehearsals, runs, ticks
-from shared.errors import Refusal
 from shared.reporting import runbook
 from shared.request import PersonName
 from shared.strict import Strict
@@ -29,10 +28,8 @@ class StepDone(Strict):
 
 async def show(call: Call) -> Answer:
     """Return the runbook: HTML for `Accept: text/html`, Markdown otherwise."""
-    try:
+    with refused_as(404):
         book = await _book(call)
-    except Refusal as error:
-        return refusal(error, 404)
     if "text/html" in call.headers.get("accept", ""):
         return with_etag(call, Answer(200, runbook.html(book).encode(), "text/html; charset=utf-8", DOCUMENT))
     return with_etag(call, Answer(200, runbook.markdown(book).encode(), "text/markdown; charset=utf-8", DOCUMENT))
@@ -41,12 +38,8 @@ async def show(call: Call) -> Answer:
 async def done(call: Call) -> Answer:
     """Keep that a step of people is done; who said so first stays."""
     body = parsed(StepDone, call.body)
-    if isinstance(body, Answer):
-        return body
-    try:
+    with refused_as(404):
         book = await _book(call)
-    except Refusal as error:
-        return refusal(error, 404)
     wanted = call.params["step"]
     step = next((one for part in book.parts for one in part.steps if str(one.number) == wanted), None)
     if step is None:
@@ -60,8 +53,6 @@ async def done(call: Call) -> Answer:
             object=book.run.id, remedy="Its state is the stage's own; nothing to say.",
         )  # fmt: skip
     name = caller.named(call, body.by)
-    if isinstance(name, Answer):
-        return name
     tick = Tick(step=step.number, by=name.by, signed_in=name.signed_in, at=datetime.now(UTC), comment=body.comment)
     return answer(await asyncio.to_thread(ticks.keep, book.run.id, tick))
 

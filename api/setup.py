@@ -36,8 +36,6 @@ class SetupView(BaseModel):
 async def setup(call: Call) -> Answer:
     """Check the logins of all databases, and the channels if asked to; make the app's users where it may."""
     request = parsed(SetupRequest, call.body)
-    if isinstance(request, Answer):
-        return request
     found = await asyncio.to_thread(check_databases, settings(), request.administrators)
     if request.channels:
         found += await asyncio.to_thread(try_channels, settings().notify, datetime.now(UTC))

@@ -17,7 +17,7 @@ from azure.core.exceptions import AzureError
 from pydantic import BaseModel, Field
 
 from api import migrations
-from api.http import Answer, Call, answer, refusal, with_etag
+from api.http import Answer, Call, answer, refused_as, with_etag
 from shared import runpaths, runs
 from shared.blobs import clients, documents
 from shared.contracts import Run
@@ -72,11 +72,9 @@ class TablesView(BaseModel):
 
 async def show(call: Call) -> Answer:
     """Return the tables of a run."""
-    try:
+    with refused_as(404):
         run = await asyncio.to_thread(runs.load, call.params["id"])
         seen = await migrations.look(call.engine, run.id)
-    except Refusal as error:
-        return refusal(error, 404)
     if seen.verdict is not None:
         return with_etag(call, answer(await asyncio.to_thread(_reported, run.id)))
     written = seen.progress.target_written_at is not None
