@@ -12,7 +12,7 @@ from orchestrators.calling import Payload, StageRefused, Steps, call
 from orchestrators.gates import asked
 from orchestrators.outcome import Outcome
 from orchestrators.sourceapp import runs_again
-from orchestrators.stages import Book, StageFailed, aside, stage
+from orchestrators.stages import StageFailed, StageRecord, aside, stage
 from shared.contracts import Run
 from shared.errors import Finding
 
@@ -24,130 +24,132 @@ SESSIONS_LEAVE = timedelta(minutes=2)
 RETRY_SMOKE = timedelta(seconds=15)
 
 
-def app_stopped(book: Book, run: Run, outcome: Outcome) -> Steps:
+def app_stopped(record: StageRecord, run: Run, outcome: Outcome) -> Steps:
     """Stop the target app and wait until it has stopped; where people do it, ask them and wait for their answer."""
     if not run.request.stop_target_app:
         return
-    seen = yield from aside("app-stop", _commanded(book, run, "look"))
+    seen = yield from aside("app-stop", _commanded(record, run, "look"))
     if seen["manual"]:
         outcome.app_stopped_by = "perhaps people"  # people may do it without answering
-        yield from asked(book, "app-stop", "stop-app", _deadline(book, run))
+        yield from asked(record, "app-stop", "stop-app", _deadline(record, run))
         outcome.app_stopped_by = "people"
         return
     if seen["state"] != "stopped":
         outcome.app_stopped_by = "this run"
-    yield from stage(book, "app-stop", _commanded_until(book, run, "stop", "stopped"))
+    yield from stage(record, "app-stop", _commanded_until(record, run, "stop", "stopped"))
 
 
-def target_free(book: Book, run: Run, outcome: Outcome) -> Steps:
+def target_free(record: StageRecord, run: Run, outcome: Outcome) -> Steps:
     """Make sure that nobody else is on the target database when it is written; give sessions a little time to leave.
 
     It is a stage only where somebody is there, and not done in a rehearsal: its throw-away target is dropped unasked.
     """
     if run.request.options.purpose == "rehearsal":
         return
-    found = yield from aside("sessions", _sessions(book, run))
+    found = yield from aside("sessions", _sessions(record, run))
     if _open(found):
-        found = yield from stage(book, "sessions", _until_free(book, run, found))
+        found = yield from stage(record, "sessions", _until_free(record, run, found))
     outcome.answered("sessions", found)
 
 
-def app_started(book: Book, run: Run, outcome: Outcome) -> Steps:
+def app_started(record: StageRecord, run: Run, outcome: Outcome) -> Steps:
     """Start the target app, after a go if the request wants one; returns whether smoke tests make sense."""
     wanted = run.request.start_target_app
     if wanted == "no":
         return True
     if outcome.troubles():
-        book.skip("app-start", "not everything is verified")
+        record.skip("app-start", "not everything is verified")
         return False
-    if runs_again(book) and run.request.options.purpose == "cutover":
-        book.skip("app-start", "the source app was started again")
+    if runs_again(record) and run.request.options.purpose == "cutover":
+        record.skip("app-start", "the source app was started again")
         outcome.findings.append(_source_is_live())
         return False
-    manual = (yield from aside("app-start", _commanded(book, run, "look")))["manual"]
+    manual = (yield from aside("app-start", _commanded(record, run, "look")))["manual"]
     if wanted == "ask" or manual:
         try:
-            yield from asked(book, "start-gate", "start-app", _deadline(book, run))
+            yield from asked(record, "start-gate", "start-app", _deadline(record, run))
         except StageFailed as failed:
             if failed.finding.code == "ABORTED":
                 raise
             outcome.findings.append(_not_started(failed.finding))
             return False
     if not manual:
-        yield from stage(book, "app-start", _commanded_until(book, run, "start", "running"))
+        yield from stage(record, "app-start", _commanded_until(record, run, "start", "running"))
     return True
 
 
-def app_left(book: Book, run: Run, outcome: Outcome) -> Steps:
+def app_left(record: StageRecord, run: Run, outcome: Outcome) -> Steps:
     """Leave the target app as it should be at the end of the run; if that fails, a warning says so."""
     if outcome.app_stopped_by and not outcome.target_written:
         if outcome.app_stopped_by != "this run":
             outcome.findings.append(_still_stopped(run, sure=outcome.app_stopped_by == "people"))
             return
         name, command, wanted = "app-restart", "start", "running"
-    elif run.request.options.purpose == "rehearsal" and _started_here(book, run):
+    elif run.request.options.purpose == "rehearsal" and _started_here(record, run):
         name, command, wanted = "app-end", "stop", "stopped"
     else:
         return
     work = {"run": run.model_dump(mode="json")}
-    asking = call(book.ctx, "leave_app", work | {"command": command})
+    asking = call(record.ctx, "leave_app", work | {"command": command})
     try:
-        yield from stage(book, name, _until(book, run, asking, lambda _: call(book.ctx, "look_at_app", work), wanted))
+        yield from stage(
+            record, name, _until(record, run, asking, lambda _: call(record.ctx, "look_at_app", work), wanted)
+        )
     except StageFailed as failed:
         outcome.findings.append(failed.finding.model_copy(update={"severity": "warning"}))
 
 
-def smoke_tested(book: Book, run: Run) -> Steps:
+def smoke_tested(record: StageRecord, run: Run) -> Steps:
     """Do the smoke checks; again while one fails, for as long as the request gives the app to start.
 
     Where the app refused the sign-in there is no other look: the runtime blocks a user after three wrong passwords.
     """
     work = {"run": run.model_dump(mode="json")}
-    until = book.now() + timedelta(seconds=run.request.smoke_patience_seconds)
+    until = record.now() + timedelta(seconds=run.request.smoke_patience_seconds)
     looks = itertools.count()
-    answer = yield from call(book.ctx, "smoke_tests", work | {"look": next(looks)})
+    answer = yield from call(record.ctx, "smoke_tests", work | {"look": next(looks)})
     while (
-        book.now() < until
+        record.now() < until
         and any(one["outcome"] == "failed" for one in answer["checks"])
         and not answer.get("sign_in_refused")
     ):
-        yield book.ctx.create_timer(min(until, book.now() + RETRY_SMOKE))
-        answer = yield from call(book.ctx, "smoke_tests", work | {"look": next(looks)})
+        yield record.ctx.create_timer(min(until, record.now() + RETRY_SMOKE))
+        answer = yield from call(record.ctx, "smoke_tests", work | {"look": next(looks)})
     return answer
 
 
-def _commanded(book: Book, run: Run, command: str, look: int = 0) -> Steps:
+def _commanded(record: StageRecord, run: Run, command: str, look: int = 0) -> Steps:
     work = {"run": run.model_dump(mode="json"), "command": command, "look": look}
-    return (yield from call(book.ctx, "command_app", work))
+    return (yield from call(record.ctx, "command_app", work))
 
 
-def _commanded_until(book: Book, run: Run, command: str, wanted: str) -> Steps:
-    asking = _commanded(book, run, command)
-    return (yield from _until(book, run, asking, lambda look: _commanded(book, run, "look", look), wanted))
+def _commanded_until(record: StageRecord, run: Run, command: str, wanted: str) -> Steps:
+    asking = _commanded(record, run, command)
+    return (yield from _until(record, run, asking, lambda look: _commanded(record, run, "look", look), wanted))
 
 
-def _until(book: Book, run: Run, asking: Steps, look: Callable[[int], Steps], wanted: str) -> Steps:
+def _until(record: StageRecord, run: Run, asking: Steps, look: Callable[[int], Steps], wanted: str) -> Steps:
     """Ask once, look until the app does what was asked; `StageRefused` when it does not within its patience."""
     answer: Payload = yield from asking
     patience = timedelta(seconds=answer["patience_seconds"])
-    until = book.now() + patience
+    until = record.now() + patience
     looks = itertools.count(1)
     while answer["state"] != wanted:
-        if book.now() >= until:
+        if record.now() >= until:
             raise StageRefused(_did_not_follow(run, wanted, answer["state"], patience))
-        yield book.ctx.create_timer(min(until, book.now() + max(LOOK_EVERY, patience / MOST_LOOKS)))
+        yield record.ctx.create_timer(min(until, record.now() + max(LOOK_EVERY, patience / MOST_LOOKS)))
         answer = yield from look(next(looks))
     return answer
 
 
-def _started_here(book: Book, run: Run) -> bool:
+def _started_here(record: StageRecord, run: Run) -> bool:
     """Tell whether this run has asked an adapter to start the app, for its users or to copy its source."""
-    begun = {one.name for one in book.progress.stages if one.state != "skipped"}
+    begun = {one.name for one in record.progress.stages if one.state != "skipped"}
     return "app-start" in begun or ("hand-over" in begun and run.request.options.hand_over == "adapter")
 
 
-def _sessions(book: Book, run: Run) -> Steps:
-    return (yield from call(book.ctx, "look_for_sessions", {"run": run.model_dump(mode="json")}))
+def _sessions(record: StageRecord, run: Run) -> Steps:
+    return (yield from call(record.ctx, "look_for_sessions", {"run": run.model_dump(mode="json")}))
 
 
 def _open(found: Payload) -> list[Finding]:
@@ -155,20 +157,20 @@ def _open(found: Payload) -> list[Finding]:
     return [one for one in map(Finding.model_validate, found["findings"]) if one.chosen is None]
 
 
-def _until_free(book: Book, run: Run, found: Payload) -> Steps:
+def _until_free(record: StageRecord, run: Run, found: Payload) -> Steps:
     """Look until nobody else is there; `StageRefused` TARGET_IN_USE when somebody stays."""
-    until = book.now() + SESSIONS_LEAVE
+    until = record.now() + SESSIONS_LEAVE
     while others := _open(found):
-        if book.now() >= until:
+        if record.now() >= until:
             message = f"{others[0].message} The run waited {SESSIONS_LEAVE} for them to go. The target was not written."
             raise StageRefused(others[0].model_copy(update={"message": message}))
-        yield book.ctx.create_timer(min(until, book.now() + LOOK_EVERY))
-        found = yield from _sessions(book, run)
+        yield record.ctx.create_timer(min(until, record.now() + LOOK_EVERY))
+        found = yield from _sessions(record, run)
     return found
 
 
-def _deadline(book: Book, run: Run) -> datetime:
-    return book.now() + timedelta(minutes=run.request.approval_timeout_minutes)
+def _deadline(record: StageRecord, run: Run) -> datetime:
+    return record.now() + timedelta(minutes=run.request.approval_timeout_minutes)
 
 
 def _source_is_live() -> Finding:

@@ -12,7 +12,7 @@ from durabletask import task
 
 from orchestrators.calling import Payload, StageRefused, Steps, call, race
 from orchestrators.outcome import Outcome
-from orchestrators.stages import Book, StageFailed, aside
+from orchestrators.stages import StageFailed, StageRecord, aside
 from shared.contracts import Gate, Run, Said
 from shared.errors import Finding
 
@@ -24,17 +24,17 @@ LATE_GATES: dict[Place, str] = {"snapshot": "late-snapshot", "approval": "late",
 """The gate at which lateness is decided before the snapshot, before the approval, and before the target is written."""
 
 
-def window_opens(book: Book, run: Run) -> Steps:
+def window_opens(record: StageRecord, run: Run) -> Steps:
     """Wait for the start of the migration window, if the request names one."""
-    yield from _clock(book, "scheduled", "start", run.request.window.start if run.request.window else None)
+    yield from _clock(record, "scheduled", "start", run.request.window.start if run.request.window else None)
 
 
-def snapshot_due(book: Book, run: Run) -> Steps:
+def snapshot_due(record: StageRecord, run: Run) -> Steps:
     """Wait for the agreed snapshot time, if the request names one."""
-    yield from _clock(book, "snapshot-time", "snapshot", run.request.snapshot_at)
+    yield from _clock(record, "snapshot-time", "snapshot", run.request.snapshot_at)
 
 
-def in_time(book: Book, run: Run, outcome: Outcome, before: Place) -> Steps:
+def in_time(record: StageRecord, run: Run, outcome: Outcome, before: Place) -> Steps:
     """Look at the clock before the users are sent out or the target is written: warn, ask or stop when it will be late.
 
     A warning or decision holds until the expected end moves out by more than `LEAST_TIME`; then it is said or asked again.
@@ -43,9 +43,9 @@ def in_time(book: Book, run: Run, outcome: Outcome, before: Place) -> Steps:
     window = run.request.window
     if window is None:
         return
-    stages = [one.model_dump(mode="json") for one in book.progress.stages]
-    payload = {"run": run.model_dump(mode="json"), "stages": stages, "now": book.now().isoformat()}
-    answer = yield from aside("late", call(book.ctx, "forecast_end", payload))
+    stages = [one.model_dump(mode="json") for one in record.progress.stages]
+    payload = {"run": run.model_dump(mode="json"), "stages": stages, "now": record.now().isoformat()}
+    answer = yield from aside("late", call(record.ctx, "forecast_end", payload))
     if not answer.get("late_seconds"):
         return
     ends_at = datetime.fromisoformat(answer["ends_at"])
@@ -55,69 +55,71 @@ def in_time(book: Book, run: Run, outcome: Outcome, before: Place) -> Steps:
     if window.when_late == "stop":
         raise StageFailed("late", finding)
     if window.when_late == "ask":
-        by = yield from asked(book, "late", LATE_GATES[before], max(window.end, book.now() + LEAST_TIME))
+        by = yield from asked(record, "late", LATE_GATES[before], max(window.end, record.now() + LEAST_TIME))
         finding = finding.model_copy(update={"chosen": f"go on, decided by {by}"})
     outcome.told_end = ends_at
     outcome.answered("late", {"findings": [finding.model_dump(mode="json")]})
-    yield from record_findings(book, outcome)
+    yield from record_findings(record, outcome)
 
 
-def record_findings(book: Book, outcome: Outcome) -> Steps:
+def record_findings(record: StageRecord, outcome: Outcome) -> Steps:
     """Keep the findings so far where the API reads them; the report has them whether that succeeds or not."""
     with contextlib.suppress(StageRefused, task.TaskFailedError):
-        yield from call(book.ctx, "record_findings", outcome.record_input())
+        yield from call(record.ctx, "record_findings", outcome.record_input())
 
 
-def approval(book: Book, run: Run) -> Steps:
+def approval(record: StageRecord, run: Run) -> Steps:
     """Wait for the go before the target is written, if the request asks for it."""
     if run.request.approval:
-        deadline = book.now() + timedelta(minutes=run.request.approval_timeout_minutes)
-        yield from asked(book, "approval", "write", deadline)
+        deadline = record.now() + timedelta(minutes=run.request.approval_timeout_minutes)
+        yield from asked(record, "approval", "write", deadline)
 
 
-def asked(book: Book, stage: str, name: str, deadline: datetime) -> Steps:
+def asked(record: StageRecord, stage: str, name: str, deadline: datetime) -> Steps:
     """Wait at a gate; returns who approved, raises `StageFailed` if nobody did."""
-    gate = Gate.model_validate({"name": name, "asked_at": book.now(), "answers_by": deadline})
-    opened = book.wait(stage, gate)
+    gate = Gate.model_validate({"name": name, "asked_at": record.now(), "answers_by": deadline})
+    opened = record.wait(stage, gate)
     # The event is named by its gate: a second approval of this gate, which waits in the mailbox, never opens the next.
-    gate = yield from _decided(book, gate, {"approved": book.ctx.wait_for_external_event(gate.approval)}, "expired")
+    gate = yield from _decided(record, gate, {"approved": record.ctx.wait_for_external_event(gate.approval)}, "expired")
     if gate.decision == "approved":
-        book.close(opened, "done", note=f"approved by {book.progress.gates[-1].who}")
+        record.close(opened, "done", note=f"approved by {record.progress.gates[-1].who}")
         return gate.who
-    finding = _stopped(stage, gate, written=book.progress.target_written_at is not None)
-    book.close(opened, "failed", note=finding.code)
+    finding = _stopped(stage, gate, written=record.progress.target_written_at is not None)
+    record.close(opened, "failed", note=finding.code)
     raise StageFailed(stage, finding)
 
 
-def _clock(book: Book, stage: str, name: str, moment: datetime | None) -> Steps:
+def _clock(record: StageRecord, stage: str, name: str, moment: datetime | None) -> Steps:
     """Wait for a moment, or for an abort."""
-    if moment is None or moment <= book.now():
+    if moment is None or moment <= record.now():
         return
-    gate = Gate.model_validate({"name": name, "asked_at": book.now(), "answers_by": moment})
-    opened = book.wait(stage, gate)
-    gate = yield from _decided(book, gate, {}, "opened")
+    gate = Gate.model_validate({"name": name, "asked_at": record.now(), "answers_by": moment})
+    opened = record.wait(stage, gate)
+    gate = yield from _decided(record, gate, {}, "opened")
     if gate.decision == "opened":
-        book.close(opened, "done")
+        record.close(opened, "done")
         return
     finding = _stopped(stage, gate)
-    book.close(opened, "failed", note=finding.code)
+    record.close(opened, "failed", note=finding.code)
     raise StageFailed(stage, finding)
 
 
-def _decided(book: Book, gate: Gate, events: dict[str, task.CancellableTask[Any]], when_time_is_up: str) -> Steps:
+def _decided(
+    record: StageRecord, gate: Gate, events: dict[str, task.CancellableTask[Any]], when_time_is_up: str
+) -> Steps:
     """Wait for whichever comes first: an event, an abort, or the time; keep and return the gate with its decision."""
     answers = {
         **events,
-        "aborted": book.ctx.wait_for_external_event("abort"),
-        when_time_is_up: book.ctx.create_timer(gate.answers_by),
+        "aborted": record.ctx.wait_for_external_event("abort"),
+        when_time_is_up: record.ctx.create_timer(gate.answers_by),
     }
     decision = yield from race(answers)
-    update = {"decision": decision, "decided_at": book.now()}
+    update = {"decision": decision, "decided_at": record.now()}
     if decision != when_time_is_up:
         said = Said.model_validate(answers[decision].get_result() or {})
         update |= {"decided_by": said.by, "signed_in": said.signed_in, "comment": said.comment}
     gate = gate.model_copy(update=update)
-    book.decided(gate)
+    record.decided(gate)
     return gate
 
 

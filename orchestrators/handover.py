@@ -14,7 +14,7 @@ from durabletask import task
 
 from orchestrators.calling import Payload, StageRefused, Steps, call, fan_out
 from orchestrators.restore import whole_database
-from orchestrators.stages import Book, StageFailed, finding_of
+from orchestrators.stages import StageFailed, StageRecord, finding_of
 from orchestrators.stagestatus import StageStatus
 from shared.contracts import Counts, Gate, Run, Said, StageState
 from shared.errors import Finding
@@ -46,70 +46,70 @@ def prepare_source(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
     return {"tables": planned["tables"], "findings": [one.model_dump(mode="json") for one in _settled(totals)]}
 
 
-def handed_over(book: Book, run: Run, work: Payload) -> Steps:
+def handed_over(record: StageRecord, run: Run, work: Payload) -> Steps:
     """Stage `hand-over`: hand over, and wait until the runtime has copied and started. `StageFailed` if it does not."""
-    deadline = book.now() + timedelta(minutes=run.request.approval_timeout_minutes)
+    deadline = record.now() + timedelta(minutes=run.request.approval_timeout_minutes)
     try:
         if run.request.options.hand_over == "adapter":
-            return (yield from _by_adapter(book, run, work, deadline))
-        return (yield from _by_people(book, work, deadline))
+            return (yield from _by_adapter(record, run, work, deadline))
+        return (yield from _by_people(record, work, deadline))
     except StageRefused as refused:
-        raise _failed(book, refused.finding) from None
+        raise _failed(record, refused.finding) from None
     except task.TaskFailedError as failed:
-        raise _failed(book, finding_of(STAGE, failed)) from None
+        raise _failed(record, finding_of(STAGE, failed)) from None
 
 
-def _by_adapter(book: Book, run: Run, work: Payload, deadline: datetime) -> Steps:
+def _by_adapter(record: StageRecord, run: Run, work: Payload, deadline: datetime) -> Steps:
     """The adapter sets the settings and starts the app; done when it runs and nothing more comes."""
-    watch = _Watch(book, book.open(STAGE))
-    yield from call(book.ctx, "hand_over_settings", work | {"until": deadline.isoformat()})
-    yield from call(book.ctx, "command_app", {"run": run.model_dump(mode="json"), "command": "start"})
+    watch = _Watch(record, record.open(STAGE))
+    yield from call(record.ctx, "hand_over_settings", work | {"until": deadline.isoformat()})
+    yield from call(record.ctx, "command_app", {"run": run.model_dump(mode="json"), "command": "start"})
     before: Payload = {}
-    while book.now() < deadline:
+    while record.now() < deadline:
         seen = yield from watch.look(work)
         if seen["app"] == "running" and seen["complete"] and seen == before:
             return watch.close("the app runs")
         before = seen
-        yield book.ctx.create_timer(min(deadline, book.now() + watch.pause()))
-    raise _failed(book, _too_late(deadline, watch))
+        yield record.ctx.create_timer(min(deadline, record.now() + watch.pause()))
+    raise _failed(record, _too_late(deadline, watch))
 
 
-def _by_people(book: Book, work: Payload, deadline: datetime) -> Steps:
+def _by_people(record: StageRecord, work: Payload, deadline: datetime) -> Steps:
     """Wait at the gate, and meanwhile look how far the runtime has come."""
-    gate = Gate(name=GATE, asked_at=book.now(), answers_by=deadline)
-    watch = _Watch(book, book.wait(STAGE, gate))
-    aborted = book.ctx.wait_for_external_event("abort")
-    said = book.ctx.wait_for_external_event(gate.approval)
+    gate = Gate(name=GATE, asked_at=record.now(), answers_by=deadline)
+    watch = _Watch(record, record.wait(STAGE, gate))
+    aborted = record.ctx.wait_for_external_event("abort")
+    said = record.ctx.wait_for_external_event(gate.approval)
     insisted = False
     while True:
         yield from watch.look(work)
-        looking = book.ctx.create_timer(min(deadline, book.now() + watch.pause()))
+        looking = record.ctx.create_timer(min(deadline, record.now() + watch.pause()))
         yield task.when_any([said, aborted, looking])
         if aborted.is_complete:
             looking.cancel()
-            raise _failed(book, _decided(book, gate, "aborted", aborted))
+            raise _failed(record, _decided(record, gate, "aborted", aborted))
         if said.is_complete:
             looking.cancel()
             yield from watch.look(work)
             if watch.complete or insisted:
-                decided = _decided(book, gate, "approved", said)
+                decided = _decided(record, gate, "approved", said)
                 return watch.close(decided.message)
             # Approved before everything is there: comparing now would fail a run of hours. A second approval is accepted.
             insisted = True
             gate = gate.model_copy(update={"comment": EARLY})
-            book.decided(gate)  # the gate stays open and is asked again
-            said = book.ctx.wait_for_external_event(gate.approval)
-            book.publish()
-        elif book.now() >= deadline:
-            book.decided(gate.model_copy(update={"decision": "expired", "decided_at": book.now()}))
-            raise _failed(book, _too_late(deadline, watch))
+            record.decided(gate)  # the gate stays open and is asked again
+            said = record.ctx.wait_for_external_event(gate.approval)
+            record.publish()
+        elif record.now() >= deadline:
+            record.decided(gate.model_copy(update={"decision": "expired", "decided_at": record.now()}))
+            raise _failed(record, _too_late(deadline, watch))
 
 
 class _Watch:
     """What was seen of the runtime's work, shown as the numbers of the stage."""
 
-    def __init__(self, book: Book, opened: StageState) -> None:
-        self.book = book
+    def __init__(self, record: StageRecord, opened: StageState) -> None:
+        self.record = record
         self.opened = opened
         self.seen: Payload = {}
         self.first: tuple[datetime, int] | None = None
@@ -122,10 +122,10 @@ class _Watch:
 
     def look(self, work: Payload) -> Steps:
         """Look, publish what is seen, and return it."""
-        seen: Payload = yield from call(self.book.ctx, "watch_runtime", work | {"look": next(self.looks)})
+        seen: Payload = yield from call(self.record.ctx, "watch_runtime", work | {"look": next(self.looks)})
         self.seen = seen
         if seen["rows"] and self.first is None:
-            self.first = (self.book.now(), seen["rows"])
+            self.first = (self.record.now(), seen["rows"])
         self._show(
             {
                 "done": Counts(tables=seen["tables"], rows=seen["rows"]),
@@ -147,11 +147,11 @@ class _Watch:
 
     def pause(self) -> timedelta:
         """Return how long to wait until the next look."""
-        return min(LATEST, max(SOONEST, (self.book.now() - self.opened.started_at) / LOOKS))
+        return min(LATEST, max(SOONEST, (self.record.now() - self.opened.started_at) / LOOKS))
 
     def close(self, how: str) -> Payload:
         """End the stage, and return what was seen last."""
-        self.book.close(self.opened, "done", self.seen, note=f"{how}; {self.words()}")
+        self.record.close(self.opened, "done", self.seen, note=f"{how}; {self.words()}")
         return {"tables": self.seen["tables"], "rows": self.seen["rows"]}
 
     def _expected(self) -> str:
@@ -159,31 +159,31 @@ class _Watch:
         if self.first is None or self.complete:
             return ""
         at, rows = self.first
-        seconds, come = (self.book.now() - at).total_seconds(), self.seen["rows"] - rows
+        seconds, come = (self.record.now() - at).total_seconds(), self.seen["rows"] - rows
         if seconds < SOONEST.total_seconds() or come <= 0:
             return ""
         left = timedelta(seconds=seconds * (self.seen["expected_rows"] - self.seen["rows"]) / come)
-        return f"At this rate until {self.book.now() + left:%H:%M} UTC."
+        return f"At this rate until {self.record.now() + left:%H:%M} UTC."
 
     def _show(self, update: dict[str, Any]) -> None:
-        stages = self.book.progress.stages
+        stages = self.record.progress.stages
         shown = self.opened.model_copy(update=update)
         stages[next(at for at, one in enumerate(stages) if one is self.opened)] = shown
         self.opened = shown
-        self.book.publish()
+        self.record.publish()
 
 
-def _decided(book: Book, gate: Gate, decision: str, event: task.CancellableTask[Any]) -> Finding:
+def _decided(record: StageRecord, gate: Gate, decision: str, event: task.CancellableTask[Any]) -> Finding:
     """Keep the decision; return it as a finding, with which an abort ends the stage."""
     said = Said.model_validate(event.get_result() or {})
     update = {
         "decision": decision,
         "decided_by": said.by,
         "signed_in": said.signed_in,
-        "decided_at": book.now(),
+        "decided_at": record.now(),
         "comment": said.comment,
     }
-    book.decided(gate.model_copy(update=update))
+    record.decided(gate.model_copy(update=update))
     if decision == "approved":
         return Finding(code="STARTED", severity="info", object=STAGE, message=f"approved by {said.who}")
     return Finding(
@@ -193,9 +193,9 @@ def _decided(book: Book, gate: Gate, decision: str, event: task.CancellableTask[
     )  # fmt: skip
 
 
-def _failed(book: Book, finding: Finding) -> StageFailed:
-    opened = next(one for one in book.progress.stages if one.name == STAGE)
-    book.close(opened, "failed", note=finding.code)
+def _failed(record: StageRecord, finding: Finding) -> StageFailed:
+    opened = next(one for one in record.progress.stages if one.name == STAGE)
+    record.close(opened, "failed", note=finding.code)
     return StageFailed(STAGE, finding)
 
 

@@ -11,7 +11,7 @@ from typing import Literal
 
 from orchestrators.calling import Payload, Steps, call
 from orchestrators.handover import handed_over
-from orchestrators.stages import Book, child_stage, stage
+from orchestrators.stages import StageRecord, child_stage, stage
 from shared.contracts import Run
 from shared.request import TargetMode
 
@@ -32,12 +32,12 @@ class Step:
     with_next: bool = False
     """Errors stop the run only after the next step, whose findings are wanted too: each try costs a snapshot."""
 
-    def steps(self, book: Book, run: Run, handed: Mapping[Handed, Payload | None]) -> Steps:
-        """Do it as a stage of the book. `StageFailed` when it does not succeed."""
+    def steps(self, record: StageRecord, run: Run, handed: Mapping[Handed, Payload | None]) -> Steps:
+        """Do it as a stage of the record. `StageFailed` when it does not succeed."""
         work: Payload = {"run": run.model_dump(mode="json")} | {name: handed[name] for name in self.takes}
         if self.child:
-            return (yield from child_stage(book, self.stage, self.does, work))
-        return (yield from stage(book, self.stage, call(book.ctx, self.does, work)))
+            return (yield from child_stage(record, self.stage, self.does, work))
+        return (yield from stage(record, self.stage, call(record.ctx, self.does, work)))
 
 
 @dataclass(frozen=True)
@@ -45,12 +45,12 @@ class Waiting:
     """A stage that waits for people. The side itself waits, because an event reaches only the orchestration it names."""
 
     stage: str
-    waits: Callable[[Book, Run, Payload], Steps]
+    waits: Callable[[StageRecord, Run, Payload], Steps]
 
-    def steps(self, book: Book, run: Run, handed: Mapping[Handed, Payload | None]) -> Steps:
+    def steps(self, record: StageRecord, run: Run, handed: Mapping[Handed, Payload | None]) -> Steps:
         """Wait; the stage is opened and closed by what waits. `StageFailed` when nobody came, or somebody aborted."""
         work: Payload = {"run": run.model_dump(mode="json"), "restore": handed["restore"]}
-        return (yield from self.waits(book, run, work))
+        return (yield from self.waits(record, run, work))
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from typing import Literal
 
 from orchestrators.calling import Payload
 from orchestrators.modes import Handed
-from orchestrators.stages import Book, StageFailed
+from orchestrators.stages import StageFailed, StageRecord
 from shared.contracts import BESIDE_ROWS, Check, Run, Summary, Verdict
 from shared.errors import Finding, open_errors
 
@@ -103,22 +103,22 @@ class Outcome:
             "findings": [one.model_dump(mode="json") for one in self.findings],
         }
 
-    def report(self, book: Book) -> Payload:
+    def report(self, record: StageRecord) -> Payload:
         """Input of `write_report`."""
         return self.record_input() | {
             "reason": self.reason,
-            "stages": [one.model_dump(mode="json") for one in book.progress.stages],
-            "gates": [one.model_dump(mode="json") for one in book.gates],
-            "target_written_at": book.progress.target_written_at and book.progress.target_written_at.isoformat(),
+            "stages": [one.model_dump(mode="json") for one in record.progress.stages],
+            "gates": [one.model_dump(mode="json") for one in record.gates],
+            "target_written_at": record.progress.target_written_at and record.progress.target_written_at.isoformat(),
             "snapshot": self.snapshot or None,
             "answers": self.answers,
             "checks": [one.model_dump(mode="json") for one in self.checks],
-            "reported_at": book.now().isoformat(),
+            "reported_at": record.now().isoformat(),
         }
 
-    def summary(self, book: Book) -> Summary:
+    def summary(self, record: StageRecord) -> Summary:
         """Output of `migrate`."""
         return Summary(
-            id=self.run.id, verdict=self.verdict or "failed", stages=book.progress.stages,
+            id=self.run.id, verdict=self.verdict or "failed", stages=record.progress.stages,
             findings=len(self.findings), reason=self.reason,
         )  # fmt: skip

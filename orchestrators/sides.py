@@ -11,7 +11,7 @@ from durabletask import task
 from orchestrators.calling import Payload, StageRefused, Steps, call
 from orchestrators.modes import Handed, mode_of
 from orchestrators.outcome import Outcome
-from orchestrators.stages import Book, StageFailed, child_stage, stage
+from orchestrators.stages import StageFailed, StageRecord, child_stage, stage
 from shared.contracts import Run, StageState
 from shared.errors import Finding
 
@@ -21,72 +21,72 @@ CALLS = 200
 """Most activities that empty a container: ten million blobs (`shared.blobs.emptying.BLOBS_PER_CALL`)."""
 
 
-def side_by_side(book: Book, run: Run, outcome: Outcome) -> Steps:
+def side_by_side(record: StageRecord, run: Run, outcome: Outcome) -> Steps:
     """Do both sides of `migrate`; returns their failures, the first one first. When one fails the other one is told."""
     work: Payload = {"run": run.model_dump(mode="json")}
     sides = {
         "database": ("migrate_database", work | outcome.handed),
         "files": ("migrate_files", work | {"snapshot": outcome.snapshot}),
     }
-    opened = {name: book.open(name, child=True) for name in sides}
+    opened = {name: record.open(name, child=True) for name in sides}
     running: dict[str, task.Task[Any]] = {
-        name: book.ctx.call_sub_orchestrator(orchestrator, input=payload, instance_id=f"{run.id}:{name}")
+        name: record.ctx.call_sub_orchestrator(orchestrator, input=payload, instance_id=f"{run.id}:{name}")
         for name, (orchestrator, payload) in sides.items()
     }
     failures: list[StageFailed] = []
     while running:
         yield task.when_any(list(running.values()))
         for name in [one for one, side in running.items() if side.is_complete]:
-            failures.extend(_take_answer(book, outcome, opened[name], running.pop(name)))
+            failures.extend(_take_answer(record, outcome, opened[name], running.pop(name)))
         if failures and running:
-            yield from _end_other_side(book, work, failures[0])
+            yield from _end_other_side(record, work, failures[0])
     outcome.findings.extend(one.finding for one in failures[1:] if one.finding.code not in ENDED_WITH)
     return failures
 
 
-def _take_answer(book: Book, outcome: Outcome, opened: StageState, side: task.Task[Any]) -> list[StageFailed]:
+def _take_answer(record: StageRecord, outcome: Outcome, opened: StageState, side: task.Task[Any]) -> list[StageFailed]:
     """Keep what a side answered; return its failure, if it failed."""
     try:
         answer = side.get_result()
     except task.TaskFailedError as failed:
-        return [book.crashed(opened, failed)]
-    book.splice(opened, answer)
+        return [record.crashed(opened, failed)]
+    record.splice(opened, answer)
     return outcome.side_ended(opened.name, answer)
 
 
-def _end_other_side(book: Book, work: Payload, failure: StageFailed) -> Steps:
+def _end_other_side(record: StageRecord, work: Payload, failure: StageFailed) -> Steps:
     """Leave the mark that ends the other side; if that fails, the other side works to its end."""
     with contextlib.suppress(StageRefused, task.TaskFailedError):
-        yield from call(book.ctx, "end_other_side", work | {"stage": failure.stage, "code": failure.finding.code})
+        yield from call(record.ctx, "end_other_side", work | {"stage": failure.stage, "code": failure.finding.code})
 
 
 def migrate_database(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
     """Do what the target mode does after the point of no return. Input: run, snapshot, restore; output: answers by stage."""
     run = _run(payload)
-    book = Book(ctx, f"{run.id}:database")
+    record = StageRecord(ctx, f"{run.id}:database")
     handed: dict[Handed, Payload | None] = {"snapshot": payload["snapshot"], "restore": payload["restore"]}
     answers: Payload = {}
     try:
         for step in mode_of(run).after:
-            answers[step.stage] = yield from step.steps(book, run, handed)
+            answers[step.stage] = yield from step.steps(record, run, handed)
     except StageFailed as failed:
-        return _answer_of(book, failed) | answers
-    return _answer_of(book) | answers
+        return _answer_of(record, failed) | answers
+    return _answer_of(record) | answers
 
 
 def migrate_files(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
     """(empty) → files → files-verify. Input: `SnapshotWork`; output: the answers by stage name."""
     run = _run(payload)
-    book = Book(ctx, f"{run.id}:files")
+    record = StageRecord(ctx, f"{run.id}:files")
     answers: Payload = {}
     try:
         if run.request.target_not_empty == "drop":
-            yield from stage(book, "empty", _emptied(ctx, {"run": payload["run"]}))
+            yield from stage(record, "empty", _emptied(ctx, {"run": payload["run"]}))
         for name, does in (("files", "copy_files"), ("files-verify", "verify_files")):
-            answers[name] = yield from child_stage(book, name, does, payload)
+            answers[name] = yield from child_stage(record, name, does, payload)
     except StageFailed as failed:
-        return _answer_of(book, failed) | answers
-    return _answer_of(book) | answers
+        return _answer_of(record, failed) | answers
+    return _answer_of(record) | answers
 
 
 def _emptied(ctx: task.OrchestrationContext, work: Payload) -> Steps:
@@ -110,9 +110,9 @@ def _run(payload: Payload) -> Run:
     return Run.model_validate(payload["run"])
 
 
-def _answer_of(book: Book, failed: StageFailed | None = None) -> Payload:
-    stages = [one.model_dump(mode="json") for one in book.progress.stages]
-    answer: Payload = {"stages": stages, "gates": [one.model_dump(mode="json") for one in book.gates]}
+def _answer_of(record: StageRecord, failed: StageFailed | None = None) -> Payload:
+    stages = [one.model_dump(mode="json") for one in record.progress.stages]
+    answer: Payload = {"stages": stages, "gates": [one.model_dump(mode="json") for one in record.gates]}
     if failed is not None:
         answer["failed"] = {"stage": failed.stage, "finding": failed.finding.model_dump(mode="json")}
     return answer

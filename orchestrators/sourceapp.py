@@ -11,7 +11,7 @@ from durabletask import task
 from orchestrators.calling import Payload, StageRefused, Steps, call
 from orchestrators.cloud import waiting
 from orchestrators.outcome import Outcome
-from orchestrators.stages import Book, StageFailed, child_stage
+from orchestrators.stages import StageFailed, StageRecord, child_stage
 from orchestrators.stagestatus import StageStatus
 from shared.contracts import Run
 from shared.errors import Finding
@@ -45,48 +45,48 @@ def start_source(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
     return answer
 
 
-def after_snapshot(book: Book, run: Run, outcome: Outcome) -> Steps:
+def after_snapshot(record: StageRecord, run: Run, outcome: Outcome) -> Steps:
     """Start the source app as soon as the snapshot is taken, where the request says `always`."""
     if _policy(run) == "always":
-        yield from _started(book, run, outcome)
+        yield from _started(record, run, outcome)
 
 
-def at_the_end(book: Book, run: Run, outcome: Outcome) -> Steps:
+def at_the_end(record: StageRecord, run: Run, outcome: Outcome) -> Steps:
     """Start the source app where the verdict asks for it, if it was stopped and does not run again yet."""
     policy = _policy(run)
-    if policy is None or not _seen(book, "snapshot") or any(one.name == STAGE for one in book.progress.stages):
+    if policy is None or not _seen(record, "snapshot") or any(one.name == STAGE for one in record.progress.stages):
         return
     if policy == "never" or (policy == "unless-verified" and outcome.verdict == "verified"):
         return
-    if (yield from _target_is_live(book, run, outcome)):
-        book.skip(STAGE, TWO_SYSTEMS)
+    if (yield from _target_is_live(record, run, outcome)):
+        record.skip(STAGE, TWO_SYSTEMS)
         outcome.findings.append(_two_systems(run))
         return
-    yield from _started(book, run, outcome)
+    yield from _started(record, run, outcome)
 
 
-def handed_over(book: Book) -> bool:
+def handed_over(record: StageRecord) -> bool:
     """Tell whether the target app was started to copy its source: the clean-up stops it, where it has an adapter."""
-    return _seen(book, HAND_OVER)
+    return _seen(record, HAND_OVER)
 
 
-def runs_again(book: Book) -> bool:
+def runs_again(record: StageRecord) -> bool:
     """Tell whether this run has started the source app."""
-    return _seen(book, STAGE)
+    return _seen(record, STAGE)
 
 
-def _started(book: Book, run: Run, outcome: Outcome) -> Steps:
+def _started(record: StageRecord, run: Run, outcome: Outcome) -> Steps:
     """A source app that does not start is an error of its own, whatever becomes of the migration."""
     try:
-        answer = yield from child_stage(book, STAGE, "start_source", {"run": run.model_dump(mode="json")})
+        answer = yield from child_stage(record, STAGE, "start_source", {"run": run.model_dump(mode="json")})
     except StageFailed as failed:
         outcome.findings.append(failed.finding)
     else:
         outcome.answered(STAGE, answer)
         if answer.get("outcome") == "not-ours":  # 0.1.0 did not say
-            book.leave(STAGE, NOT_OURS)
+            record.leave(STAGE, NOT_OURS)
         else:
-            book.note(STAGE, answer["note"])
+            record.note(STAGE, answer["note"])
 
 
 def _policy(run: Run) -> StartAgain | None:
@@ -97,22 +97,24 @@ def _policy(run: Run) -> StartAgain | None:
     return source.start_app_again or ("always" if run.request.options.purpose == "rehearsal" else "unless-verified")
 
 
-def _target_is_live(book: Book, run: Run, outcome: Outcome) -> Steps:
+def _target_is_live(record: StageRecord, run: Run, outcome: Outcome) -> Steps:
     """Tell whether the target app is up on what this run has written."""
     if not outcome.target_written or run.request.options.purpose == "rehearsal":
         return False
-    if _seen(book, "app-start") or any(one.name == "start-app" and one.decision == "approved" for one in book.gates):
+    if _seen(record, "app-start") or any(
+        one.name == "start-app" and one.decision == "approved" for one in record.gates
+    ):
         return True
     try:
-        answer = yield from call(book.ctx, "look_at_app", {"run": run.model_dump(mode="json")})
+        answer = yield from call(record.ctx, "look_at_app", {"run": run.model_dump(mode="json")})
     except (StageRefused, task.TaskFailedError):
         # Not started for users by this run; an app that cannot be asked must not keep the users out of the source.
-        return handed_over(book)
-    return answer["state"] in ("running", "changing") or (answer["manual"] and handed_over(book))
+        return handed_over(record)
+    return answer["state"] in ("running", "changing") or (answer["manual"] and handed_over(record))
 
 
-def _seen(book: Book, name: str) -> bool:
-    return any(one.name == name and one.state != "skipped" for one in book.progress.stages)
+def _seen(record: StageRecord, name: str) -> bool:
+    return any(one.name == name and one.state != "skipped" for one in record.progress.stages)
 
 
 def _did_not_start(run: Run, note: str) -> Finding:

@@ -1,4 +1,4 @@
-"""The book of a run's stages, kept by the orchestrator in its custom status.
+"""The record of a run's stages, kept by the orchestrator in its custom status.
 
 Every stage is opened and closed through `stage`, so that progress, timing and failure are recorded in one place. Time
 comes from the orchestration's own clock, which replays the same.
@@ -32,7 +32,7 @@ class StageFailed(Exception):  # noqa: N818 - an outcome of the stage
         super().__init__(f"{stage}: [{finding.code}] {finding.object}: {finding.message}")
 
 
-class Book:
+class StageRecord:
     """Stages of one orchestration, published as its custom status after every change."""
 
     def __init__(self, ctx: task.OrchestrationContext, instance: str) -> None:
@@ -148,16 +148,16 @@ def counts_of(result: Payload) -> Counts:
     return Counts(**found)
 
 
-def stage(book: Book, name: str, steps: Steps) -> Steps:
+def stage(record: StageRecord, name: str, steps: Steps) -> Steps:
     """Do the steps of one stage; a refusal or a failure closes it and is raised as `StageFailed`."""
-    opened = book.open(name)
-    return (yield from _watched(book, opened, steps))
+    opened = record.open(name)
+    return (yield from _watched(record, opened, steps))
 
 
-def child_stage(book: Book, name: str, orchestrator: str, payload: Payload) -> Steps:
+def child_stage(record: StageRecord, name: str, orchestrator: str, payload: Payload) -> Steps:
     """Do a stage as a sub-orchestration `<instance>:<name>`, whose custom status has the live numbers."""
-    opened = book.open(name, child=True)
-    return (yield from _watched(book, opened, call_sub(book.ctx, orchestrator, payload, opened.instance or "")))
+    opened = record.open(name, child=True)
+    return (yield from _watched(record, opened, call_sub(record.ctx, orchestrator, payload, opened.instance or "")))
 
 
 def aside(name: str, steps: Steps) -> Steps:
@@ -168,13 +168,13 @@ def aside(name: str, steps: Steps) -> Steps:
         raise failure_of(name, error) from None
 
 
-def _watched(book: Book, opened: StageState, steps: Steps) -> Steps:
+def _watched(record: StageRecord, opened: StageState, steps: Steps) -> Steps:
     try:
         result = yield from aside(opened.name, steps)
     except StageFailed as failed:
-        book.close(opened, "failed", note=failed.finding.code)
+        record.close(opened, "failed", note=failed.finding.code)
         raise
-    book.close(opened, "done", result)
+    record.close(opened, "done", result)
     return result
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from orchestrators.stages import Book
+from orchestrators.stages import StageRecord
 from shared.contracts import Gate, Progress
 
 ALLOWED = 16 * 1024
@@ -45,21 +45,21 @@ class ContextDouble:
 )
 def test_a_run_in_which_everything_happens_fits(who: str, shown: str) -> None:
     context = ContextDouble()
-    book = Book(context, "20261122t203000-3f9a1c")  # type: ignore[arg-type]
-    book.progress.target_written_at = book.now()
+    record = StageRecord(context, "20261122t203000-3f9a1c")  # type: ignore[arg-type]
+    record.progress.target_written_at = record.now()
     for name in STAGES:
-        book.close(book.open(name, child=True), "done", DONE if name in COUNTED else {})
+        record.close(record.open(name, child=True), "done", DONE if name in COUNTED else {})
     for name in GATES:
-        gate = Gate.model_validate({"name": name, "asked_at": book.now(), "answers_by": book.now()})
-        opened = book.wait(f"{name}-gate", gate)
-        answer = {"decision": "approved", "decided_by": who, "decided_at": book.now(), "comment": who * 10}
+        gate = Gate.model_validate({"name": name, "asked_at": record.now(), "answers_by": record.now()})
+        opened = record.wait(f"{name}-gate", gate)
+        answer = {"decision": "approved", "decided_by": who, "decided_at": record.now(), "comment": who * 10}
         if name in BY_THE_CLOCK:
-            answer = {"decision": "opened", "decided_at": book.now()}
-        book.decided(gate.model_copy(update=answer))
-        by = book.progress.gates[-1].decided_by
-        book.close(opened, "done", note=f"approved by {by}" if by else "")
+            answer = {"decision": "opened", "decided_at": record.now()}
+        record.decided(gate.model_copy(update=answer))
+        by = record.progress.gates[-1].decided_by
+        record.close(opened, "done", note=f"approved by {by}" if by else "")
     assert len(json.dumps(context.status).encode("utf-16-le")) < ALLOWED
-    assert [gate.decided_by for gate in book.gates] == [None if name in BY_THE_CLOCK else who for name in GATES]
+    assert [gate.decided_by for gate in record.gates] == [None if name in BY_THE_CLOCK else who for name in GATES]
     decided = [gate for gate in Progress.model_validate(context.status).gates if gate.name not in BY_THE_CLOCK]
     assert [gate.decided_by for gate in decided] == [shown] * (len(GATES) - len(BY_THE_CLOCK))
-    assert {gate.comment == who * 10 for gate in book.gates if gate.name not in BY_THE_CLOCK} == {True}
+    assert {gate.comment == who * 10 for gate in record.gates if gate.name not in BY_THE_CLOCK} == {True}

@@ -10,7 +10,7 @@ from durabletask.client import TaskHubGrpcClient
 
 from orchestrators import handover
 from orchestrators.modes import MODES
-from orchestrators.stages import Book, StageFailed
+from orchestrators.stages import StageFailed, StageRecord
 from shared.contracts import Run
 from tests.fixtures.hub import task_hub
 
@@ -52,16 +52,16 @@ class Doubles:
 
 
 def side(ctx: Any, payload: dict[str, Any]) -> Any:
-    """As much of a side as the stage needs: its book, and what it answers."""
+    """As much of a side as the stage needs: its record, and what it answers."""
     run = Run.model_validate(payload["run"])
-    book = Book(ctx, f"{run.id}:database")
+    record = StageRecord(ctx, f"{run.id}:database")
     answer: dict[str, Any] = {}
     try:
-        answer["did"] = yield from handover.handed_over(book, run, payload)
+        answer["did"] = yield from handover.handed_over(record, run, payload)
     except StageFailed as failed:
         answer["failed"] = failed.finding.model_dump(mode="json")
-    answer["gates"] = [one.model_dump(mode="json") for one in book.gates]
-    answer["stages"] = [one.model_dump(mode="json") for one in book.progress.stages]
+    answer["gates"] = [one.model_dump(mode="json") for one in record.gates]
+    answer["stages"] = [one.model_dump(mode="json") for one in record.progress.stages]
     return answer
 
 
