@@ -10,11 +10,13 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 
-from pydantic import BaseModel
+from azure.core.exceptions import AzureError
+from pydantic import BaseModel, Field
 
 from api import migrations
-from api.http import Answer, Answered, Call, Engine, answer, parsed, refused_as, with_etag
+from api.http import Answer, Answered, Call, Engine, Problem, answer, parsed, refusal, refused_as, with_etag
 from shared import rehearsals
+from shared.errors import MxferryError, Refusal, TransientError
 from shared.readiness import Readiness, readiness
 from shared.rehearsals import NotStarted
 from shared.request import MigrationRequest
@@ -27,6 +29,7 @@ class Rehearsals(BaseModel):
     """Answer of `GET /api/rehearsals`: the targets that were rehearsed on, the newest first."""
 
     targets: list[Readiness]
+    missed: list[NotStarted] = Field(description="The last rehearsals that the timer could not start, newest first.")
 
 
 async def start(call: Call) -> Answer:
@@ -39,47 +42,71 @@ async def start(call: Call) -> Answer:
 
 async def index(call: Call) -> Answer:
     """Compare the rehearsals of each target and say what still stands before the cut-over."""
-    found = await asyncio.to_thread(_readiness)
-    return with_etag(call, answer(Rehearsals(targets=found)))
+    return with_etag(call, answer(await asyncio.to_thread(_compared)))
 
 
-def _readiness() -> list[Readiness]:
-    now, missed = datetime.now(UTC), rehearsals.last_not_started()
+def _compared() -> Rehearsals:
+    now, missed = datetime.now(UTC), rehearsals.missed()
+    last = missed[0] if missed else None
     known = rehearsals.targets()
-    if missed is not None and missed.target is not None and missed.target not in known:
-        known.append(missed.target)
-    return [readiness(target, now, missed) for target in known]
+    if last is not None and last.target is not None and last.target not in known:
+        known.append(last.target)
+    return Rehearsals(targets=[readiness(target, now, last) for target in known], missed=missed)
 
 
 async def start_rehearsal(engine: Engine, *, past_due: bool) -> None:
-    """Start the rehearsal that the settings describe; once a scheduled minute, whatever the timer does."""
+    """Start the rehearsal that the settings describe; once a scheduled minute, whatever the timer does.
+
+    One that cannot start, for whatever reason, is kept as missed: the page, readiness and the channels say so.
+    """
     wanted = settings().rehearsal
     if not wanted.enabled:
         log.info("rehearsals are off (REHEARSAL__ENABLED)")
         return
+    minute = datetime.now(UTC).replace(second=0, microsecond=0)
+    target: str | None = None
     try:
-        request = parsed(MigrationRequest, wanted.request.encode())
-    except Answered as said:
-        await _missed(None, f"REHEARSAL__REQUEST is no MigrationRequest: {_detail(said.answer)}")
-        return
-    headers = {"idempotency-key": f"rehearsal-{datetime.now(UTC):%Y%m%d%H%M}"}
-    call = Call(engine=engine, headers=headers, body=request.model_dump_json(exclude_none=True).encode())
-    try:
-        answered = await start(call)
+        request = _request(wanted.request)
+        target = request.target
+        headers = {"idempotency-key": f"rehearsal-{minute:%Y%m%d%H%M}"}
+        body = request.model_dump_json(exclude_none=True).encode()
+        answered = await start(Call(engine=engine, headers=headers, body=body))
     except Answered as said:
         answered = said.answer
-    if answered.status != HTTPStatus.ACCEPTED:
-        await _missed(request.target, _detail(answered))
+    except Exception as error:
+        log.exception("the rehearsal on to %s could not start", target)
+        answered = refusal(_as_ours(error), HTTPStatus.SERVICE_UNAVAILABLE)
+    if answered.status == HTTPStatus.ACCEPTED:
+        log.info("rehearsal (past due: %s): %s", past_due, json.loads(answered.body))
         return
-    log.info("rehearsal (past due: %s): %s", past_due, json.loads(answered.body))
-
-
-async def _missed(target: str | None, why: str) -> None:
-    """Keep that the rehearsal of this minute did not start: the page, readiness and the channels say so."""
-    log.error("the rehearsal on to %s could not start: %s", target, why)
-    missed = NotStarted(at=datetime.now(UTC).replace(second=0, microsecond=0), target=target, why=why)
+    said_so = Problem.model_validate_json(answered.body)
+    log.error("the rehearsal on to %s could not start: [%s] %s", target, said_so.code, said_so.detail)
+    missed = NotStarted(at=minute, target=target, why=said_so.detail, code=said_so.code, remedy=said_so.remedy)
     await asyncio.to_thread(rehearsals.not_started, missed)
 
 
-def _detail(answered: Answer) -> str:
-    return str(json.loads(answered.body).get("detail") or f"status {answered.status}")
+def _request(setting: str) -> MigrationRequest:
+    try:
+        return parsed(MigrationRequest, setting.encode())
+    except Answered as said:
+        detail = Problem.model_validate_json(said.answer.body).detail
+        raise Refusal(
+            "INVALID_REQUEST", "REHEARSAL__REQUEST", f"REHEARSAL__REQUEST is no MigrationRequest: {detail}",
+            "Correct the setting; GET /api/openapi.json has the form of a MigrationRequest.",
+        ) from None  # fmt: skip
+
+
+def _as_ours(error: Exception) -> MxferryError:
+    """Return what kept a rehearsal from starting as an error of ours; a text that is not ours stays in the log."""
+    if isinstance(error, MxferryError):
+        return error
+    found = type(error).__name__
+    if isinstance(error, AzureError):
+        return TransientError(
+            "AZURE_UNREACHABLE", "storage", f"expected the storage account to keep the run, found {found}.",
+            "Look at the account's health and firewall, and at the roles of the app's identity; the app's log has the details.",
+        )  # fmt: skip
+    return TransientError(
+        "INTERNAL_ERROR", "engine", f"expected the durable engine to take the run, found an error ({found}).",
+        "The app's log has the details; when the engine is up, start the rehearsal by hand.",
+    )  # fmt: skip

@@ -75,18 +75,21 @@ def _tell_nobody(run_id: str) -> None:
 
 
 async def _tell_of_rehearsals(silent: set[str]) -> None:
-    """Tell of the last rehearsal that the timer could not start."""
-    missed = await asyncio.to_thread(rehearsals.last_not_started)
-    if missed is None:
+    """Tell of the rehearsals that the timer could not start since the last one that was told."""
+    happened = [_missed(one) for one in await asyncio.to_thread(rehearsals.missed)]
+    if not happened:
         return
-    happened = Occurrence(
-        id=f"rehearsal-{missed.at:%Y%m%dt%H%M}:not-started", kind="not-started", at=missed.at, run="none",
-        target=missed.target or "?", purpose="rehearsal", words=missed.why, link=_link("#/rehearsals"),
-    )  # fmt: skip
-    known = await asyncio.to_thread(memory, REHEARSALS)
-    news = [] if happened.id in known.events() else [happened]  # a channel that is set up later hears of later ones
+    known = (await asyncio.to_thread(memory, REHEARSALS)).events()
+    news = [one for one in happened if one.id > max(known)] if known else happened[:1]  # ids sort by time
     now = datetime.now(UTC)
     await asyncio.to_thread(deliver, REHEARSALS, news, settings().notify, now, over=False, silent=silent)
+
+
+def _missed(one: rehearsals.NotStarted) -> Occurrence:
+    return Occurrence(
+        id=f"rehearsal-{one.at:%Y%m%dt%H%M}:not-started", kind="not-started", at=one.at, run="none",
+        target=one.target or "?", purpose="rehearsal", words=f"{one.why} {one.remedy}".rstrip(), link=_link("#/rehearsals"),
+    )  # fmt: skip
 
 
 def _link(view: str) -> str | None:

@@ -139,7 +139,7 @@ def _missed(target: str, found: Sequence[Rehearsal], missed: NotStarted | None) 
     """Say that a rehearsal could not start since the last one that did."""
     if missed is None or missed.target not in (None, target) or (found and found[0].created_at > missed.at):
         return []
-    return [f"The rehearsal of {moment(missed.at)} could not start: {missed.why}"]
+    return [f"The rehearsal of {moment(missed.at)} could not start: {missed.why} {missed.remedy}".rstrip()]
 
 
 def _same_size(one: Rehearsal, other: Rehearsal) -> bool:

@@ -1,7 +1,7 @@
 """Rehearsals: what makes a request one, their history, and which of them tells how long a run will take.
 
-The history lies in the reports container, one small blob a rehearsal: `rehearsals/<target>/<run>.json`. How they compare,
-and whether we are ready for the cut-over, is in `shared.readiness`.
+The history lies in the reports container, one small blob a rehearsal: `rehearsals/<target>/<run>.json`, and one for each
+that the timer could not start: `rehearsals-missed/<minute>.json`. How they compare, and whether we are ready for the cut-over, is in `shared.readiness`.
 """
 
 import functools
@@ -25,6 +25,7 @@ log = logging.getLogger("mxferry.rehearsal")
 
 KEPT = 10
 """Rehearsals of a target that are looked at; older ones stay in the container."""
+MISSED = "rehearsals-missed/"
 FRESH_SECONDS = 60
 """How long a process uses what it has read of the history before it reads again."""
 
@@ -59,9 +60,11 @@ class Rehearsal(BaseModel):
 class NotStarted(BaseModel):
     """A rehearsal that the timer could not start."""
 
-    at: datetime
-    target: str | None
-    why: str
+    at: datetime = Field(description="The minute of the schedule.")
+    target: str | None = Field(description="Null where the settings' request names none.")
+    why: str = Field(description="What was expected and what was found, as a sentence.")
+    code: str = ""
+    remedy: str = Field(default="", description="What to do, as a sentence.")
 
 
 def prepared(request: MigrationRequest) -> MigrationRequest:
@@ -166,14 +169,14 @@ def remember(report: Report) -> None:
 
 
 def not_started(missed: NotStarted) -> None:
-    """Keep that the timer could not start a rehearsal; the last one is kept."""
-    runs.write("rehearsals/not-started.json", missed.model_dump_json().encode(), "application/json")
+    """Keep that the timer could not start a rehearsal; once a minute of the schedule."""
+    runs.write(f"{MISSED}{missed.at:%Y%m%dt%H%M}.json", missed.model_dump_json().encode(), "application/json")
 
 
-def last_not_started() -> NotStarted | None:
-    """Return the last rehearsal that the timer could not start."""
-    stored = runs.read("rehearsals/not-started.json")
-    return NotStarted.model_validate_json(stored) if stored else None
+def missed(limit: int = KEPT) -> list[NotStarted]:
+    """Return the rehearsals that the timer could not start, newest first."""
+    names = sorted(runs.names(MISSED), reverse=True)[:limit]
+    return [NotStarted.model_validate_json(stored) for name in names if (stored := runs.read(name)) is not None]
 
 
 def history(target: str, limit: int = KEPT) -> list[Rehearsal]:

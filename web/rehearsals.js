@@ -11,13 +11,21 @@ const PEOPLE = new Set(["scheduled", "snapshot-time", "approval", "late", "start
 export async function rehearsals(place, signal) {
   document.title = "Rehearsals – mxferry";
   place.append(h("h1", {}, "Rehearsals"));
-  const { targets } = await get("/api/rehearsals", signal).catch((error) => {
-    if (error instanceof Problem && error.status === 404) return { targets: [] };
+  const { targets, missed } = await get("/api/rehearsals", signal).catch((error) => {
+    if (error instanceof Problem && error.status === 404) return { targets: [], missed: [] };
     throw error;
   });
   if (signal.aborted) return;
   if (!targets.length) place.append(h("div", { class: "empty" }, h("p", {}, "No rehearsal has ended yet. A rehearsal is a whole migration on to a profile that says it is throw-away."), h("p", {}, h("a", { href: "#/new", class: "button" }, "Start one"))));
-  place.append(...targets.map(one));
+  place.append(...targets.map(one), ...notStarted(missed));
+}
+
+// Those that the timer could not start: they have no run to look at.
+function notStarted(missed) {
+  if (!missed.length) return [];
+  return [h("h2", {}, "Could not start"), ...missed.map((one) => h("article", { class: "finding" },
+    h("header", {}, h("span", { class: "mark tone-failed" }, "not started"), h("strong", {}, moment(one.at)), one.code ? h("code", {}, one.code) : null, h("span", { class: "soft" }, one.target ? `on to ${one.target}` : "")),
+    h("p", {}, ticked(one.why)), one.remedy ? h("p", { class: "soft" }, ticked(one.remedy)) : null))];
 }
 
 function one(target) {

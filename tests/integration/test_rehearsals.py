@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
+from azure.core.exceptions import ServiceRequestError
 
 from api.rehearsals import start_rehearsal
 from api.telling import tell
@@ -13,7 +14,7 @@ from shared import readiness, rehearsals, runs, settings
 from shared.communication import delivery
 from shared.communication.occurrences import Occurrence
 from shared.contracts import Gate, Run
-from shared.errors import Finding
+from shared.errors import Finding, TransientError
 from shared.reporting.html import page
 from shared.request import MigrationRequest
 from tests.fixtures import reports
@@ -264,10 +265,77 @@ def test_settings_that_are_no_request_are_told_like_a_rehearsal_that_did_not_sta
     monkeypatch.setenv("REHEARSAL__REQUEST", '{"target": "rehearsal"}')
     settings.settings.cache_clear()
     asyncio.run(start_rehearsal(EngineDouble(), past_due=False))
-    missed = rehearsals.last_not_started()
-    assert missed is not None
+    [missed] = rehearsals.missed()
+    assert (missed.code, missed.target) == ("INVALID_REQUEST", None)
     assert "REHEARSAL__REQUEST" in missed.why
     assert "source" in missed.why
+
+
+class RefusingEngine(EngineDouble):
+    """A durable client whose engine is down, or that cannot read what storage holds."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+    async def get_orchestration_state(self, instance_id: str, *, fetch_payloads: bool = True) -> None:
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (ConnectionError("engine at user:hunter22@10.0.0.4"), "INTERNAL_ERROR", "ConnectionError"),
+        (ServiceRequestError("https://a.blob/?sig=hunter22"), "AZURE_UNREACHABLE", "ServiceRequestError"),
+        (TransientError("ARM_BUSY", "engine", "found it busy.", "Wait."), "ARM_BUSY", "found it busy."),
+    ],
+)
+def test_a_rehearsal_that_an_error_kept_from_starting_is_kept_as_missed_and_told_once(
+    api: ApiServer, monkeypatch: pytest.MonkeyPatch, error: Exception, code: str, words: str
+) -> None:
+    sent: list[Occurrence] = []
+    monkeypatch.setattr(delivery, "send", lambda occurrence, *_: sent.append(occurrence))
+    for name, value in {
+        "REHEARSAL__ENABLED": "true",
+        "REHEARSAL__REQUEST": json.dumps({"source": SOURCE, "target": "rehearsal"}),
+        "NOTIFY__TEAM__KIND": "slack",
+        "NOTIFY__TEAM__URL": "https://hooks.example.org/x",
+    }.items():
+        monkeypatch.setenv(name, value)
+    settings.settings.cache_clear()
+    for _ in range(2):
+        asyncio.run(start_rehearsal(RefusingEngine(error), past_due=False))
+    found = httpx.get(f"{api.url}/api/rehearsals", headers={"x-functions-key": api.key}).json()
+    assert {(one["code"], one["target"]) for one in found["missed"]} == {(code, "rehearsal")}
+    assert "hunter22" not in json.dumps(found)
+    assert (words in found["missed"][0]["why"], bool(found["missed"][0]["remedy"])) == (True, True)
+    [target] = found["targets"]
+    assert (target["ready"], "could not start" in " ".join(target["open"])) == (False, True)
+    for _ in range(2):
+        asyncio.run(tell(EngineDouble()))
+    told = [one for one in sent if one.kind == "not-started"]
+    assert len(told) == len({one.id for one in told}) == 1
+    assert words in told[0].words
+
+
+def test_missed_rehearsals_are_kept_one_by_one_and_each_is_told(
+    api_settings: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The minute in which nothing is told may have had more than one tick of the schedule behind it."""
+    sent: list[Occurrence] = []
+    monkeypatch.setattr(delivery, "send", lambda occurrence, *_: sent.append(occurrence))
+    monkeypatch.setenv("NOTIFY__TEAM__KIND", "slack")
+    monkeypatch.setenv("NOTIFY__TEAM__URL", "https://hooks.example.org/x")
+    settings.settings.cache_clear()
+    first = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(days=3)
+    at = [first + timedelta(days=day) for day in range(3)]
+    rehearsals.not_started(rehearsals.NotStarted(at=at[0], target="rehearsal", why="It is busy."))
+    asyncio.run(tell(EngineDouble()))
+    for one in at[1:]:
+        rehearsals.not_started(rehearsals.NotStarted(at=one, target="rehearsal", why="It is busy."))
+    asyncio.run(tell(EngineDouble()))
+    assert [one.at for one in sent] == at
+    assert [one.at for one in rehearsals.missed()] == at[::-1]
 
 
 def test_a_migration_that_says_it_is_a_rehearsal_needs_a_throw_away_target_too(api: ApiServer) -> None:

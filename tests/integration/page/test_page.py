@@ -196,6 +196,20 @@ def test_a_stage_is_marked_as_slower_only_where_the_app_says_so(api: ApiServer, 
     assert "Approval" not in browser.text("table"), "what people took measures nothing"
 
 
+def test_a_rehearsal_that_could_not_start_is_shown_with_when_why_and_what_to_do(
+    api: ApiServer, browser: Browser
+) -> None:
+    at = datetime(2026, 11, 28, 2, 0, tzinfo=UTC)
+    why, remedy = "expected no other migration on this target, found one.", "Wait for it."
+    missed = rehearsals.NotStarted(at=at, target="rehearsal", why=why, code="TARGET_BUSY", remedy=remedy)
+    rehearsals.not_started(missed)
+    signed_in(browser, api, "rehearsals")
+    browser.reads("Not ready yet", ".verdict")
+    shown = browser.text("article.finding")
+    assert all(part in shown for part in ("not started", "TARGET_BUSY", "on to rehearsal", why, remedy)), shown
+    assert browser.complaints() == []
+
+
 @pytest.mark.parametrize("view", ["", "new", "rehearsals", f"runs/{ID}", f"runs/{ID}/report"])
 def test_no_view_is_wider_than_a_phone(api: ApiServer, browser: Browser, view: str) -> None:
     finished(api, "failed", "failed")
