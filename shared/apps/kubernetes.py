@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 
+from shared import answers
 from shared.apps.protocol import State
 from shared.errors import Refusal, TransientError
 from shared.mendix import handover
@@ -108,7 +109,7 @@ class KubernetesApp:
         headers = {"Authorization": f"Bearer {token}", **more.pop("headers", {})}
         try:
             with httpx.Client(base_url=self.settings.server or "", timeout=TIMEOUT, **self._trust()) as client:
-                answer = client.request(method, path, headers=headers, **more)
+                answer = answers.ask(client, method, path, headers=headers, **more)
         except httpx.HTTPError as error:
             raise TransientError("APP_UNREACHABLE", "kubernetes", f"no answer ({type(error).__name__}).") from None
         if answer.status_code >= 500 or answer.status_code in (409, 429):

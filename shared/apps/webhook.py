@@ -11,6 +11,7 @@ from typing import cast
 
 import httpx
 
+from shared import answers
 from shared.apps.protocol import State
 from shared.communication.channels import signature
 from shared.errors import Refusal, TransientError
@@ -47,7 +48,8 @@ class Webhook:
             headers |= signature(f"app-{secrets.token_hex(8)}", body, secret, datetime.now(UTC))
         address = self.settings.url.get_secret_value() if self.settings.url else ""
         try:
-            answer = httpx.post(address, content=body, headers=headers, timeout=TIMEOUT)
+            with httpx.Client(timeout=TIMEOUT) as client:
+                answer = answers.ask(client, "POST", address, content=body, headers=headers)
         except httpx.HTTPError as error:
             raise TransientError(
                 "APP_UNREACHABLE", "webhook", f"no answer to {command} ({type(error).__name__})."

@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 
+from shared import answers
 from shared.channel import ENCODED, Channel
 from shared.communication.notices import message_for
 from shared.communication.occurrences import Occurrence
@@ -34,7 +35,8 @@ def send(occurrence: Occurrence, channel: Channel, now: datetime) -> None:
     """Send; `TransientError` NO_ANSWER or NOT_DELIVERED when the channel did not take it."""
     try:
         request = FORMS[channel.kind](occurrence, channel, now)
-        with httpx.Client(timeout=TIMEOUT, follow_redirects=False) as client:
+        with answers.within(answers.WHOLE) as watched, httpx.Client(timeout=TIMEOUT, follow_redirects=False) as client:
+            request.extensions |= watched
             answered = client.send(request, stream=True)  # the status is all we want: a body may come for ever
             answered.close()
     except httpx.HTTPError as error:

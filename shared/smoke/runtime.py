@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 from pydantic import SecretStr
 
+from shared import answers
 from shared.contracts import Check
 from shared.settings import Application
 
@@ -29,7 +30,8 @@ class AdminApi:
     def ask(self, action: str, parameters: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return the feedback of an action. Raises `httpx.HTTPError`, or `RefusedError` with the runtime's message."""
         body = {"action": action, "params": parameters or {}}
-        answer = httpx.post(self.url, json=body, headers=self.headers, timeout=TIMEOUT)
+        with httpx.Client(timeout=TIMEOUT) as client:
+            answer = answers.ask(client, "POST", self.url, json=body, headers=self.headers)
         answer.raise_for_status()
         found = answer.json()
         if found.get("result") != 0:

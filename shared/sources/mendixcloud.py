@@ -14,10 +14,12 @@ from typing import Any
 import httpx
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
+from shared import answers
 from shared.errors import Refusal
 from shared.settings import MendixCloud
 
 TIMEOUT = httpx.Timeout(30, read=60)
+WHOLE_SECONDS = 120  # for an answer, however it comes
 PAGE = 100
 WAIT = 30.0  # seconds, where the API does not say how long
 LONGEST_RETRY_AFTER = (
@@ -177,7 +179,10 @@ class MendixCloudApi:
             "Accept": "application/json",
         }
         try:
-            answer = httpx.request(method, url, params=query, json=body, headers=headers, timeout=TIMEOUT)
+            with httpx.Client(timeout=TIMEOUT) as client:
+                answer = answers.ask(
+                    client, method, url, seconds=WHOLE_SECONDS, params=query, json=body, headers=headers
+                )
         except (httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL, UnicodeError) as error:
             raise _unfit(self._profile.environment_id, type(error).__name__) from None
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import httpx
 from azure.core.exceptions import ResourceNotFoundError
 
-from shared import runpaths
+from shared import answers, runpaths
 from shared.blobs.clients import staged
 from shared.errors import Refusal, TransientError
 from shared.settings import settings
@@ -27,6 +27,8 @@ LENGTH = re.compile(r"[0-9]{1,19}\Z")  # `isdigit` takes more than `int` does
 TIMEOUT = httpx.Timeout(30, read=120)
 MOST_SECONDS = 600  # for one `read`, of 16 MiB at most: a source slower than this could not be staged in a day
 FACTS_SECONDS = 120  # for the first bytes, by which the archive is known
+HEADERS_SECONDS = 120  # for an answer to begin, redirects and all
+MOST_REDIRECTS = 5
 FRUITLESS = 4  # answers in a row that bring less than `PROGRESS`
 PROGRESS = 64 * 1024  # bytes; some servers answer a range with its beginning only
 EXPIRED = {401, 403, 410}
@@ -182,13 +184,7 @@ class UrlOrigin:
         accept = {"Accept-Encoding": "identity", **headers}  # or a .gz could arrive inflated
         try:
             with httpx.Client(timeout=TIMEOUT, follow_redirects=False) as client:
-                request, hops = client.build_request("GET", self._url, headers=accept), 0
-                answer = client.send(request, stream=True)
-                while answer.next_request is not None and hops < 5:
-                    checked_url(str(answer.next_request.url))
-                    request, hops = answer.next_request, hops + 1
-                    answer.close()
-                    answer = client.send(request, stream=True)
+                answer = self._begun(client, client.build_request("GET", self._url, headers=accept))
                 try:
                     _refuse(answer, self.label)
                     yield answer
@@ -197,6 +193,19 @@ class UrlOrigin:
         except httpx.HTTPError as error:
             what = type(error).__name__
             raise TransientError("SOURCE_UNREACHABLE", self.label, f"expected an answer, found {what}.") from None
+
+    def _begun(self, client: httpx.Client, request: httpx.Request) -> httpx.Response:
+        """Return the answer once its headers are there, after a few redirects at most."""
+        with answers.within(HEADERS_SECONDS) as watched:
+            for _ in range(1 + MOST_REDIRECTS):
+                request.extensions |= watched
+                answer = client.send(request, stream=True)
+                if answer.next_request is None:
+                    break
+                checked_url(str(answer.next_request.url))
+                request = answer.next_request
+                answer.close()
+        return answer
 
 
 def _first(answer: httpx.Response, most: int) -> Iterator[bytes]:

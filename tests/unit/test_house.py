@@ -13,7 +13,7 @@ CODE = ("function_app", "api", "orchestrators", "activities", "shared", "local",
 # shared/ from the bottom up: a module or a folder imports those of its own floor and of lower ones.
 FLOORS = {
     "ground": """
-        errors strict runpaths eventkinds settingnames redaction version budget databaseplan channel request sessions
+        answers errors strict runpaths eventkinds settingnames redaction version budget databaseplan channel request sessions
         targetmodes wording settings credentials contracts rowcontracts filecontracts progress events masking
     """,
     "rooms": "blobs azure installation runs postgres sqlserver mendix snapshot sources",

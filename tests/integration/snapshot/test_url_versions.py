@@ -21,6 +21,7 @@ from shared.snapshot.origin import OriginFacts
 from shared.snapshot.sealing import _check
 from shared.sources import url as url_source
 from shared.sources.url import UrlOrigin
+from tests.fixtures.slowserver import sending
 from tests.integration.snapshot.archive_server import ArchiveServer, serving
 from tests.integration.snapshot.archives import backup, uuid_of
 from tests.integration.snapshot.conftest import Stand
@@ -347,3 +348,14 @@ def test_a_service_that_has_copied_the_first_block_and_fails_at_another_is_asked
     monkeypatch.setattr(BlobClient, "stage_block_from_url", fail_later)
     with pytest.raises(TransientError, match="STAGING_BUSY"):
         staged(by_url, facts)
+
+
+def test_an_archives_server_whose_headers_come_by_the_byte_is_given_up(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(url_source, "HEADERS_SECONDS", 0.5)
+    with (
+        sending(b"HTTP/1.1 206 Partial Content\r\nX: ", b"x", 0.02) as port,
+        pytest.raises(TransientError, match=r"SOURCE_UNREACHABLE.*ReadTimeout"),
+    ):
+        UrlOrigin(f"http://127.0.0.1:{port}/snapshot.tar.gz").facts()
