@@ -5,12 +5,13 @@ gives the addresses, and nothing here resolves a name again.
 """
 
 import socket
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import httpx
+
+from shared.answers import within
 
 MOST = 1024 * 1024
 """Bytes of an answer that are looked through."""
@@ -23,12 +24,15 @@ def asked(
 ) -> Iterator[httpx.Response]:
     """Ask the first of these hosts that takes the connection: GET, or POST of JSON if there is any.
 
-    A host that stays silent has its share of the time, not all of it.
+    A host that stays silent has its share of the time, not all of it. What is done with the answer, inside the `with`,
+    counts: an answer that comes by drops has the time of the whole, not of each drop.
     """
     named = httpx.URL(url)
-    sent, extensions = {**headers, "Host": named.netloc.decode()}, {"sni_hostname": named.host}
+    sent = {**headers, "Host": named.netloc.decode()}
     method = "GET" if posted is None else "POST"
-    with httpx.Client(timeout=httpx.Timeout(timeout, connect=timeout / len(hosts)), follow_redirects=False) as client:
+    limits = httpx.Timeout(timeout, connect=timeout / len(hosts))
+    with within(timeout) as watched, httpx.Client(timeout=limits, follow_redirects=False) as client:
+        extensions = {**watched, "sni_hostname": named.host}
         for last, host in enumerate(hosts, start=1 - len(hosts)):
             there = named.copy_with(host=host)
             try:
@@ -51,18 +55,10 @@ def connected(hosts: list[str], port: int, timeout: float) -> socket.socket:
     raise AssertionError
 
 
-def pieces(answer: httpx.Response, until: float) -> Iterator[bytes]:
-    """Yield the answer's bytes; one that comes by drops has the time of the whole (`monotonic`), not of each drop."""
-    for block in answer.iter_bytes(PIECE):
-        if time.monotonic() > until:
-            raise httpx.ReadTimeout("the whole answer took too long")
-        yield block
-
-
-def beginning(answer: httpx.Response, until: float) -> bytes:
+def beginning(answer: httpx.Response) -> bytes:
     """Return the answer's first bytes, about as many as `MOST`."""
     body = b""
-    for block in pieces(answer, until):
+    for block in answer.iter_bytes(PIECE):
         body += block
         if len(body) > MOST:
             break

@@ -7,7 +7,6 @@ together with its token (https://docs.mendix.com/refguide/published-rest-service
 
 import base64
 import json
-import time
 from contextlib import suppress
 from urllib.parse import urlsplit
 
@@ -93,11 +92,11 @@ class SignIn:
         assert self._app is not None
         assert self._app.address is not None
         hosts = addresses.hosts(self._app.address, own=self._own)
-        posted, until = {"action": action, "params": parameters}, time.monotonic() + timeout
+        posted = {"action": action, "params": parameters}
         with asked(f"{self._app.address}/xas/", hosts, timeout, headers, posted=posted) as answer:
             # By hand: the address that is asked is not the name that the cookies' domains are of.
             cookies = [one.partition(";")[0] for one in answer.headers.get_list("set-cookie")]
-            return answer.status_code, "; ".join(cookies), _token(beginning(answer, until))
+            return answer.status_code, "; ".join(cookies), _token(beginning(answer))
 
 
 def check_sign_in(app: Application | None, request: MigrationRequest) -> list[Finding]:

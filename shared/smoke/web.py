@@ -13,7 +13,7 @@ from azure.storage.blob import ContainerClient
 from shared.contracts import Check
 from shared.request import DocumentCheck, HttpCheck
 from shared.smoke import addresses
-from shared.smoke.asking import asked, beginning, connected, pieces
+from shared.smoke.asking import PIECE, asked, beginning, connected
 from shared.smoke.signin import SignIn, SignInError
 
 NOBODY = SignIn(None)
@@ -31,9 +31,8 @@ def check_page(check: HttpCheck, *, sign_in: SignIn = NOBODY, own: bool = False)
     started = time.monotonic()
     try:
         hosts, headers = addresses.hosts(check.url, own=own), _headers(check, sign_in)
-        until = time.monotonic() + check.timeout_seconds
         with asked(check.url, hosts, check.timeout_seconds, headers) as answer:
-            status, body = answer.status_code, beginning(answer, until)
+            status, body = answer.status_code, beginning(answer)
         days = _certificate_days(check, hosts) if check.certificate_days is not None else None
     except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
         return Check(name=name, outcome="failed", how=how, detail=_why("an answer", error))
@@ -60,11 +59,10 @@ def check_document(
     how = f"GET {_shown(check)}, compared with blob {check.blob} by length and SHA-256"
     try:
         hosts, headers = addresses.hosts(check.url, own=own), _headers(check, sign_in)
-        until = time.monotonic() + check.timeout_seconds
         with asked(check.url, hosts, check.timeout_seconds, headers) as answer:
             if answer.status_code != 200:
                 return Check(name=name, outcome="failed", how=how, detail=_refused(check, answer.status_code))
-            handed = _digest(pieces(answer, until))
+            handed = _digest(answer.iter_bytes(PIECE))
         stored = _digest(container.download_blob(check.blob).chunks())
     except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
         return Check(name=name, outcome="failed", how=how, detail=_why("the document", error))

@@ -1,11 +1,7 @@
 """Smoke checks over HTTP: what they judge by, what they never ask, and how long they take at most."""
 
-import contextlib
 import ssl
-import threading
-import time
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +17,7 @@ from shared.request import DocumentCheck, HttpCheck, MigrationRequest
 from shared.smoke import addresses
 from shared.smoke.web import check_document, check_page
 from tests.fixtures.httpdouble import serving
+from tests.fixtures.slowserver import sending
 
 
 def test_a_page_is_judged_by_status_and_text() -> None:
@@ -72,34 +69,13 @@ def test_the_address_that_was_looked_at_is_asked_whatever_the_name_means_a_momen
     assert hosts == [f"app.example.test:{port}"]
 
 
-def test_a_page_that_comes_by_drops_has_the_time_of_the_whole() -> None:
+@pytest.mark.parametrize("first", [b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.1 200 OK\r\n\r\n"], ids=["headers", "body"])
+def test_a_page_that_comes_by_drops_has_the_time_of_the_whole(first: bytes) -> None:
     """Each drop is in time; all together they are not."""
-
-    class Drops(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Length", "100000000")
-            self.end_headers()
-            with contextlib.suppress(OSError):
-                while True:
-                    self.wfile.write(b"x" * 300_000)
-                    time.sleep(0.1)
-
-        def log_message(self, *_: object) -> None:
-            """Keep the test's output quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Drops)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    url = f"http://127.0.0.1:{server.server_address[1]}/"
-    try:
-        found = check_document(
-            DocumentCheck(name="x", url=url, blob="b", timeout_seconds=1),
-            ContainerClient("http://127.0.0.1:9", "none"),
-            own=True,
-        )
-    finally:
-        server.shutdown()
-        server.server_close()
+    container = ContainerClient("http://127.0.0.1:9", "none")
+    with sending(first, b"x", 0.02) as port:
+        document = DocumentCheck(name="x", url=f"http://127.0.0.1:{port}/", blob="b", timeout_seconds=1)
+        found = check_document(document, container, own=True)
     assert (found.outcome, found.detail) == ("failed", "expected the document, found ReadTimeout.")
 
 
