@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from api import caller
 from api.http import Answer, Answered, Call, answer, parsed, problem, refused_as
 from api.migrations import MigrationView, look
+from api.standing import ELSEWHERE
 from shared import runs
 from shared.contracts import Gate, Said
 from shared.progress import StageView
@@ -51,12 +52,19 @@ async def abort(call: Call) -> Answer:
 
 
 async def _running(call: Call) -> MigrationView:
-    """Return the migration if it is not over; else answers that it is."""
+    """Return the migration if it goes on here; else answers that it is over, or that another task hub has it."""
     with refused_as(404):
         seen = await look(call.engine, call.params["id"])
     if seen.verdict is not None:
-        said = f"expected a running migration, found it {seen.status}."
-        raise Answered(problem(409, "ALREADY_OVER", said, object=seen.id))
+        raise Answered(problem(
+            409, "ALREADY_OVER", f"expected a running migration, found that it has ended: {seen.status}.", object=seen.id,
+            remedy=f"Nothing to do: nothing of it runs. GET {seen.links['self']} says how it ended.",
+        ))  # fmt: skip
+    if seen.status == ELSEWHERE:
+        raise Answered(problem(
+            409, "IN_ANOTHER_HUB", f"expected a migration of this app's task hub. {seen.reason}", object=seen.id,
+            remedy="Ask the app that has that task hub, or deploy with its name again.",
+        ))  # fmt: skip
     return seen
 
 

@@ -1,18 +1,16 @@
 """Handlers of `/api/migrations`: start, list, watch."""
 
 import asyncio
-import functools
-import json
 import re
 from datetime import UTC, datetime
-from typing import Any
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field
 
 from api import caller
 from api.http import Answer, Call, Engine, answer, parsed, problem, refusal, refused_as, with_etag
-from shared import capacity, progress, rehearsals, remains, runs
+from api.standing import ELSEWHERE, OVER, standing
+from shared import capacity, rehearsals, remains, runs
 from shared.communication.memory import Messages, messages
 from shared.contracts import Run
 from shared.errors import Finding, Refusal
@@ -23,8 +21,6 @@ from shared.request import MigrationRequest, UrlSource, Window
 from shared.settings import settings
 from shared.sources.url import checked_url, stow_source_url
 from shared.targetmodes import resolved
-
-OVER = {"COMPLETED", "FAILED", "TERMINATED", "CANCELED"}
 
 
 class Started(BaseModel):
@@ -40,7 +36,8 @@ class MigrationView(BaseModel):
 
     id: str
     status: str = Field(
-        description="pending, running, waiting, or the verdict: verified, failed, refused, aborted, planned"
+        description="pending, running, waiting, suspended, or the verdict: verified, failed, refused, aborted, planned; lost, "
+        "where neither the engine nor a report knows how it ended; elsewhere, where it may go on in another task hub"
     )
     verdict: str | None = None
     reason: str = ""
@@ -75,6 +72,7 @@ class MigrationItem(BaseModel):
 
     id: str
     status: str
+    hub: str | None = Field(default=None, description="The task hub that it runs in, where the status is `elsewhere`.")
     target: str
     purpose: str
     created_at: datetime
@@ -95,7 +93,7 @@ async def start(call: Call) -> Answer:
     try:
         wanted, url = await asyncio.to_thread(_checked, request)
         run_id, new = await asyncio.to_thread(runs.reserve, request, key, datetime.now(UTC))
-        if not new and await call.engine.get_orchestration_state(run_id, fetch_payloads=False) is not None:
+        if not new and await _came_to_the_engine(call.engine, run_id):
             return _started(run_id)  # whoever holds the target by now
         busy = await _take_target(call.engine, request.target, run_id)
     except Refusal as error:
@@ -104,6 +102,17 @@ async def start(call: Call) -> Answer:
         return refusal(_target_busy(request.target, busy), 409)
     await _launch(call, run_id, wanted, url)
     return _started(run_id)
+
+
+async def _came_to_the_engine(engine: Engine, run_id: str) -> bool:
+    """Say whether a run was started before: the engine knows it, or did, or another one does."""
+    if await engine.get_orchestration_state(run_id, fetch_payloads=False) is not None:
+        return True
+    try:
+        run = await asyncio.to_thread(runs.load, run_id)
+    except Refusal:
+        return False  # the POST that reserved the id came no further
+    return (await standing(engine, run, live=False)).status != "pending"
 
 
 def _started(run_id: str) -> Answer:
@@ -131,13 +140,12 @@ async def show(call: Call) -> Answer:
 async def look(engine: Engine, run_id: str) -> MigrationView:
     """Return a migration's view; `Refusal` UNKNOWN_RUN if there is none."""
     run = await asyncio.to_thread(runs.load, run_id)
-    state = await engine.get_orchestration_state(run_id)
-    seen = await _view(engine, _json(state.serialized_custom_status) if state else None)
-    status, verdict, reason = _status(state, seen)
-    window = run.request.window
-    expected = None if verdict else await asyncio.to_thread(_forecast, run, seen)
+    found = await standing(engine, run)
+    seen, window = found.view, run.request.window
+    goes_on = found.verdict is None and found.status != ELSEWHERE
+    expected = await asyncio.to_thread(_forecast, run, seen) if goes_on else None
     return MigrationView(
-        id=run_id, status=status, verdict=verdict, reason=reason, target=run.request.target,
+        id=run_id, status=found.status, verdict=found.verdict, reason=found.reason, target=run.request.target,
         purpose=run.request.options.purpose, source=run.request.source.kind, created_at=run.created_at, asked_by=run.asked_by,
         stage=seen.stage, window=window, snapshot_at=run.request.snapshot_at, forecast=expected, progress=seen, findings=await asyncio.to_thread(runs.findings, run_id),
         remains=await asyncio.to_thread(remains.load, run_id), messages=await asyncio.to_thread(messages, run_id), links=_links(run_id),
@@ -237,51 +245,11 @@ async def _item(engine: Engine, run_id: str) -> MigrationItem | None:
         run = await asyncio.to_thread(runs.load, run_id)
     except Refusal:
         return None
-    state = await engine.get_orchestration_state(run_id)
-    seen = progress.view(_json(state.serialized_custom_status) if state else None, lambda _: None, datetime.now(UTC))
+    found = await standing(engine, run, live=False)
     return MigrationItem(
-        id=run_id, status=_status(state, seen)[0], target=run.request.target,
+        id=run_id, status=found.status, hub=run.hub if found.status == ELSEWHERE else None, target=run.request.target,
         purpose=run.request.options.purpose, created_at=run.created_at, links=_links(run_id),
     )  # fmt: skip
-
-
-async def _view(engine: Engine, status: dict[str, Any] | None) -> View:
-    """Flatten the status, fetching the custom statuses of running children level by level."""
-    known: dict[str, dict[str, Any] | None] = {}
-    while True:
-        asked: list[str] = []
-        seen = progress.view(status, functools.partial(_known, known, asked), datetime.now(UTC))
-        if not asked:
-            return seen
-        states = await asyncio.gather(*(engine.get_orchestration_state(one) for one in asked))
-        for one, state in zip(asked, states, strict=True):
-            known[one] = _json(state.serialized_custom_status) if state else None
-
-
-def _known(known: dict[str, dict[str, Any] | None], asked: list[str], instance: str) -> dict[str, Any] | None:
-    if instance not in known:
-        asked.append(instance)
-    return known.get(instance)
-
-
-def _status(state: Any, seen: View) -> tuple[str, str | None, str]:
-    """Return status, verdict and reason from the state of the orchestration."""
-    if state is None or state.runtime_status.name == "PENDING":
-        return "pending", None, ""
-    name = state.runtime_status.name
-    if name == "COMPLETED":
-        output = _json(state.serialized_output) or {}
-        verdict = str(output.get("verdict", "failed"))
-        return verdict, verdict, str(output.get("reason", ""))
-    if name in OVER:
-        details = state.failure_details.message if state.failure_details else f"the orchestration was {name.lower()}"
-        return "failed", "failed", details
-    waiting = seen.gate is not None and seen.gate.decision is None
-    return ("suspended" if name == "SUSPENDED" else "waiting" if waiting else "running"), None, ""
-
-
-def _json(text: str | None) -> dict[str, Any] | None:
-    return json.loads(text) if text else None
 
 
 def _links(run_id: str) -> dict[str, str]:

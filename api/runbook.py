@@ -8,6 +8,7 @@ from pydantic import Field, StringConstraints
 
 from api import caller, migrations
 from api.http import DOCUMENT, Answer, Call, answer, parsed, problem, refused_as, with_etag
+from api.standing import UNKNOWN
 from shared import rehearsals, runs, ticks
 from shared.reporting import runbook
 from shared.request import PersonName
@@ -65,7 +66,9 @@ async def _book(call: Call) -> runbook.Runbook:
     last = await asyncio.to_thread(rehearsals.last_verified, run)
     measured, rehearsed = (last.stages, last.id) if last else ({}, None)
     said = await asyncio.to_thread(ticks.load, run_id)
-    return runbook.runbook(run, seen.progress, measured, seen.findings, _minute(), rehearsed, said)
+    return runbook.runbook(
+        run, seen.progress, measured, seen.findings, _minute(), rehearsed, said, unknown=seen.status in UNKNOWN
+    )
 
 
 def _minute() -> datetime:

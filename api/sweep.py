@@ -2,19 +2,15 @@
 
 import asyncio
 import logging
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from api.http import Engine
-from api.migrations import OVER
+from api.standing import OVER, UNKNOWN_FOR, other_hub
 from shared import idling, leftovers, runs
 from shared.contracts import Run
 from shared.leftovers import RUNS_PER_TICK
-from shared.settings import settings
 
 log = logging.getLogger("mxferry.sweep")
-
-UNKNOWN_FOR = timedelta(hours=1)
-"""A run that the engine does not know is not over before this: its POST may be on its way to the engine."""
 
 
 async def sweep_leftovers(engine: Engine) -> list[str]:
@@ -71,4 +67,4 @@ async def _over(engine: Engine, run: Run, now: datetime) -> bool:
     except Exception:
         log.exception("the state of %s is not known: what it left is left alone", run.id)
         return False
-    return run.hub == settings().taskhub_name and now - run.created_at > UNKNOWN_FOR
+    return not other_hub(run) and now - run.created_at > UNKNOWN_FOR

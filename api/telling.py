@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from api.http import Engine
 from api.migrations import look
+from api.standing import ELSEWHERE, standing
 from shared import readiness, rehearsals, runs
 from shared.communication.delivery import deliver
 from shared.communication.lateness import highest_step
@@ -45,10 +46,12 @@ async def tell(engine: Engine) -> int:
 async def _tell(engine: Engine, run_id: str, silent: set[str]) -> int:
     run = await asyncio.to_thread(runs.load, run_id)
     if not settings().notify:  # nobody listens; one that will be set up later hears of the runs that are not over
-        if await asyncio.to_thread(runs.closed, run_id):
+        if await asyncio.to_thread(runs.closed, run_id) or (await standing(engine, run, live=False)).verdict:
             await asyncio.to_thread(_tell_nobody, run_id)
         return 0
     view = await look(engine, run_id)
+    if view.status == ELSEWHERE:  # the app with that hub knows what happens in it, and tells
+        return 0
     verdict: Verdict | None = view.verdict  # type: ignore[assignment]  # the API shows it as a plain string
     worse: list[str] = []
     if verdict and run.request.options.purpose == "rehearsal":

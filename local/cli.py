@@ -21,9 +21,10 @@ from typing import Any, TextIO
 import httpx
 from pydantic import BaseModel
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from api.migrations import MigrationView
+from api.standing import ELSEWHERE
 from local.api import Api, ApiError
 from local.plaintext import plain, plain_values
 from local.progressview import view
@@ -33,6 +34,8 @@ from shared.wording import gate_words, moment
 
 GOOD = {"verified", "planned"}
 EXIT_OK, EXIT_NOT_VERIFIED, EXIT_REFUSED, EXIT_UNREACHABLE, EXIT_FILE = 0, 1, 3, 4, 5
+ID_WIDTH = len("20261128t203000-3f9a1c")
+"""An id is shown whole, however narrow the terminal is: it is what the other commands take."""
 FORMS = ("environment", "kubernetes", "mendix-operator", "azure", "console", "removal")
 MEDIA = {"html": "text/html", "json": "application/json", "markdown": "text/markdown", "sql": "text/plain"}
 
@@ -184,9 +187,17 @@ def _loaded(file: TextIO) -> dict[str, Any]:
 
 
 def _list(api: Api, given: argparse.Namespace) -> int:
-    table = Table("Run", "Status", "Purpose", "Target", "Asked for (UTC)", box=None, pad_edge=False)
+    table = Table(
+        Column("Run", min_width=ID_WIDTH), "Status", "Purpose", "Target", "Asked for (UTC)", box=None, pad_edge=False
+    )
     for item in api.index(given.limit).items:
-        table.add_row(item.id, item.status, item.purpose, item.target, f"{item.created_at:%Y-%m-%d %H:%M:%S}")
+        table.add_row(
+            item.id,
+            f"{item.status} ({item.hub})" if item.hub else item.status,
+            item.purpose,
+            item.target,
+            f"{item.created_at:%Y-%m-%d %H:%M:%S}",
+        )
     Console(soft_wrap=True).print(table)
     return EXIT_OK
 
@@ -205,7 +216,7 @@ def _status(api: Api, given: argparse.Namespace) -> int:
 def _watch(api: Api, run: str) -> int:
     with view(Console()) as shown:
         seen = api.show(run)
-        while seen.verdict is None:
+        while seen.verdict is None and seen.status != ELSEWHERE:
             shown.show(_plain(seen))
             time.sleep(1)
             seen = api.show(run)

@@ -61,7 +61,10 @@ export const GATES = {
   "start-app": "Start the target app?",
 };
 
-export const OVER = new Set(["verified", "failed", "refused", "aborted", "planned"]);
+export const OVER = new Set(["verified", "failed", "refused", "aborted", "planned", "lost"]);
+
+// Statuses of a run that this app's engine does not know, and what is said in the place of a stage.
+export const UNKNOWN = { lost: "Lost: nobody knows how it ended", elsewhere: "In another task hub" };
 
 export const stageWords = (name) => STAGES[name] ?? name;
 

@@ -2,7 +2,7 @@
 
 import { get, poll } from "./api.js";
 import { announce, draw, h, named, ticked } from "./dom.js";
-import { OVER, clock, count, moment, reasonParts, sentence, size, stageWords } from "./format.js";
+import { OVER, UNKNOWN, clock, count, moment, reasonParts, sentence, size, stageWords } from "./format.js";
 import { abortPanel, decisions, gatePanel } from "./gate.js";
 import { liveTables } from "./livetables.js";
 import { messages, telling } from "./messages.js";
@@ -60,7 +60,7 @@ function show(parts, panels, seen, path, signedIn) {
   parts.plots.hidden = over;
   panels.plots.forEach((one) => one.show());
   panels.abort.update(seen);
-  parts.abort.hidden = over || (gate !== null && !parts.abort.contains(document.activeElement)); // the gate has an abort of its own
+  parts.abort.hidden = over || seen.status in UNKNOWN || (gate !== null && !parts.abort.contains(document.activeElement)); // the gate has an abort of its own
   announce(over ? `The migration to ${seen.target} is over: ${seen.status}. ${reasonParts(seen.reason).words.replaceAll("`", "")}` : `${seen.target}: ${seen.status}${seen.stage ? `, ${stageWords(seen.stage)}` : ""}`);
 }
 
@@ -69,10 +69,10 @@ function head(seen) {
   const what = seen.purpose === "rehearsal" ? "Rehearsal" : "Cut-over";
   return [
     h("h1", {}, `${what} to ${seen.target}`),
-    h("div", { class: `verdict tone-${seen.status}` }, h("strong", {}, over ? sentence(seen.status) : now(seen)),
+    h("div", { class: `verdict tone-${seen.status}` }, h("strong", {}, UNKNOWN[seen.status] ?? (over ? sentence(seen.status) : now(seen))),
       over ? null : badge(seen.status), why(seen.reason), h("p", {}, pointOfNoReturn(seen, over))),
     h("p", { class: "bar-of-actions" },
-      over ? h("a", { href: `#/runs/${seen.id}/report`, class: "button primary" }, "Read the report") : null,
+      over && seen.status !== "lost" ? h("a", { href: `#/runs/${seen.id}/report`, class: "button primary" }, "Read the report") : null,
       h("a", { href: `#/runs/${seen.id}/runbook`, class: "button" }, "Runbook"),
       over ? h("a", { href: `#/runs/${seen.id}/again`, class: "button" }, "Start again…") : null,
       planned(seen) ? h("a", { href: `#/runs/${seen.id}/schema`, class: "button" }, "Schema script") : null,
@@ -105,6 +105,7 @@ function now(seen) {
 
 function pointOfNoReturn(seen, over) {
   const since = seen.progress.target_written_at;
+  if (seen.status in UNKNOWN) return "Whether it has written the target is not known here.";
   if (!since) return over ? "The target was not written in this run: it is as it was before." : "The target has not been written: an abort leaves it as it was.";
   if (seen.status === "verified") return `The target was written from ${clock(since)} on, and everything in it was verified.`;
   return `The target has been written since ${clock(since)}. ${aboutTheApp(seen, over)} The runbook has the way back.`;

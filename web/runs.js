@@ -45,7 +45,7 @@ function table(items) {
 
 function row(item) {
   return h("tr", {},
-    h("td", {}, badge(item.status)),
+    h("td", {}, badge(item.status), item.hub ? h("span", { class: "soft" }, ` in task hub ${item.hub}`) : null),
     h("th", { scope: "row" }, h("a", { href: `#/runs/${item.id}` }, item.target)),
     h("td", {}, item.purpose === "cutover" ? "cut-over" : item.purpose),
     h("td", { title: moment(item.created_at), "data-since": OVER.has(item.status) ? null : item.created_at }, OVER.has(item.status) ? moment(item.created_at) : ago(item.created_at)),

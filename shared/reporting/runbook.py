@@ -58,6 +58,7 @@ class Runbook(BaseModel):
     expected: float | None = Field(description="Seconds from the start to the proof, by the last rehearsal.")
     rehearsed: str | None = Field(description="Id of the rehearsal that the durations come from.")
     written_at: datetime | None
+    unknown: bool = Field(default=False, description="Whether nobody here knows how far the run came.")
     findings: list[Finding]
     messages: list[Message]
 
@@ -70,10 +71,13 @@ def runbook(
     now: datetime,
     rehearsed: str | None,
     ticks: Mapping[int, Tick] | None = None,
+    *,
+    unknown: bool = False,
 ) -> Runbook:
     """Return the runbook of a run as it stands now.
 
-    `measured` has seconds by stage of the last rehearsal, `ticks` what people have said is done, by number of the step.
+    `measured` has seconds by stage of the last rehearsal, `ticks` what people have said is done, by number of the step;
+    `unknown` says that nobody here knows how far the run came.
     """
     measured = {name: seconds for name, seconds in wanted(measured, run.request).items() if name not in PEOPLE}
     expected = _expected(measured)
@@ -83,7 +87,7 @@ def runbook(
         _ticked(step, (ticks or {}).get(step.number))
     return Runbook(
         run=run, made_at=now, parts=parts, roll_back=roll_back(run), expected=expected, rehearsed=rehearsed,
-        written_at=seen.target_written_at, findings=[one for one in findings if one.severity != "info"],
+        written_at=seen.target_written_at, unknown=unknown, findings=[one for one in findings if one.severity != "info"],
         messages=messages(run, expected) if run.request.options.purpose == "cutover" else [],
     )  # fmt: skip
 

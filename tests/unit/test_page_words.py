@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 import pytest
 
+from api.standing import LOST, UNKNOWN
 from local.azurite import node_program
 from shared import wording
 from shared.contracts import Verdict
@@ -38,7 +39,7 @@ ASKED = """
 import(process.argv[1]).then((page) => {
   const asked = JSON.parse(process.argv[2]), said = {};
   for (const [name, values] of Object.entries(asked)) said[name] = values.map((value) => page[name](value));
-  process.stdout.write(JSON.stringify({ ...said, STAGES: page.STAGES, GATES: page.GATES, OVER: [...page.OVER] }));
+  process.stdout.write(JSON.stringify({ ...said, STAGES: page.STAGES, GATES: page.GATES, OVER: [...page.OVER], UNKNOWN: page.UNKNOWN }));
 });
 """
 
@@ -66,7 +67,8 @@ def test_numbers_sizes_and_durations_read_the_same_on_the_page_and_in_the_report
 def test_stages_gates_and_verdicts_have_the_same_names_on_the_page_and_in_the_report(page: dict[str, Any]) -> None:
     assert page["STAGES"] == wording.STAGE_WORDS
     assert page["GATES"] == wording.GATE_WORDS
-    assert set(page["OVER"]) == set(get_args(Verdict))
+    assert set(page["OVER"]) == {*get_args(Verdict), LOST}
+    assert set(page["UNKNOWN"]) == set(UNKNOWN)
     assert page["stageWords"] == [*wording.STAGE_WORDS.values(), "unheard-of"]
 
 

@@ -14,8 +14,8 @@ from shared.communication.memory import Told, memory, memory_of, messages
 from shared.communication.occurrences import Occurrence
 from shared.contracts import Progress
 from tests.fixtures.apiserver import EngineDouble
-from tests.fixtures.channels import COPIED, ID, STARTED, Configure, Receiver, engine_at, event, recent
-from tests.fixtures.reports import START
+from tests.fixtures.channels import COPIED, ID, STARTED, Configure, Receiver, engine_at, event, recent, run
+from tests.fixtures.reports import START, verified
 
 MINUTE = timedelta(minutes=1)
 NOWHERE = "http://127.0.0.1:9/very-secret-path?sig=abc"
@@ -43,6 +43,42 @@ def test_what_happened_while_the_timer_stood_still_is_told_however_long_ago_it_w
     assert [one["type"].rpartition(".")[2] for one in receiver.json()] == ["started", "stage-done", "verified"]
     assert "Told late" in receiver.json()[0]["data"]["text"]
     assert memory(memory_of(ID)).done
+
+
+def test_what_waited_when_the_history_was_purged_is_told_from_the_report_and_telling_ends(
+    receiver: Receiver, channel: Configure
+) -> None:
+    channel("team", kind="cloudevents", url=receiver.url, events="stage-done,verified")
+    engine = engine_at(Progress(stages=recent("copy")))
+    asyncio.run(tell(engine))
+    before = [one["id"] for one in receiver.json()]
+    assert COPIED in before
+    engine.states.clear()
+    runs.write(f"runs/{ID}/report.json", verified().model_dump_json().encode(), "application/json")
+    asyncio.run(tell(engine))
+    after = [one["id"] for one in receiver.json()][len(before) :]
+    assert f"{ID}:verified" in after
+    assert f"{ID}:stage-done:verify" in after
+    assert not set(before) & set(after), "nothing is told twice"
+    assert (memory(memory_of(ID)).done, ID in runs.untold()) == (True, False)
+
+
+def test_telling_of_a_lost_run_ends_with_the_word_that_it_is_lost(receiver: Receiver, channel: Configure) -> None:
+    channel("team", kind="cloudevents", url=receiver.url, events="failed")
+    runs.save(run().model_copy(update={"created_at": datetime.now(UTC) - timedelta(hours=2)}))
+    asyncio.run(tell(EngineDouble()))
+    [event] = receiver.json()
+    assert "left no report" in event["data"]["text"]
+    assert ID not in runs.untold()
+
+
+def test_what_happens_in_another_task_hub_is_told_by_the_app_that_has_it(
+    receiver: Receiver, channel: Configure
+) -> None:
+    channel("team", kind="cloudevents", url=receiver.url)
+    runs.save(run().model_copy(update={"created_at": datetime.now(UTC) - timedelta(hours=2), "hub": "mxf0old"}))
+    asyncio.run(tell(EngineDouble()))
+    assert (receiver.got, ID in runs.untold()) == ([], True)
 
 
 def test_a_channel_that_takes_nothing_for_a_day_is_given_up_with_each_event_and_why(

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -90,6 +90,23 @@ def test_status_lists_stages_and_list_lists_runs(api: ApiServer) -> None:
     assert "Copy rows" in cli(api, "status", ID).stdout
     assert json.loads(cli(api, "status", ID, "--json").stdout)["stage"] == "copy"
     assert ID in cli(api, "list").stdout
+
+
+def test_a_run_that_ended_without_a_word_is_watched_to_no_end_and_one_of_another_hub_neither(api: ApiServer) -> None:
+    lost, other = ID, "20261122t203000-3f9a1d"
+    for run_id, hub in ((lost, None), (other, "mxf0old")):
+        asked = MigrationRequest.model_validate(REQUEST)
+        runs.save(Run(id=run_id, request=asked, created_at=datetime.now(UTC) - timedelta(hours=3), hub=hub))
+    listed = cli(api, "list").stdout.splitlines()
+    assert [line.split()[:3] for line in listed[1:]] == [[other, "elsewhere", "(mxf0old)"], [lost, "lost", "cutover"]]
+    for run_id, says in (
+        (lost, "lost. The engine does not know it"),
+        (other, "elsewhere. It runs in another task hub"),
+    ):
+        done = cli(api, "status", run_id, "--watch")
+        assert (done.returncode, f"{run_id}: {says}" in done.stdout) == (1, True), done.stdout
+    refused = cli(api, "abort", other, "--by", "kim")
+    assert (refused.returncode, "mxf0old" in refused.stderr) == (3, True)
 
 
 def test_status_tells_what_channels_took_what_waits_and_what_was_given_up(api: ApiServer) -> None:
