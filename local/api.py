@@ -4,9 +4,18 @@ import time
 from typing import Any, Literal
 
 import httpx
+from pydantic import BaseModel
 
 from api.migrations import MigrationPage, MigrationView
+from api.profiles import Profiles
+from api.rehearsals import Rehearsals
+from api.setup import SetupView
+from api.tables import TablesView
 from shared.mendix.handover import SourceSettings
+from shared.ticks import Tick
+
+SETUP_SECONDS = 300
+"""How long the set-up check may take: a server that sleeps is asked for a while."""
 
 
 class ApiError(RuntimeError):
@@ -33,9 +42,7 @@ class Api:
 
     def index(self, limit: int = 20) -> MigrationPage:
         """Return the newest migrations."""
-        answer = self._client.get("/migrations", params={"limit": limit})
-        _check(answer)
-        return MigrationPage.model_validate(answer.json())
+        return self._get(f"/migrations?limit={limit}", MigrationPage)
 
     def decide(
         self, run: str, what: Literal["approve", "abort"], by: str | None, comment: str = "", gate: str | None = None
@@ -58,9 +65,11 @@ class Api:
                     raise ApiError(f"The API does not answer ({type(error).__name__}).") from None
             time.sleep(0.5)
 
-    def report(self, run: str, media_type: str, *, what: Literal["report", "runbook", "schema"] = "report") -> bytes:
-        """Return the report as `application/json` or `text/html`, the runbook as `text/markdown` or `text/html`, or
-        the script of the schema as `text/plain`.
+    def report(
+        self, run: str, media_type: str, *, what: Literal["report", "runbook", "schema", "request"] = "report"
+    ) -> bytes:
+        """Return the report as `application/json` or `text/html`, the runbook as `text/markdown` or `text/html`, the
+        script of the schema as `text/plain`, or the request as `application/json`.
         """
         answer = self._client.get(f"/migrations/{run}/{what}", headers={"Accept": media_type})
         _check(answer)
@@ -72,6 +81,36 @@ class Api:
         answer = self._client.get(path) if by is None else self._client.post(path, json={"by": by})
         _check(answer)
         return SourceSettings.model_validate(answer.json())
+
+    def tables(self, run: str) -> TablesView:
+        """Return the tables of a run with their rows."""
+        return self._get(f"/migrations/{run}/tables", TablesView)
+
+    def tick(self, run: str, step: int, by: str | None, comment: str = "") -> Tick:
+        """Say that a step of the runbook is done; returns the word that is kept, which is the first."""
+        answer = self._client.post(f"/migrations/{run}/runbook/{step}", json={"by": by, "comment": comment})
+        _check(answer)
+        return Tick.model_validate(answer.json())
+
+    def rehearsals(self) -> Rehearsals:
+        """Return the rehearsals of each target, compared."""
+        return self._get("/rehearsals", Rehearsals)
+
+    def profiles(self) -> Profiles:
+        """Return the profiles that a request may name."""
+        return self._get("/profiles", Profiles)
+
+    def setup(self, administrators: str | None, *, channels: bool) -> SetupView:
+        """Check the logins of all databases, which may take minutes; with a test message to every channel if wanted."""
+        body = {"administrators": administrators, "channels": channels}
+        answer = self._client.post("/setup", json=body, timeout=SETUP_SECONDS)
+        _check(answer)
+        return SetupView.model_validate(answer.json())
+
+    def _get[M: BaseModel](self, path: str, model: type[M]) -> M:
+        answer = self._client.get(path)
+        _check(answer)
+        return model.model_validate(answer.json())
 
     def close(self) -> None:
         """Close the connections."""
@@ -86,5 +125,7 @@ def _check(answer: httpx.Response) -> None:
     except ValueError:
         said = {}
     sentence = said.get("detail") or answer.text[:500] or answer.reason_phrase
-    words = " ".join(part for part in (f"{answer.status_code}:", sentence, said.get("remedy")) if part)
+    title = f"{answer.status_code} {said.get('title') or answer.reason_phrase}".rstrip()
+    code = f"[{said['code']}]" if said.get("code") else ""
+    words = " ".join(part for part in (f"{title}:", code, sentence, said.get("remedy")) if part)
     raise ApiError(words, answer.status_code)

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from local import cli
+from local.cli.program import main
 from local.postgres import PostgresServer
 from shared import handedout, runs, settings
 from shared.blobs import clients
@@ -143,9 +143,9 @@ def test_the_terminal_prints_the_settings_with_a_password_when_asked(
 ) -> None:
     monkeypatch.setenv("MXFERRY_KEY", api.key)
     command = ["--url", api.url, "source-settings", waiting]
-    assert cli.main(command) == 0
+    assert main(command) == 0
     assert "MXRUNTIME_SourceDatabasePassword=<password>" in capsys.readouterr().out
-    assert cli.main([*command, "--form", "console", "--password", "--by", "Ada"]) == 0
+    assert main([*command, "--form", "console", "--password", "--by", "Ada"]) == 0
     assert logs_in(dict(line.split("=", 1) for line in capsys.readouterr().out.splitlines()))
-    assert cli.main([*command, "--form", "mendix-operator"]) == 0
+    assert main([*command, "--form", "mendix-operator"]) == 0
     assert "customConfiguration" in capsys.readouterr().out
