@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from api import caller, migrations
-from api.http import DOCUMENT, Answer, Call, answer, parsed, problem, refused_as, with_etag
+from api.http import DOCUMENT, Answer, Answered, Call, answer, parsed, problem, refused_as, with_etag
 from api.standing import UNKNOWN
 from shared import rehearsals, runs, ticks
 from shared.reporting import runbook
@@ -41,21 +41,26 @@ async def done(call: Call) -> Answer:
     body = parsed(StepDone, call.body)
     with refused_as(404):
         book = await _book(call)
-    wanted = call.params["step"]
-    step = next((one for part in book.parts for one in part.steps if str(one.number) == wanted), None)
-    if step is None:
-        return problem(
-            404, "UNKNOWN_STEP", f"expected the number of a step of the runbook, found {wanted[:20]}.", object=book.run.id,
-            remedy="GET .../runbook has the steps of this run with their numbers.",
-        )  # fmt: skip
-    if not step.by_people:
-        return problem(
-            409, "NOT_BY_PEOPLE", f"expected a step that people do, found “{step.title}”, which the run does itself.",
-            object=book.run.id, remedy="Its state is the stage's own; nothing to say.",
-        )  # fmt: skip
+    step = _step_of_people(book, call.params["step"])
     name = caller.named(call, body.by)
     tick = Tick(step=step.number, by=name.by, signed_in=name.signed_in, at=datetime.now(UTC), comment=body.comment)
     return answer(await asyncio.to_thread(ticks.keep, book.run.id, tick))
+
+
+def _step_of_people(book: runbook.Runbook, wanted: str) -> runbook.Step:
+    """Return the step of that number; answers that there is none, or that the run does it itself."""
+    step = next((one for part in book.parts for one in part.steps if str(one.number) == wanted), None)
+    if step is None:
+        raise Answered(problem(
+            404, "UNKNOWN_STEP", f"expected the number of a step of the runbook, found {wanted[:20]}.", object=book.run.id,
+            remedy="GET .../runbook has the steps of this run with their numbers.",
+        ))  # fmt: skip
+    if not step.by_people:
+        raise Answered(problem(
+            409, "NOT_BY_PEOPLE", f"expected a step that people do, found “{step.title}”, which the run does itself.",
+            object=book.run.id, remedy="Its state is the stage's own; nothing to say.",
+        ))  # fmt: skip
+    return step
 
 
 async def _book(call: Call) -> runbook.Runbook:
