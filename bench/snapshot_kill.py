@@ -27,7 +27,7 @@ STAGES = ["staging", "inflating", "restoring", "files", "verifying"]
 RUNS = 2
 TABLES = 5
 # A kill falls within the first part of what a stage still has to do, so that a fast machine is hit at work too.
-SECONDS_A_GIGABYTE = {"staging": 2.0, "inflating": 8.0, "restoring": 1.5, "files": 20.0, "verifying": 1.0}
+SECONDS_A_GIGABYTE = {"staging": 2.0, "inflating": 8.0, "restoring": 0.4, "files": 20.0, "verifying": 1.0}
 READERS = 8
 
 

@@ -19,6 +19,7 @@ from azure.storage.blob import BlobServiceClient
 from activities import files, restore, snapshot
 from local.azurite import Azurite
 from local.postgres import PostgresServer
+from orchestrators.restore import LOADS_AT_ONCE
 from shared.blobs.clients import copy_source_url
 from shared.contracts import Run
 from shared.settings import settings
@@ -106,14 +107,14 @@ class History:
         """Call an activity once."""
         return self.many(activity, [payload])[0]
 
-    def many(self, activity: Any, payloads: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Call an activity once a payload, four at a time."""
+    def many(self, activity: Any, payloads: list[dict[str, Any]], at_once: int = AT_ONCE) -> list[dict[str, Any]]:
+        """Call an activity once a payload, so many at a time."""
         name, first = activity.__name__, self._calls[activity.__name__]
         self._calls[name] += len(payloads)
         keys = [f"{name}-{first + number}" for number in range(len(payloads))]
         if missing := [(key, payload) for key, payload in zip(keys, payloads, strict=True) if key not in self._answers]:
             self._tell(name)
-            with ThreadPoolExecutor(AT_ONCE) as pool:
+            with ThreadPoolExecutor(at_once) as pool:
                 list(pool.map(lambda one: self._ended(one[0], done(activity(None, one[1]))), missing))
         return [self._answers[key] for key in keys]
 
@@ -148,7 +149,7 @@ def restore_database(work: dict[str, Any], history: History | None = None) -> di
     prepared = history.call(restore.prepare_database, work)
     waiting = [{**work, "batch": number} for number in range(prepared["batches"])]
     while waiting:
-        answers = history.many(restore.load_tables, waiting)
+        answers = history.many(restore.load_tables, waiting, LOADS_AT_ONCE)
         waiting = [{**work, "batch": one["batch"]} for one in answers if not one["finished"]]
     return history.call(restore.finish_restore, work)
 

@@ -18,7 +18,7 @@ WHOLE = 60.0
 MOST = 4 * 1024 * 1024
 """Bytes of an answer that is read whole: a page of snapshots, a Deployment, have some hundred kilobytes at most."""
 
-CONNECTED = frozenset(("connection.connect_tcp.complete", "connection.start_tls.complete"))
+CONNECTED = "connection.connect_tcp.complete"
 ABOUT_THE_BODY = frozenset((b"content-encoding", b"content-length", b"transfer-encoding"))
 
 
@@ -56,28 +56,41 @@ def within(seconds: float) -> Iterator[dict[str, Any]]:
             raise
     finally:
         timer.cancel()
+        watch.forget()
     if watch.ended:
         raise httpx.ReadTimeout(f"the whole answer took more than {seconds:g} seconds")
 
 
 class _Watch:
-    """The sockets of some requests, and whether their time is over."""
+    """The connections of some requests, and whether their time is over."""
 
     def __init__(self) -> None:
         self.ended = False
-        self._sockets: list[socket.socket] = []
+        self._copies: list[socket.socket] = []
+        self._lock = threading.Lock()
 
     def trace(self, event: str, info: dict[str, Any]) -> None:
         """Take httpx's trace: note each connection that is made (https://www.python-httpx.org/advanced/extensions/)."""
-        if event in CONNECTED:
-            self._sockets.append(info["return_value"].get_extra_info("socket"))
-            if self.ended:
-                self.end()
+        if event != CONNECTED:
+            return
+        made: socket.socket = info["return_value"].get_extra_info("socket")
+        with self._lock:
+            # A descriptor of our own: the connection's may be closed, and given to somebody else's, at any time. And
+            # without TLS: an SSLSocket that is shut down fails otherwise than a broken one.
+            self._copies.append(socket.socket(fileno=os.dup(made.fileno())))
+        if self.ended:
+            self.end()
 
     def end(self) -> None:
         """Shut the connections down: a read that waits ends with an error, or as if the answer had ended."""
-        self.ended = True
-        for one in self._sockets:
-            # A copy of the descriptor, without TLS: an SSLSocket that is shut down fails otherwise than a broken one.
-            with contextlib.suppress(OSError), socket.socket(fileno=os.dup(one.fileno())) as plain:
-                plain.shutdown(socket.SHUT_RDWR)
+        with self._lock:
+            self.ended = True
+            for one in self._copies:
+                with contextlib.suppress(OSError):  # it is closed already
+                    one.shutdown(socket.SHUT_RDWR)
+
+    def forget(self) -> None:
+        """Watch no longer."""
+        with self._lock:
+            while self._copies:
+                self._copies.pop().close()
