@@ -18,7 +18,7 @@ from bench import material
 from bench.harness import Measured, bench, scaled
 from bench.stand import History, Stand, done, restore_database, stand, take_snapshot
 from local.postgres import PostgresServer, bin_folder
-from orchestrators.restore import LOADS_AT_ONCE
+from orchestrators.restore import KEYS_AT_ONCE
 
 UNIT = "× of pg_restore -j2"
 TABLES = 5
@@ -123,5 +123,5 @@ def _ours(one: Stand) -> tuple[float, float]:
     whole = {"run": work["run"], "restore": restored}
     for wave in done(restore.plan_post_data(None, whole))["waves"]:
         groups = [{**whole, "group": group} for group in wave]
-        History().many(restore.make_post_data, groups, LOADS_AT_ONCE)
+        History().many(restore.make_post_data, groups, KEYS_AT_ONCE)
     return loaded - started, time.monotonic() - loaded
