@@ -2,7 +2,7 @@
 
 `copy_rows` hands each group to `copy_group`, which keeps a window of `copy_chunks` activities busy. The window follows
 what the activities answer (`orchestrators.pace`); a job that was throttled or found its chunk being loaded is called
-again after a pause, and finds what it had loaded in the ledger.
+again after a pause, and finds what it had loaded in the ledger. One that searches for refused rows needs no pause.
 """
 
 from collections import deque
@@ -73,7 +73,7 @@ class _JobWindow:
         self._work = work
         self._waiting = deque(range(work.group.jobs))
         self._running: dict[int, task.Task[Any]] = {}
-        self._calls = [0] * work.group.jobs
+        self._calls = [0] * work.group.jobs  # that were stopped in vain
         self._greedy = [0] * work.group.jobs
         self._wave = 0  # counts how often throttling has halved the window
         self._waves = [0] * work.group.jobs  # in which wave a job was called
@@ -101,7 +101,6 @@ class _JobWindow:
             if len(self._running) >= self._pace.window:
                 return
             number = self._waiting.popleft()
-            self._calls[number] += 1
             self._waves[number] = self._wave
             job = CopyJob(
                 run=self._work.run,
@@ -148,6 +147,10 @@ class _JobWindow:
             self._rejected += answer.rejected
             self._check_rejects()
             return
+        if answer.stopped == "searching":  # it has loaded a chunk more at least, so its chunks bound these calls
+            self._waiting.append(number)
+            return
+        self._calls[number] += 1
         crowded = answer.stopped != "busy" or self._calls[number] >= BUSY_CALLS
         if crowded and self._waves[number] == self._wave:
             # Jobs called before the window was halved were throttled by the same overload: they do not halve it again.

@@ -12,8 +12,9 @@ from shared.contracts import Check, RestoredWork
 from shared.errors import Finding
 from shared.strict import Strict
 
-Stopped = Literal["throttled", "greedy", "busy"]
-"""Why a job stopped early: the target was at its limit, a transaction held too much, or the chunk is being loaded."""
+Stopped = Literal["throttled", "greedy", "busy", "searching"]
+"""Why a job stopped early: the target was at its limit, a transaction held too much, the chunk is being loaded, or the search
+for the refused rows of chunks before it has taken its time: those are loaded, and nothing is crowded."""
 
 
 def kept_rejects(run: str) -> str:

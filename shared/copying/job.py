@@ -25,7 +25,7 @@ SEARCH_SECONDS = 15 * 60
 """For the refused rows of one job: well before the host ends the activity, and before other deliveries stop asking for it."""
 SLOW_DOWN: dict[str, Stopped] = {
     "SQL_THROTTLED": "throttled", "SQL_TOO_GREEDY": "greedy", "CHUNK_BUSY": "busy", "MEMORY_BUSY": "busy",
-    "SEARCH_ENDED": "busy",
+    "SEARCH_ENDED": "searching",
 }  # fmt: skip
 
 
@@ -57,7 +57,8 @@ class JobDone:
 
 
 def run_job(job: Job, plan: DatabasePlan, ends: Ends, policy: Policy) -> JobDone:
-    """Load the job's chunks in order. Throttling ends it early with `stopped`; so does a chunk that is being loaded.
+    """Load the job's chunks in order. Throttling ends it early with `stopped`; so does a chunk that is being loaded,
+    and one that another call has to search for refused rows.
 
     Raises TransientError or Refusal about the table and chunk; chunks loaded before stay loaded, and the ledger knows.
     """

@@ -420,7 +420,7 @@ def test_the_chunks_of_a_job_share_the_time_for_the_search_and_the_next_call_sea
     stand.target.execute("ALTER TABLE [dbo].[shop$customer] ADD CONSTRAINT [c] CHECK ([name] <> N'Customer 7')")
     stand.option(max_rejects=3)
     planned, (one,) = stand.jobs()
-    assert opened(copy.copy_chunks(None, one))["stopped"] == "busy"
+    assert opened(copy.copy_chunks(None, one))["stopped"] == "searching"
     first, second = ("shop$order", "shop$customer") if stand.count("shop$order") else ("shop$customer", "shop$order")
     assert stand.count(first) > 0
     assert stand.count(second) == 0

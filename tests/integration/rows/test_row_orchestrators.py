@@ -187,6 +187,20 @@ def test_a_job_that_finds_its_table_held_again_and_again_narrows_the_window(benc
     assert bool(seen) == halved
 
 
+def test_a_job_that_searches_for_refused_rows_is_called_again_at_once_and_neither_narrows_the_window_nor_uses_up_its_calls(
+    bench, monkeypatch
+):
+    monkeypatch.setattr(copy, "PAUSE", timedelta(hours=1))
+    monkeypatch.setattr(copy, "CALLS_PER_JOB", copy.BUSY_CALLS)
+    seen = []
+    monkeypatch.setattr(copy.Pace, "throttled", lambda pace, now: seen.append(now))
+    activities = Activities([3])
+    activities.answers["g0", 1] = [{"stopped": "searching"}] * (copy.BUSY_CALLS + 1)
+    assert run(bench, activities)["chunks"] == 3
+    assert activities.calls["g0", 1] == copy.BUSY_CALLS + 2
+    assert not seen
+
+
 def test_a_target_that_is_never_free_ends_the_copy_with_a_remedy(bench, monkeypatch):
     monkeypatch.setattr(copy, "PAUSE", timedelta(milliseconds=20))
     monkeypatch.setattr(copy, "CALLS_PER_JOB", 3)
