@@ -11,6 +11,8 @@ from shared.sqlserver.connection import literal
 
 LOCK_SECONDS = 60
 LOCKED = "TARGET_LOCKED"
+SHOWN = 32
+"""Characters of an application lock's name that the server shows."""
 SCHEMA_LOCK = "schema"
 """Held by who makes the tables of a run, makes room for them, or takes the run's marker off."""
 
@@ -62,9 +64,20 @@ def _lock(connection: pyodbc.Connection, resource: str, owner: Literal["Session"
             resource,
             f"expected the application lock of this name within {seconds} s, found another session of mxferry holding it: an "
             "earlier delivery of this activity is at work, or the server is still at its last statement.",
-            "Wait for it to end. SELECT request_session_id FROM sys.dm_tran_locks WHERE resource_type = N'APPLICATION' names "
-            "the session; KILL ends it.",
+            f"Wait for it to end. In this database, {_holder(resource)} names the session that holds it; KILL ends it.",
         )
+
+
+def _holder(resource: str) -> str:
+    """Return the query for who holds the lock, whose description is `0:[<its first 32 characters>]:(<hash>)`.
+
+    https://learn.microsoft.com/sql/relational-databases/system-dynamic-management-views/sys-dm-tran-locks-transact-sql
+    """
+    shown = literal(f"[{resource[:SHOWN]}]")
+    return (  # for people to run
+        "SELECT request_session_id, resource_description FROM sys.dm_tran_locks WHERE resource_type = N'APPLICATION' "  # noqa: S608
+        f"AND resource_database_id = DB_ID() AND request_status = N'GRANT' AND CHARINDEX({shown}, resource_description) > 0"
+    )
 
 
 def _roll_back(connection: pyodbc.Connection) -> None:

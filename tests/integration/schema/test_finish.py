@@ -11,6 +11,7 @@ from activities import finish, schema
 from orchestrators import calling
 from orchestrators.finish import finish_schema
 from orchestrators.inspect import inspect_data
+from shared.errors import TransientError
 from shared.sqlserver import catalogue, completion, marker
 from shared.sqlserver.completion import keys_to_add
 from shared.sqlserver.connection import connect
@@ -165,7 +166,17 @@ def test_a_table_that_is_never_free_ends_the_stage_with_who_holds_it(
     assert (finding.code, finding.object) == ("TARGET_LOCKED", "mxferry:table:orders$order")
     assert "another session of mxferry" in finding.message
     assert "in 3 calls" in finding.message
-    assert "sys.dm_tran_locks" in finding.remedy
+    assert "resource_database_id = DB_ID() AND request_status = N'GRANT'" in finding.remedy
+    assert "CHARINDEX(N'[mxferry:table:orders$order]', resource_description) > 0" in finding.remedy
+
+
+def test_who_holds_a_lock_is_looked_for_by_what_the_server_shows_of_its_name(
+    stand: Stand, target: pyodbc.Connection
+) -> None:
+    name = "table:driver's$licence_of_a_person_that_drives"
+    with locked(target, name), pytest.raises(TransientError) as caught, locked(connect(stand.target), name, 0):
+        pass
+    assert "CHARINDEX(N'[mxferry:table:driver''s$licence_o]', resource_description)" in caught.value.remedy
 
 
 def test_the_sequence_procedure_gives_the_next_number(stand: Stand, target: pyodbc.Connection) -> None:
