@@ -1,4 +1,4 @@
-"""When will this run end? Asked before the snapshot is taken, and again before the target is written."""
+"""When will this run end? Asked before and after the snapshot, after the restore, and again before the target is written."""
 
 from datetime import datetime
 

@@ -231,7 +231,8 @@ async def _launch(call: Call, run_id: str, request: MigrationRequest, url: str |
         request = request.model_copy(update={"source": UrlSource(kind="url")})
     now, hub = datetime.now(UTC), settings().taskhub_name
     await asyncio.to_thread(
-        runs.save, Run(id=run_id, request=request, created_at=now, asked_by=caller.name(call), hub=hub)
+        runs.save,
+        Run(id=run_id, request=request, created_at=now, asked_by=caller.name(call), hub=hub, late_midway=True),
     )
     if url is not None:
         await asyncio.to_thread(stow_source_url, run_id, url)

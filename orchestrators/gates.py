@@ -19,9 +19,21 @@ from shared.errors import Finding
 UNTOUCHED = "Source and target are as they were."
 LEAST_TIME = timedelta(minutes=5)
 """Least time to decide on a late run, even if the window ends sooner; and by how much an end may move out unreported."""
-Place = Literal["snapshot", "approval", "write"]
-LATE_GATES: dict[Place, str] = {"snapshot": "late-snapshot", "approval": "late", "write": "late-write"}
-"""The gate at which lateness is decided before the snapshot, before the approval, and before the target is written."""
+Place = Literal[
+    "before the snapshot",
+    "after the snapshot",
+    "after the restore",
+    "before the approval",
+    "before the target is written",
+]
+LATE_GATES: dict[Place, str] = {
+    "before the snapshot": "late-snapshot",
+    "after the snapshot": "late-after-snapshot",
+    "after the restore": "late-after-restore",
+    "before the approval": "late",
+    "before the target is written": "late-write",
+}
+"""The gate at which lateness is decided at each place."""
 
 
 def window_opens(record: StageRecord, run: Run) -> Steps:
@@ -34,8 +46,8 @@ def snapshot_due(record: StageRecord, run: Run) -> Steps:
     yield from _clock(record, "snapshot-time", "snapshot", run.request.snapshot_at)
 
 
-def in_time(record: StageRecord, run: Run, outcome: Outcome, before: Place) -> Steps:
-    """Look at the clock before the users are sent out or the target is written: warn, ask or stop when it will be late.
+def in_time(record: StageRecord, run: Run, outcome: Outcome, place: Place) -> Steps:
+    """Look at the clock before the users are sent out, and until the target is written: warn, ask or stop when it will be late.
 
     A warning or decision holds until the expected end moves out by more than `LEAST_TIME`; then it is said or asked again.
     Each place has a gate of its own, so that a second approval of one never opens the next.
@@ -55,7 +67,7 @@ def in_time(record: StageRecord, run: Run, outcome: Outcome, before: Place) -> S
     if window.when_late == "stop":
         raise StageFailed("late", finding)
     if window.when_late == "ask":
-        by = yield from asked(record, "late", LATE_GATES[before], max(window.end, record.now() + LEAST_TIME))
+        by = yield from asked(record, "late", LATE_GATES[place], max(window.end, record.now() + LEAST_TIME))
         finding = finding.model_copy(update={"chosen": f"go on, decided by {by}"})
     outcome.told_end = ends_at
     outcome.answered("late", {"findings": [finding.model_dump(mode="json")]})

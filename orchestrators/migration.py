@@ -13,7 +13,7 @@ from durabletask import task
 from orchestrators import sourceapp
 from orchestrators.applications import app_left, app_started, app_stopped, smoke_tested, target_free
 from orchestrators.calling import Payload, StageRefused, Steps, call
-from orchestrators.gates import approval, in_time, record_findings, snapshot_due, window_opens
+from orchestrators.gates import Place, approval, in_time, record_findings, snapshot_due, window_opens
 from orchestrators.modes import mode_of
 from orchestrators.outcome import Outcome
 from orchestrators.sides import side_by_side
@@ -38,10 +38,10 @@ def migrate(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
         if run.request.options.dry_run:
             outcome.planned()
         else:
-            yield from in_time(record, run, outcome, "approval")
+            yield from in_time(record, run, outcome, "before the approval")
             yield from approval(record, run)
             yield from app_stopped(record, run, outcome)
-            yield from in_time(record, run, outcome, "write")  # people may have taken their time
+            yield from in_time(record, run, outcome, "before the target is written")  # people may have taken their time
             yield from target_free(record, run, outcome)
             yield from _move(record, run, outcome)
             yield from _prove(record, run, outcome)
@@ -73,13 +73,14 @@ def _prepare(record: StageRecord, run: Run, outcome: Outcome) -> Steps:
     outcome.opened = True
     yield from _checked(record, outcome, "preflight", stage(record, "preflight", call(record.ctx, "preflight", work)))
     if not run.request.options.dry_run:
-        yield from in_time(record, run, outcome, "snapshot")  # the users are still at work
+        yield from in_time(record, run, outcome, "before the snapshot")  # the users are still at work
     yield from snapshot_due(record, run)
     snapshot = yield from child_stage(record, "snapshot", "take_snapshot", work)
     outcome.snapshot = snapshot
     outcome.findings.extend(ignored_names(snapshot))
     yield from sourceapp.after_snapshot(record, run, outcome)
     _same_version(record, run, "snapshot", snapshot.get("metadata", {}).get("modelVersion"))
+    yield from _in_time_midway(record, run, outcome, "after the snapshot")
     held: StageFailed | None = None
     for step in mode_of(run).before:
         steps = step.steps(record, run, outcome.handed)
@@ -95,6 +96,13 @@ def _prepare(record: StageRecord, run: Run, outcome: Outcome) -> Steps:
         if step.stage == "restore":
             outcome.restore = outcome.answers["restore"]
         _same_version(record, run, step.stage, answer.get("model_version"))
+        if step.stage == "restore":
+            yield from _in_time_midway(record, run, outcome, "after the restore")
+
+
+def _in_time_midway(record: StageRecord, run: Run, outcome: Outcome, place: Place) -> Steps:
+    if run.late_midway and not run.request.options.dry_run:
+        yield from in_time(record, run, outcome, place)
 
 
 def _same_version(record: StageRecord, run: Run, stage_name: str, found: str | None) -> None:

@@ -19,7 +19,9 @@ EXHAUSTED = (
     "have the details."
 )
 SHOWN = 48
-"""Characters of a name or a comment in the custom status, as JSON writes them. Azure allows 16 KB of UTF-16 in all."""
+"""Characters of a name or a comment in the custom status, as JSON writes them."""
+ALLOWED = 16 * 1024 // 2
+"""Characters of the custom status, whose JSON is ASCII: Azure allows 16 KB of UTF-16."""
 
 
 class StageFailed(Exception):  # noqa: N818 - an outcome of the stage
@@ -47,8 +49,16 @@ class StageRecord:
         return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
     def publish(self) -> None:
-        """Set the custom status."""
-        self.ctx.set_custom_status(self.progress.model_dump(mode="json", exclude_defaults=True))
+        """Set the custom status; where it gets too large, without comments and the notes of stages that are done."""
+        status = self.progress.model_dump(mode="json", exclude_defaults=True)
+        if len(json.dumps(status)) > ALLOWED:
+            for gate in status.get("gates", []):
+                if "decision" in gate:
+                    gate.pop("comment", None)
+            for stage in status["stages"]:
+                if stage.get("state") == "done":
+                    stage.pop("note", None)
+        self.ctx.set_custom_status(status)
 
     def open(self, name: str, *, child: bool = False) -> StageState:
         """Start a stage; `child` says that a sub-orchestration of that name has the live numbers."""
@@ -63,8 +73,8 @@ class StageRecord:
         # Nobody asks a child that has ended, and its id would take room in the custom status.
         update: dict[str, Any] = {"state": state, "ended_at": self.now(), "note": note or stage.note, "instance": None}
         if result is not None:
-            done = counts_of(result)
-            update |= {"done": done, "total": done}
+            # Of a stage that is done the total is what is done: `progress.stage_view` says it, the status has no room for both.
+            update |= {"done": counts_of(result), "total": Counts()}
         closed = stage.model_copy(update=update)
         self.progress.stages = [closed if one is stage else one for one in self.progress.stages]
         self.publish()

@@ -28,6 +28,11 @@ class Run(Strict):
     created_at: datetime
     asked_by: str | None = Field(default=None, description="Who asked for it, where somebody was signed in.")
     hub: str | None = Field(default=None, description="Task hub of the engine that does it.")
+    late_midway: bool = Field(
+        default=False,
+        description="Whether lateness is decided after the snapshot and after the restore too; runs that an older version "
+        "started do not look there.",
+    )
 
 
 class Counts(Strict):
@@ -276,7 +281,17 @@ class Gate(Strict):
     """Where the run waits for people or for the clock, or waited. Times are those of the orchestration."""
 
     name: Literal[
-        "start", "late-snapshot", "snapshot", "late", "write", "stop-app", "late-write", "started", "start-app"
+        "start",
+        "late-snapshot",
+        "snapshot",
+        "late-after-snapshot",
+        "late-after-restore",
+        "late",
+        "write",
+        "stop-app",
+        "late-write",
+        "started",
+        "start-app",
     ]
     asked_at: datetime
     answers_by: datetime = Field(description="The time-out; of `start` and `snapshot` the moment that is waited for.")

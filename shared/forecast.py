@@ -25,7 +25,7 @@ PEOPLE = ("scheduled", "snapshot-time", "approval", "late", "start-gate")
 UNTIL_THE_WINDOW = ("early-preflight", "scheduled")
 """Stages of a run that was started long before its window: nothing of the migration has begun."""
 GATE_STAGES = {
-    "start": "scheduled", "late-snapshot": "late", "snapshot": "snapshot-time", "late": "late", "late-write": "late", "write": "approval", "stop-app": "app-stop",
+    "start": "scheduled", "late-snapshot": "late", "snapshot": "snapshot-time", "late-after-snapshot": "late", "late-after-restore": "late", "late": "late", "late-write": "late", "write": "approval", "stop-app": "app-stop",
     "start-app": "start-gate",
 }  # fmt: skip
 """Which stage waits at which gate, and does nothing else meanwhile."""

@@ -104,11 +104,12 @@ def _overlaid(stage: StageState, live: StageProgress, look: Look) -> StageState:
 def stage_view(stage: StageState, now: datetime) -> StageView:
     """Return a stage with its duration and, while it runs, its ETA."""
     seconds = max(0.0, ((stage.ended_at or now) - stage.started_at).total_seconds())
-    share = percent(stage.done, stage.total)
+    total = stage.done if stage.state == "done" and stage.total == Counts() else stage.total
+    share = percent(stage.done, total)
     known = stage.state == "running" and share is not None and share >= WORTH_SAYING and seconds > 1
     eta = seconds * (1 - share) / share if known and share else None
     return StageView(
         name=stage.name, state=stage.state, started_at=stage.started_at, ended_at=stage.ended_at,
-        seconds=round(seconds, 3), done=stage.done, total=stage.total,
+        seconds=round(seconds, 3), done=stage.done, total=total,
         eta_seconds=None if eta is None else round(eta, 1), note=stage.note,
     )  # fmt: skip

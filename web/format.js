@@ -53,6 +53,8 @@ export const GATES = {
   "start": "The window has to open.",
   "snapshot": "The agreed snapshot time has to come.",
   "late-snapshot": "It will be late. Take the snapshot all the same?",
+  "late-after-snapshot": "The snapshot is taken, and it will be late. Go on?",
+  "late-after-restore": "The database is restored, and it will be late. Go on?",
   "late": "It will be late. Go on?",
   "late-write": "It will be late. Write the target all the same?",
   "write": "Write the target?",

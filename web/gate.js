@@ -11,6 +11,8 @@ const QUESTIONS = {
   snapshot: ["Waiting for the agreed snapshot time", "Everything is ready. The snapshot is taken by itself at the agreed time; the users should be out by then."],
   "late-snapshot": ["It will be late. Take the snapshot all the same?", "The end is expected after the window closes. Nothing was stopped yet. Approving goes on; aborting leaves source and target as they are."],
   "late-write": ["It will be late. Write the target all the same?", "The end is expected after the window closes, later than was said before. Approving writes the target; aborting leaves it as it is."],
+  "late-after-snapshot": ["It will be late. Go on with this snapshot?", "The end is expected after the window closes; the snapshot is in staging. Approving goes on; aborting leaves the target as it is, and ends the wait of the users."],
+  "late-after-restore": ["It will be late. Go on with what was restored?", "The end is expected after the window closes; the database is restored. Approving goes on; aborting leaves the target as it is, and ends the wait of the users."],
   late: ["It will be late. Go on?", "The end is expected after the window closes. Approving goes on; aborting leaves the target as it is."],
   "stop-app": ["Stop the target app", "Stop the app on the target, then approve: the run goes on to write the target."],
   "started": ["Has the app copied the source, and started?", "Give the app the settings below, start it, and approve when its log says that it has started. The rows are compared then."],

@@ -93,11 +93,11 @@ def _stage(activity):
     return orchestrate
 
 
-def started(hub, **more):
+def started(hub, *, late_midway=True, **more):
     request = MigrationRequest.model_validate(
         {"source": {"kind": "blob", "container": "uploads", "blob": "s.tar.gz"}, "target": "demo", **more}
     )
-    run = Run(id=RUN_ID, request=request, created_at=datetime(2026, 11, 28, 20, 0, tzinfo=UTC))
+    run = Run(id=RUN_ID, request=request, created_at=datetime(2026, 11, 28, 20, 0, tzinfo=UTC), late_midway=late_midway)
     hub.schedule_new_orchestration("migrate", input=run.model_dump(mode="json"), instance_id=RUN_ID)
 
 

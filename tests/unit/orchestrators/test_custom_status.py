@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from orchestrators.stages import StageRecord
-from shared.contracts import Gate, Progress
+from shared.contracts import Counts, Gate, Progress
+from shared.progress import view
 
 ALLOWED = 16 * 1024
 """Bytes of UTF-16 (https://learn.microsoft.com/azure/azure-functions/durable/durable-functions-custom-orchestration-status)."""
@@ -19,7 +20,10 @@ STAGES = (
     "finish", "verify", "empty", "files", "files-verify", "reconcile", "app-start", "smoke", "app-restart", "stock", "report", "clean-up",
     "stand-down",
 )  # fmt: skip
-GATES = ("start", "late-snapshot", "snapshot", "late", "write", "stop-app", "late-write", "start-app")
+GATES = (
+    "start", "late-snapshot", "snapshot", "late-after-snapshot", "late-after-restore", "late", "write", "stop-app", "late-write",
+    "start-app",
+)  # fmt: skip
 BY_THE_CLOCK = ("start", "snapshot")
 COUNTED = {"snapshot", "restore", "plan", "copy", "verify", "files", "files-verify"}
 DONE = {"rows": 123_456_789, "bytes": 123_456_789_012, "files": 123_456, "tables": 1234}
@@ -58,8 +62,33 @@ def test_a_run_in_which_everything_happens_fits(who: str, shown: str) -> None:
         record.decided(gate.model_copy(update=answer))
         by = record.progress.gates[-1].decided_by
         record.close(opened, "done", note=f"approved by {by}" if by else "")
-    assert len(json.dumps(context.status).encode("utf-16-le")) < ALLOWED
+    assert len(json.dumps(context.status).encode("utf-16-le")) <= ALLOWED
     assert [gate.decided_by for gate in record.gates] == [None if name in BY_THE_CLOCK else who for name in GATES]
     decided = [gate for gate in Progress.model_validate(context.status).gates if gate.name not in BY_THE_CLOCK]
     assert [gate.decided_by for gate in decided] == [shown] * (len(GATES) - len(BY_THE_CLOCK))
     assert {gate.comment == who * 10 for gate in record.gates if gate.name not in BY_THE_CLOCK} == {True}
+
+
+def test_what_a_done_stage_did_is_all_that_it_had_to_do_and_is_kept_once() -> None:
+    context = ContextDouble()
+    record = StageRecord(context, "20261122t203000-3f9a1c")  # type: ignore[arg-type]
+    record.close(record.open("restore"), "done", DONE)
+    assert "total" not in context.status["stages"][0]
+    [shown] = view(context.status, lambda _: None, record.now()).stages
+    assert shown.total == shown.done == Counts(**DONE)
+
+
+def test_comments_are_in_the_status_as_long_as_there_is_room() -> None:
+    context = ContextDouble()
+    record = StageRecord(context, "20261122t203000-3f9a1c")  # type: ignore[arg-type]
+    asked = {"asked_at": record.now(), "answers_by": record.now(), "comment": "x" * 40}
+    for _ in range(60):
+        gate = Gate.model_validate({"name": "write", **asked})
+        opened = record.wait("approval", gate)
+        assert context.status["gates"][-1]["comment"] == "x" * 40, "why it is asked stays"
+        record.decided(gate.model_copy(update={"decision": "approved", "decided_at": record.now()}))
+        record.close(opened, "done", note="approved")
+        if "comment" not in context.status["gates"][-1]:
+            break
+    assert 10 < len(record.gates) < 60
+    assert "note" not in context.status["stages"][-1]

@@ -110,7 +110,7 @@ def test_a_rehearsal_drops_its_target_whoever_is_on_it(hub, doubles):
 @pytest.mark.usefixtures("quick")
 def test_a_target_app_that_was_stopped_for_nothing_runs_again(hub, doubles):
     doubles.answers["command_app"] = app_of("running", "stopped")
-    doubles.answers["forecast_end"] = [{}, {}, LATE]
+    doubles.answers["forecast_end"] = [{}, {}, {}, {}, LATE]
     doubles.answers["leave_app"] = app_of("changing")[0]
     doubles.answers["look_at_app"] = app_of("changing", "running")
     started(hub, stop_target_app=True, window=window("stop"))

@@ -3,6 +3,8 @@
 import threading
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from tests.unit.orchestrators.migrationhub import (
     LATE,
     RUN_ID,
@@ -13,6 +15,9 @@ from tests.unit.orchestrators.migrationhub import (
     wait_until_waiting,
     window,
 )
+
+EARLY = ({}, {}, {})
+"""In time before the snapshot, after it, and after the restore; next is the approval, then the target is written."""
 
 
 def test_the_target_is_written_only_after_the_approval(hub, doubles):
@@ -56,7 +61,7 @@ def test_a_window_that_is_too_short_may_only_warn(hub, doubles):
 
 
 def test_a_window_that_is_too_short_may_ask_and_go_on(hub, doubles):
-    doubles.answers["forecast_end"] = [{}, LATE]
+    doubles.answers["forecast_end"] = [*EARLY, LATE]
     started(hub, window=window("ask"))
     wait_until_waiting(hub)
     assert "create_schema" not in doubles.calls
@@ -67,7 +72,7 @@ def test_a_window_that_is_too_short_may_ask_and_go_on(hub, doubles):
 
 
 def test_a_no_at_the_question_of_lateness_leaves_the_target_as_it_was(hub, doubles):
-    doubles.answers["forecast_end"] = [{}, LATE]
+    doubles.answers["forecast_end"] = [*EARLY, LATE]
     started(hub, window=window("ask"), approval=True)
     wait_until_waiting(hub)
     hub.raise_orchestration_event(RUN_ID, "abort", data={"by": "kim"})
@@ -76,7 +81,7 @@ def test_a_no_at_the_question_of_lateness_leaves_the_target_as_it_was(hub, doubl
 
 
 def test_after_the_question_of_lateness_the_approval_is_asked_for_all_the_same(hub, doubles):
-    doubles.answers["forecast_end"] = [{}, LATE]
+    doubles.answers["forecast_end"] = [*EARLY, LATE]
     started(hub, window=window("ask"), approval=True)
     wait_until_waiting(hub)
     hub.raise_orchestration_event(RUN_ID, "approve-late", data={"by": "kim"})
@@ -87,7 +92,7 @@ def test_after_the_question_of_lateness_the_approval_is_asked_for_all_the_same(h
 
 
 def test_a_second_yes_to_one_gate_never_opens_the_next(hub, doubles):
-    doubles.answers["forecast_end"] = [{}, LATE]
+    doubles.answers["forecast_end"] = [*EARLY, LATE]
     started(hub, window=window("ask"), approval=True)
     wait_until_waiting(hub)
     for who in ("kim", "lee"):
@@ -99,7 +104,7 @@ def test_a_second_yes_to_one_gate_never_opens_the_next(hub, doubles):
 
 
 def test_the_report_has_every_gate_with_who_when_and_why(hub, doubles):
-    doubles.answers["forecast_end"] = [{}, LATE]
+    doubles.answers["forecast_end"] = [*EARLY, LATE]
     started(hub, window=window("ask"), approval=True)
     wait_until_waiting(hub)
     hub.raise_orchestration_event(RUN_ID, "approve-late", data={"by": "kim", "comment": "x" * 2000})
@@ -136,7 +141,7 @@ def test_an_end_that_was_told_is_told_again_only_when_it_moves_out(hub, doubles)
 
 
 def test_a_yes_to_one_end_is_no_yes_to_a_later_one_and_each_place_has_its_own_gate(hub, doubles):
-    doubles.answers["forecast_end"] = [LATE, LATE, LATER]
+    doubles.answers["forecast_end"] = [LATE, LATE, LATE, LATE, LATER]
     started(hub, window=window("ask"))
     wait_until_waiting(hub, '"late-snapshot"')
     assert "take_snapshot" not in doubles.calls
@@ -150,6 +155,55 @@ def test_a_yes_to_one_end_is_no_yes_to_a_later_one_and_each_place_has_its_own_ga
     assert [name for name, _ in gates] == ["late-snapshot", "late-write"]
 
 
+MIDWAY = [
+    ([{}, LATE], "late-after-snapshot", "take_snapshot", "restore_database"),
+    ([{}, {}, LATE], "late-after-restore", "restore_database", "plan_database"),
+]
+
+
+@pytest.mark.parametrize(("forecasts", "gate", "done", "not_yet"), MIDWAY)
+def test_a_run_that_gets_late_is_stopped_after_the_stage_that_took_so_long(
+    hub, doubles, forecasts, gate, done, not_yet
+):
+    del gate
+    doubles.answers["forecast_end"] = [*forecasts]
+    started(hub, source=in_the_cloud(), window=window("stop"))
+    summary = ended(hub)
+    assert (summary["verdict"], summary["reason"][:24]) == ("refused", "late: [WINDOW_TOO_SHORT]")
+    assert done in doubles.calls
+    assert not {not_yet, "create_schema", "copy_files"} & set(doubles.calls)
+    assert doubles.reports[-1]["target_written_at"] is None
+    assert "start_source" in doubles.calls, "the users get their app back"
+
+
+@pytest.mark.parametrize(("forecasts", "gate", "done", "not_yet"), MIDWAY)
+def test_a_run_that_gets_late_asks_at_a_gate_of_that_place_and_a_yes_holds_until_it_gets_later(
+    hub, doubles, forecasts, gate, done, not_yet
+):
+    doubles.answers["forecast_end"] = [*forecasts]
+    started(hub, window=window("ask"))
+    wait_until_waiting(hub, f'"{gate}"')
+    assert done in doubles.calls
+    assert not_yet not in doubles.calls
+    hub.raise_orchestration_event(RUN_ID, f"approve-{gate}", data={"by": "kim"})
+    assert ended(hub)["verdict"] == "verified"
+    assert [one["name"] for one in doubles.reports[-1]["gates"]] == [gate]
+
+
+def test_a_run_that_an_older_version_started_looks_at_the_clock_where_that_one_did(hub, doubles):
+    """Its history has no other calls: one more in its replay would end it."""
+    started(hub, late_midway=False, window=window("warn"))
+    assert ended(hub)["verdict"] == "verified"
+    calls = [one for one in doubles.calls if one in ("forecast_end", "take_snapshot", "inspect_data", "create_schema")]
+    assert calls == ["forecast_end", "take_snapshot", "inspect_data", "forecast_end", "forecast_end", "create_schema"]
+
+
+def test_a_dry_run_is_never_late(hub, doubles):
+    started(hub, window=window("stop"), options={"dry_run": True})
+    assert ended(hub)["verdict"] == "planned"
+    assert "forecast_end" not in doubles.calls
+
+
 def test_a_window_that_is_over_is_late_also_where_nothing_tells_how_long_the_rest_takes(hub, doubles):
     doubles.answers["forecast_end"] = {"ends_at": "2026-11-28T23:40:00Z", "late_seconds": 2400.0, "basis": ""}
     started(hub, window=window("stop"))
@@ -157,7 +211,7 @@ def test_a_window_that_is_over_is_late_also_where_nothing_tells_how_long_the_res
 
 
 def test_time_that_an_approval_takes_is_time_that_the_window_lacks(hub, doubles):
-    doubles.answers["forecast_end"] = [{}, {}, LATE]
+    doubles.answers["forecast_end"] = [*EARLY, {}, LATE]
     started(hub, window=window("stop"), approval=True)
     wait_until_waiting(hub)
     hub.raise_orchestration_event(RUN_ID, "approve-write", data={"by": "kim"})
