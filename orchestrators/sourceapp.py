@@ -15,7 +15,6 @@ from orchestrators.stages import StageFailed, StageRecord, child_stage
 from orchestrators.stagestatus import StageStatus
 from shared.contracts import Run
 from shared.errors import Finding
-from shared.request import MendixCloudSource, StartAgain
 
 PATIENCE = timedelta(minutes=30)
 LOOK_EVERY = timedelta(seconds=15)
@@ -47,13 +46,13 @@ def start_source(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
 
 def after_snapshot(record: StageRecord, run: Run, outcome: Outcome) -> Steps:
     """Start the source app as soon as the snapshot is taken, where the request says `always`."""
-    if _policy(run) == "always":
+    if run.request.start_source_again == "always":
         yield from _started(record, run, outcome)
 
 
 def at_the_end(record: StageRecord, run: Run, outcome: Outcome) -> Steps:
     """Start the source app where the verdict asks for it, if it was stopped and does not run again yet."""
-    policy = _policy(run)
+    policy = run.request.start_source_again
     if policy is None or not _seen(record, "snapshot") or any(one.name == STAGE for one in record.progress.stages):
         return
     if policy == "never" or (policy == "unless-verified" and outcome.verdict == "verified"):
@@ -87,14 +86,6 @@ def _started(record: StageRecord, run: Run, outcome: Outcome) -> Steps:
             record.leave(STAGE, NOT_OURS)
         else:
             record.note(STAGE, answer["note"])
-
-
-def _policy(run: Run) -> StartAgain | None:
-    """Return when the source app is started again; None where this run does not stop it."""
-    source = run.request.source
-    if not isinstance(source, MendixCloudSource) or not source.stop_app:
-        return None
-    return source.start_app_again or ("always" if run.request.options.purpose == "rehearsal" else "unless-verified")
 
 
 def _target_is_live(record: StageRecord, run: Run, outcome: Outcome) -> Steps:

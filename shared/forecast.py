@@ -15,7 +15,7 @@ from shared.request import MigrationRequest, Window
 from shared.wording import size
 
 FIRST = ("environment", "preflight")
-BEFORE = (*FIRST, "snapshot", "restore", "plan", "inspect", "prepare", "app-stop", "scale")
+BEFORE = (*FIRST, "snapshot", "source-start", "restore", "plan", "inspect", "prepare", "app-stop", "scale")
 DATABASE = ("schema", "copy", "finish", "room", "hand-over", "adopt", "verify", "take-back")
 FILES = ("empty", "files", "files-verify")
 AFTER = ("reconcile", "app-start", "smoke")
@@ -127,9 +127,13 @@ def forecast(
 
 
 def wanted(stages: Mapping[str, float], request: MigrationRequest) -> dict[str, float]:
-    """Return the seconds of those stages of another run that this request asks for too: the app and the smoke checks."""
+    """Return the seconds of those stages of another run that this request asks for too: the apps and the smoke checks.
+
+    A source app that is started at the end, after the proof, does not count.
+    """
     asked = {
-        "app-stop": request.stop_target_app, "app-start": request.start_target_app != "no", "smoke": request.smoke.wanted,
+        "source-start": request.start_source_again == "always", "app-stop": request.stop_target_app,
+        "app-start": request.start_target_app != "no", "smoke": request.smoke.wanted,
     }  # fmt: skip
     return {name: seconds for name, seconds in stages.items() if asked.get(name, True)}
 

@@ -314,6 +314,14 @@ class MigrationRequest(Strict):
     idempotency_key: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = None
 
     @property
+    def start_source_again(self) -> StartAgain | None:
+        """When the source app is started again; None where the run does not stop it."""
+        source = self.source
+        if source.kind != "mendix-cloud" or not source.stop_app:
+            return None
+        return source.start_app_again or ("always" if self.options.purpose == "rehearsal" else "unless-verified")
+
+    @property
     def smoke_patience_seconds(self) -> int:
         """How long failed smoke checks are tried again."""
         if self.smoke.retry_seconds is not None:

@@ -51,17 +51,11 @@ def _stops_app(run: Run) -> bool:
 
 
 def _starts_again(run: Run) -> bool:
-    source = run.request.source
-    return source.kind == "mendix-cloud" and source.stop_app and source.start_app_again != "never"
+    return run.request.start_source_again in ("unless-verified", "always")
 
 
 def _starts_at_once(run: Run) -> bool:
-    source = run.request.source
-    return (
-        _starts_again(run)
-        and run.request.options.purpose == "rehearsal"
-        and getattr(source, "start_app_again", None) != "unless-verified"
-    )
+    return run.request.start_source_again == "always"
 
 
 def _agreed(run: Run) -> bool:
@@ -124,7 +118,7 @@ IN_THE_WINDOW = Phase(
         StepText("Stop the source app", APPLICATION, "From here on the users are out. Show a maintenance page.", "The environment says Stopped.", "Start the source app: nothing has changed in it.", minutes=5, when=_by_hand),
         StepText("Stop the source app and take the snapshot", MXFERRY, "By the Deploy API and the Backups API. From here on the users are out.", "The environment says Stopped, the snapshot completed.", "Start the source app: nothing has changed in it.", stages=("snapshot",), when=_stops_app),
         StepText("Take the snapshot to staging", MXFERRY, "The archive is copied by the storage service and indexed.", "Its length and MD5 are in the report.", "Nothing to undo.", stages=("snapshot",), when=_only_taken),
-        StepText("Start the source app again", MXFERRY, "The rehearsal has its snapshot; the users go on working at the source.", "The environment says Running.", "Stop it in the Mendix portal.", stages=("source-start",), when=_starts_at_once),
+        StepText("Start the source app again", MXFERRY, "The snapshot is taken; the users go on working at the source. What they write from here on is not moved.", "The environment says Running.", "Stop it in the Mendix portal.", stages=("source-start",), when=_starts_at_once),
         StepText("Restore to the temporary database", MXFERRY, "The dump is loaded into a PostgreSQL database of this run alone.", "The stage says how many rows.", "Nothing to undo.", stages=("restore",), when=_over_temporary),
         StepText("Plan and inspect", MXFERRY, "The target schema is planned; every rule of the target is tried on the data.", "No finding without a remedy.", "Nothing to undo.", stages=("plan", "inspect", "prepare"), when=_over_temporary),
         StepText("Plan", MXFERRY, "What will be made on the target is read from the dump; versions, extensions and masks are checked. The script is in the report.", "No finding without a remedy.", "Nothing to undo.", stages=("plan",), when=_straight),

@@ -175,3 +175,19 @@ def test_a_rehearsal_moves_no_users_no_dns_and_sends_no_messages() -> None:
         assert words not in text, words
     assert [one.title for one in made.roll_back] == ["At any time"]
     assert {"Take the snapshot to staging", "Move the rows", "Start the target app"} <= set(steps(made))
+
+
+CLOUD = {"kind": "mendix-cloud", "profile": "acme", "stop_app": True}
+
+
+def test_a_source_app_that_is_started_right_behind_its_snapshot_is_a_step_of_a_cut_over_too() -> None:
+    def has(**more: object) -> bool:
+        return "Start the source app again" in steps(book(**more))
+
+    always = CLOUD | {"start_app_again": "always"}
+    assert has(source=always)
+    assert has(source=CLOUD, options={"purpose": "rehearsal"})
+    assert not has(source=CLOUD)
+    assert not has(source=CLOUD | {"start_app_again": "never"}, options={"purpose": "rehearsal"})
+    assert book(source=always, measured={"source-start": 90, "restore": 10}).expected == 100
+    assert book(source=CLOUD, measured={"source-start": 90, "restore": 10}).expected == 10

@@ -67,6 +67,32 @@ def test_the_app_and_the_smoke_checks_count_where_the_request_asks_for_them(aske
     assert found.late_seconds == 1
 
 
+CLOUD = {"kind": "mendix-cloud", "profile": "acme", "stop_app": True}
+
+
+@pytest.mark.parametrize(
+    ("source", "purpose", "seconds"),
+    [
+        (CLOUD, "cutover", 0),
+        (CLOUD | {"start_app_again": "always"}, "cutover", 90),
+        (CLOUD, "rehearsal", 90),
+        (CLOUD | {"start_app_again": "unless-verified"}, "rehearsal", 0),
+        (CLOUD | {"stop_app": False, "start_app_again": "always"}, "cutover", 0),
+    ],
+)
+def test_a_source_app_that_is_started_in_mid_run_counts_before_it_has_begun(
+    source: dict[str, Any], purpose: str, seconds: int
+):
+    request = MigrationRequest.model_validate({"source": source, "target": "demo", "options": {"purpose": purpose}})
+    measured = Measured(wanted(STAGES | {"source-start": 90}, request), 0, 0, "the last rehearsal")
+    before = forecast([], measured, NOW)
+    behind = forecast([stage("snapshot", 1), stage("source-start", 1), stage("restore", 0, "running")], measured, NOW)
+    assert before is not None
+    assert behind is not None
+    assert before.seconds_left == 320 + 1050 + 20 + seconds
+    assert behind.seconds_left == 215 + 1050 + 20
+
+
 def test_an_app_that_is_still_to_be_started_keeps_the_end_from_being_near():
     done = [stage(name, 1) for name in (*STAGES, "app-stop", "scale") if name not in ("smoke", "report", "clean-up")]
     found = forecast(done, Measured(STAGES | APP, 0, 0, "the last rehearsal"), NOW)
