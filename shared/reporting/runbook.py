@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 
 from shared import wording
 from shared.communication.texts import Message, messages
-from shared.contracts import Run
+from shared.contracts import Gate, Run
 from shared.errors import Finding
 from shared.forecast import AFTER, BEFORE, DATABASE, FILES, PEOPLE, wanted
 from shared.progress import View
@@ -19,6 +19,10 @@ from shared.reporting.html import environment
 from shared.reporting.steps import AFTERWARDS, BEFOREHAND, IN_THE_WINDOW, Phase, StepText, roll_back
 from shared.ticks import Tick
 
+LATE_AT = {
+    "late-snapshot": "snapshot", "late-after-snapshot": "snapshot", "late-after-restore": "restore", "late": "plan", "late-write": "scale",
+}  # fmt: skip
+"""By gate, a stage of the step beside which it is decided to go on though it will be late."""
 MARKDOWN = str.maketrans({one: f"\\{one}" for one in "\\`*_[]<>|#~"})
 
 
@@ -36,6 +40,7 @@ class Step(BaseModel):
     state: str = "open"
     started_at: datetime | None = None
     seconds: float | None = None
+    late: list[Gate] = Field(default_factory=list, description="Decisions beside it to go on though it will be late.")
     point_of_no_return: bool = False
     by_people: bool = Field(default=False, description="Done by people, who say so; no stage of the run does it.")
     done: Tick | None = Field(default=None, description="Who has said that it is done, and when.")
@@ -131,6 +136,7 @@ def _step(text: StepText, run: Run, number: int, seen: View, measured: Mapping[s
     step = Step(
         number=number, title=text.title, who=text.who, detail=text.detail, check=text.check, undo=text.undo,
         measured=sum(took) if took else None, point_of_no_return=text.point_of_no_return,
+        late=[gate for gate in seen.gates if LATE_AT.get(gate.name) in text.stages],
         by_people=not text.stages or (text.by_hand is not None and text.by_hand(run)),
     )  # fmt: skip
     if stages:
@@ -169,9 +175,21 @@ def _expected(measured: Mapping[str, float]) -> float | None:
 
 
 def words_of_state(step: Step) -> str:
-    """Return a step's state for people: what is done with its real time, what is open with its plan."""
+    """Return a step's state for people: what is done with its real time, what is open with its plan, what was decided."""
+    return "; ".join((_state(step), *map(_decided, step.late)))
+
+
+def _state(step: Step) -> str:
     if step.done is not None:
         return f"done {wording.clock(step.done.at)} UTC by {step.done.who}"
     if step.started_at is not None:
         return f"{step.state} {wording.clock(step.started_at)} UTC, {wording.duration(step.seconds)}"
     return "open"
+
+
+def _decided(gate: Gate) -> str:
+    asked = wording.GATE_WORDS[gate.name]
+    if gate.decision is None:
+        return f"{asked} Waits until {wording.clock(gate.answers_by)} UTC"
+    by = f" by {gate.who}" if gate.who else ""
+    return f"{asked} {gate.decision.capitalize()}{by}, {wording.clock(gate.decided_at)} UTC"

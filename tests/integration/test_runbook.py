@@ -5,10 +5,11 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 
+from orchestrators.gates import LATE_GATES
 from shared import rehearsals, runs
-from shared.contracts import Progress, Run
+from shared.contracts import Gate, Progress, Run, StageState
 from shared.errors import Finding
-from shared.progress import View
+from shared.progress import View, stage_view
 from shared.reporting import runbook
 from shared.request import MigrationRequest
 from tests.fixtures import reports
@@ -191,3 +192,35 @@ def test_a_source_app_that_is_started_right_behind_its_snapshot_is_a_step_of_a_c
     assert not has(source=CLOUD | {"start_app_again": "never"}, options={"purpose": "rehearsal"})
     assert book(source=always, measured={"source-start": 90, "restore": 10}).expected == 100
     assert book(source=CLOUD, measured={"source-start": 90, "restore": 10}).expected == 10
+
+
+def test_a_yes_to_a_late_end_is_shown_where_it_was_said_and_is_no_go() -> None:
+    late = StageState(name="late", state="done", started_at=START, ended_at=START + timedelta(minutes=2))
+    said = {"decision": "approved", "decided_by": "Kim | Lee", "decided_at": START + timedelta(minutes=2)}
+    gates = [
+        Gate.model_validate({"name": "late-after-restore", "asked_at": START, "answers_by": START, **said}),
+        Gate(name="late-write", asked_at=START, answers_by=START + timedelta(minutes=9)),
+    ]
+    seen = View(stages=[stage_view(late, START)], gates=gates)
+    made = runbook.runbook(Run(id=ID, request=request(approval=True), created_at=START), seen, {}, [], START, None)
+    found = {title: runbook.words_of_state(step) for title, step in steps(made).items()}
+    assert found["Go or no-go"] == "open"
+    restored = found["Restore to the temporary database"]
+    assert restored.startswith("open; The database is restored, and it will be late. Go on? Approved by Kim | Lee")
+    assert restored.endswith(", 20:02:00 UTC")
+    assert found["Move the rows"] == "open; It will be late. Write the target all the same? Waits until 20:09:00 UTC"
+    assert sum("will be late" in one for one in found.values()) == 2
+    assert "Approved by Kim \\| Lee" in runbook.markdown(made)
+    assert "Approved by Kim | Lee" in runbook.html(made)
+
+
+def test_every_question_of_lateness_has_its_step_in_every_target_mode() -> None:
+    gates = [
+        Gate.model_validate({"name": name, "asked_at": START, "answers_by": START}) for name in LATE_GATES.values()
+    ]
+    for mode in ("create", "existing", "postgres", "runtime"):
+        asked = [one for one in gates if mode != "postgres" or one.name != "late-after-restore"]
+        run = Run(id=ID, request=request(options={"target_mode": mode}), created_at=START)
+        made = runbook.runbook(run, View(gates=asked), {}, [], START, None)
+        shown = [gate.name for step in steps(made).values() for gate in step.late]
+        assert shown == [gate.name for gate in asked], mode
