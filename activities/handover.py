@@ -110,7 +110,7 @@ def empty_target(work: RestoredWork) -> Findings:
     found: list[Finding] = []
     with settling.once(settings().postgres, work.restore.database, ROOM) as first:
         if first:
-            found = empty_for_runtime(target_of(work), work.run.id, drop=drop, closed=runs.closed)
+            found = empty_for_runtime(target_of(work), work.run.id, drop=drop, closed=runs.over_for(work.run))
     return Findings(findings=found)
 
 

@@ -63,9 +63,11 @@ def create_schema(work: RestoredWork) -> Findings:
     plan = database_plan(clients.staging(), work.run.id)
     drop = request.target_not_empty == "drop"
     if plan.mode == "existing":
-        return Findings(findings=empty(target_of(work), plan, drop=drop, closed=runs.closed))
+        return Findings(findings=empty(target_of(work), plan, drop=drop, closed=runs.over_for(work.run)))
     keys_first = profile.load == "keys-first"
-    return Findings(findings=create(target_of(work), plan, drop=drop, keys_first=keys_first, closed=runs.closed))
+    return Findings(
+        findings=create(target_of(work), plan, drop=drop, keys_first=keys_first, closed=runs.over_for(work.run))
+    )
 
 
 def temporary_database(work: RestoredWork) -> "functools.partial[psycopg.Connection[Any]]":

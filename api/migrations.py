@@ -2,14 +2,14 @@
 
 import asyncio
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field
 
 from api import caller
 from api.http import Answer, Call, Engine, answer, parsed, problem, refusal, refused_as, with_etag
-from api.standing import ELSEWHERE, OVER, standing
+from api.standing import ELSEWHERE, LOST, OVER, standing
 from shared import capacity, rehearsals, remains, runs
 from shared.communication.memory import Messages, messages
 from shared.contracts import Run
@@ -21,6 +21,10 @@ from shared.request import MigrationRequest, UrlSource, Window
 from shared.settings import settings
 from shared.sources.url import checked_url, stow_source_url
 from shared.targetmodes import resolved
+
+ON_ITS_WAY = timedelta(minutes=2)
+"""For so long a run that the engine does not know may be on its way to it: two POSTs at once are not one after the other."""
+CONFLICTS = frozenset(("IDEMPOTENCY_KEY_REUSED", "RUN_LOST", "TARGET_BUSY"))
 
 
 class Started(BaseModel):
@@ -95,24 +99,31 @@ async def start(call: Call) -> Answer:
         run_id, new = await asyncio.to_thread(runs.reserve, request, key, datetime.now(UTC))
         if not new and await _came_to_the_engine(call.engine, run_id):
             return _started(run_id)  # whoever holds the target by now
-        busy = await _take_target(call.engine, request.target, run_id)
+        await _take_target(call.engine, request.target, run_id)
     except Refusal as error:
-        return refusal(error, 409 if error.code == "IDEMPOTENCY_KEY_REUSED" else 400)
-    if busy:
-        return refusal(_target_busy(request.target, busy), 409)
+        return refusal(error, 409 if error.code in CONFLICTS else 400)
     await _launch(call, run_id, wanted, url)
     return _started(run_id)
 
 
 async def _came_to_the_engine(engine: Engine, run_id: str) -> bool:
-    """Say whether a run was started before: the engine knows it, or did, or another one does."""
+    """Say whether a run was started before: the engine knows it, or did, or another one does.
+
+    Raises `Refusal` RUN_LOST where nobody can say so.
+    """
     if await engine.get_orchestration_state(run_id, fetch_payloads=False) is not None:
         return True
     try:
         run = await asyncio.to_thread(runs.load, run_id)
     except Refusal:
         return False  # the POST that reserved the id came no further
-    return (await standing(engine, run, live=False)).status != "pending"
+    found = await standing(engine, run, live=False)
+    if found.status == LOST:
+        raise Refusal(
+            "RUN_LOST", run_id, f"expected the run that first used this Idempotency-Key. {found.reason}",
+            "Start the migration with a new key.",
+        )  # fmt: skip
+    return found.status != "pending"
 
 
 def _started(run_id: str) -> Answer:
@@ -198,28 +209,46 @@ def _checked(request: MigrationRequest) -> tuple[MigrationRequest, str | None]:
     return request, None
 
 
-async def _take_target(engine: Engine, target: str, run_id: str) -> str | None:
-    """Take the target for the run; return the run that holds it, if that one is not over."""
+async def _take_target(engine: Engine, target: str, run_id: str) -> None:
+    """Take the target for the run; `Refusal` TARGET_BUSY while the run that holds it may go on."""
     for _ in range(5):
         holder = await asyncio.to_thread(runs.take_target, target, run_id)
         if holder is None:
-            return None
-        state = await engine.get_orchestration_state(holder.run, fetch_payloads=False)
-        if state is not None:
-            if state.runtime_status.name not in OVER:
-                return holder.run
-            # One that was ended from outside never came to its clean-up: what is late of it must not touch the target.
-            await asyncio.to_thread(remains.close_over, holder.run)
+            return
+        await _refuse_busy(engine, target, holder.run)
         if await asyncio.to_thread(runs.take_over_target, target, run_id, holder):
-            return None
-    return holder.run if holder else None
+            return
+    raise _busy(target, f"{holder.run if holder else 'others'} faster", "Ask again in a moment.")
 
 
-def _target_busy(target: str, run: str) -> Refusal:
-    return Refusal(
-        "TARGET_BUSY", target, f"expected no other migration on this target, found {run} running.",
-        f"Wait for it (GET /api/migrations/{run}), or abort it (POST /api/migrations/{run}/abort).",
-    )  # fmt: skip
+async def _refuse_busy(engine: Engine, target: str, holder: str) -> None:
+    state = await engine.get_orchestration_state(holder, fetch_payloads=False)
+    if state is not None:
+        if state.runtime_status.name not in OVER:
+            raise _busy(
+                target, f"{holder} running",
+                f"Wait for it (GET /api/migrations/{holder}), or abort it (POST /api/migrations/{holder}/abort).",
+            )  # fmt: skip
+        # One that was ended from outside never came to its clean-up: what is late of it must not touch the target.
+        await asyncio.to_thread(remains.close_over, holder)
+        return
+    if datetime.now(UTC) - runs.asked_at(holder) < ON_ITS_WAY:
+        raise _busy(target, f"{holder} just asked for", f"Wait for it (GET /api/migrations/{holder}).")
+    try:
+        run = await asyncio.to_thread(runs.load, holder)
+    except Refusal:
+        return  # the POST that took the target came no further
+    if (await standing(engine, run, live=False)).status == ELSEWHERE:
+        raise _busy(
+            target, f"{holder}, which may go on in task hub {run.hub or 'of an unknown name'}",
+            "Abort it there, or deploy an app with that hub's name and abort it. If that hub is gone for good: see what the "
+            f"target holds, then delete blob {runs.lock_name(target)} of the reports container; the run then never "
+            "makes room on this target again.",
+        )  # fmt: skip
+
+
+def _busy(target: str, found: str, remedy: str) -> Refusal:
+    return Refusal("TARGET_BUSY", target, f"expected no other migration on this target, found {found}.", remedy)
 
 
 async def _launch(call: Call, run_id: str, request: MigrationRequest, url: str | None) -> None:

@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import json
 import secrets
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -47,6 +48,11 @@ def new_id(now: datetime) -> str:
     return f"{now:%Y%m%dt%H%M%S}-{secrets.token_hex(3)}"
 
 
+def asked_at(run_id: str) -> datetime:
+    """Return when a run was asked for, to the second, as its id says."""
+    return datetime.strptime(run_id.partition("-")[0], "%Y%m%dt%H%M%S").replace(tzinfo=UTC)
+
+
 def reserve(request: MigrationRequest, key: str | None, now: datetime) -> tuple[str, bool]:
     """Return the run id for a request, and whether it is new.
 
@@ -72,7 +78,7 @@ def reserve(request: MigrationRequest, key: str | None, now: datetime) -> tuple[
 
 def take_target(profile: str, run: str) -> Holder | None:
     """Take the target for a run; return None on success, else who holds it."""
-    name = _lock_name(profile)
+    name = lock_name(profile)
     if create(name, {"run": run}):
         return None
     blob = clients.reports().get_blob_client(name)
@@ -86,7 +92,7 @@ def take_target(profile: str, run: str) -> Holder | None:
 
 def take_over_target(profile: str, run: str, holder: Holder) -> bool:
     """Take the target from a run that is over; False when somebody else was faster."""
-    blob = clients.reports().get_blob_client(_lock_name(profile))
+    blob = clients.reports().get_blob_client(lock_name(profile))
     try:
         blob.upload_blob(
             json.dumps({"run": run}), overwrite=True, content_settings=_JSON,
@@ -217,12 +223,26 @@ def stop_if_closed(run_id: str) -> None:
 
 def stop_if_replaced(profile: str, run_id: str) -> None:
     """Raise `Refusal` RUN_OVER if another run has taken the target over: this one was given up without a clean-up."""
-    lock = _load(_lock_name(profile))
+    lock = _load(lock_name(profile))
     if lock is not None and lock["run"] != run_id:
         raise Refusal(
             "RUN_OVER", run_id, f"expected to hold the target, found it taken by run {lock['run']} since.",
             "Nothing to do; nothing was done.",
         )  # fmt: skip
+
+
+def over_for(run: Run) -> Callable[[str], bool]:
+    """Return what `sqlserver.marker.may_begin` asks of a run, under the schema's lock: whether it is closed.
+
+    Asked of `run` itself it raises `Refusal` RUN_OVER as well where its target is another run's by now.
+    """
+
+    def is_over(run_id: str) -> bool:
+        if run_id == run.id:
+            stop_if_replaced(run.request.target, run_id)
+        return closed(run_id)
+
+    return is_over
 
 
 def save_findings(run_id: str, findings: list[Finding]) -> None:
@@ -259,7 +279,8 @@ def _container() -> ContainerClient:
     return clients.reports()
 
 
-def _lock_name(profile: str) -> str:
+def lock_name(profile: str) -> str:
+    """Return the blob of the reports container that says which run holds a target."""
     return f"locks/target-{profile}.json"
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+import threading
 from collections.abc import Container, Iterable, Iterator
 
 from azure.core.exceptions import ResourceNotFoundError
@@ -18,6 +19,7 @@ JOBS_PER_GROUP = 150
 PLANS_KEPT = 4
 
 _plans: dict[str, DatabasePlan] = {}
+_plans_change = threading.Lock()  # activities of one process read their plans at the same time
 
 
 def write_lines(container: ContainerClient, name: str, models: Iterable[BaseModel]) -> None:
@@ -56,9 +58,10 @@ def database_plan(container: ContainerClient, run: str) -> DatabasePlan:
     plan = _plans.get(key)
     if plan is None:
         plan = DatabasePlan.model_validate_json(blob.download_blob().readall())
-        while len(_plans) >= PLANS_KEPT:
-            _plans.pop(next(iter(_plans)), None)
-        _plans[key] = plan
+        with _plans_change:
+            while len(_plans) >= PLANS_KEPT:
+                del _plans[next(iter(_plans))]
+            _plans[key] = plan
     return plan
 
 
