@@ -21,6 +21,7 @@ from shared.errors import Refusal, TransientError
 from shared.postgres import fence, locks, runrole
 from shared.postgres.connection import connect
 from shared.postgres.diagnosis import without_values
+from shared.postgres.holders import Wanted, holders
 from shared.postgres.storage import FULL, when_full
 from shared.settings import Postgres
 
@@ -37,6 +38,7 @@ is two hours; Azure itself leaves a function an hour when it scales in, and ten 
 RELATIONS = ("FK CONSTRAINT", "CHECK CONSTRAINT")
 Action = Literal["make", "relate", "validate"]
 UNPROVEN = re.compile(r"NOT (VALID|ENFORCED)\s*\Z")
+REFERENCED = re.compile(r'\) REFERENCES ((?:"(?:[^"]|"")+"|[^\s"(])+)')
 
 STATEMENTS = """
     SELECT p.ordinal, p.kind, p.schema_name, p.table_name, p.name, p.statement,
@@ -47,16 +49,6 @@ SIZES = """
     SELECT n.nspname, c.relname, pg_relation_size(c.oid)
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind = 'r' AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'mxferry')
-"""
-
-HOLDERS = """
-    SELECT DISTINCT a.pid, a.usename, a.application_name
-    FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
-    WHERE l.granted AND l.pid <> pg_backend_pid()
-      AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
-      AND (l.locktype = 'advisory' AND l.classid = %s AND l.objid = %s
-           OR l.locktype = 'relation' AND l.relation = to_regclass(%s))
-    ORDER BY a.pid LIMIT 3
 """
 
 
@@ -151,7 +143,7 @@ def make(server: Postgres, database: str, group: Group, run: str | None = None) 
             except TransientError as error:
                 if error.code != locks.POST_DATA.code:
                     raise
-                raise locks.POST_DATA.busy(one.name, _holders(connection, one)) from None
+                raise locks.POST_DATA.busy(one.name, _holders(server, database, group.action, one)) from None
     return len(wanted)
 
 
@@ -199,12 +191,22 @@ def _make(connection: psycopg.Connection[Any], action: Action, one: _Statement, 
             ) from None
 
 
-def _holders(connection: psycopg.Connection[Any], one: _Statement) -> str:
-    """Name the sessions that hold the statement's lock, or some lock on its table, as far as this login may see them."""
+def _holders(server: Postgres, database: str, action: Action, one: _Statement) -> str:
+    """Name who is in the way, as the server's login sees it: a run's own role is not told how old a transaction is."""
+    with connect(server, database, read_only=True, application_name="mxferry post-data") as connection:
+        connection.execute("SET search_path = ''")  # no function or operator of the dump for our own login
+        return holders(connection, locks.POST_DATA.number, one.ordinal, _wanted(connection, action, one))
+
+
+def _wanted(connection: psycopg.Connection[Any], action: Action, one: _Statement) -> list[Wanted]:
+    """Return the locks that the statement takes (https://www.postgresql.org/docs/current/sql-altertable.html, Notes)."""
     table = sql.Identifier(one.schema_name, one.table_name).as_string(connection)
-    with connection.transaction():
-        found = connection.execute(HOLDERS, (locks.POST_DATA.number, one.ordinal, table)).fetchall()
-    return ", ".join(f"process {pid} ({program or 'no name'}, as {user})" for pid, user, program in found)
+    referenced = REFERENCED.search(one.statement) if one.kind == "FK CONSTRAINT" else None
+    if referenced is not None and action == "validate":
+        return [Wanted(table, "SHARE UPDATE EXCLUSIVE"), Wanted(referenced[1], "ROW SHARE")]
+    if referenced is not None:
+        return [Wanted(table, "SHARE ROW EXCLUSIVE"), Wanted(referenced[1], "SHARE ROW EXCLUSIVE")]
+    return [Wanted(table, "SHARE" if one.kind == "INDEX" else "ACCESS EXCLUSIVE")]
 
 
 def _canceled(name: str, seconds: float, error: psycopg.Error) -> Refusal | TransientError:

@@ -59,12 +59,13 @@ def _lock(connection: pyodbc.Connection, resource: str, owner: Literal["Session"
         f"@LockOwner = N'{owner}', @LockTimeout = {seconds * 1000}; SELECT @result"
     ).fetchone()
     if row is None or int(row[0]) < 0:
+        alike = " Where it names several, do not guess: wait." if len(resource) > SHOWN else ""
         raise TransientError(
             LOCKED,
             resource,
             f"expected the application lock of this name within {seconds} s, found another session of mxferry holding it: an "
             "earlier delivery of this activity is at work, or the server is still at its last statement.",
-            f"Wait for it to end. In this database, {_holder(resource)} names the session that holds it; KILL ends it.",
+            f"Wait for it to end. In this database, {_holder(resource)} names the session that holds it; KILL ends it.{alike}",
         )
 
 

@@ -177,6 +177,7 @@ def test_who_holds_a_lock_is_looked_for_by_what_the_server_shows_of_its_name(
     with locked(target, name), pytest.raises(TransientError) as caught, locked(connect(stand.target), name, 0):
         pass
     assert "CHARINDEX(N'[mxferry:table:driver''s$licence_o]', resource_description)" in caught.value.remedy
+    assert "several" in caught.value.remedy
 
 
 def test_the_sequence_procedure_gives_the_next_number(stand: Stand, target: pyodbc.Connection) -> None:

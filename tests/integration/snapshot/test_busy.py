@@ -1,8 +1,10 @@
 """Deliveries that find another one, or somebody else, at work: they wait for a bounded time and are told to try again."""
 
 import io
+import re
 import secrets
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 
 import psycopg
@@ -74,3 +76,63 @@ def test_a_table_that_somebody_holds_is_waited_for_and_its_key_is_made_later(
     assert "for 50ms" in caught.value.message
     assert f"process {holder} (" in caught.value.message
     assert postdata.make(server, name, first) == len(first.ordinals)
+
+
+INDEX, REFERENCE = 4, 5  # in the dump: an index of a$entity, a foreign key of a$entity_entity to it
+
+
+@pytest.fixture
+def keyless(server: Postgres, name: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A database with its primary keys; an index and its foreign keys are still to be made. Locks are hardly waited for."""
+    temporary.prepare(server, name, DUMP, "tests")
+    postdata.make(server, name, postdata.Group(action="make", ordinals=(0, 1, 2, 3)))
+    monkeypatch.setattr(locks, "POST_DATA", replace(locks.POST_DATA, wait="50ms"))
+    return name
+
+
+@pytest.mark.parametrize(
+    ("action", "ordinal", "harmless", "blocking"),
+    [
+        ("make", INDEX, "ROW SHARE", "ROW EXCLUSIVE"),
+        ("relate", REFERENCE, "ROW SHARE", "SHARE"),
+        ("validate", REFERENCE, "ACCESS SHARE", "EXCLUSIVE"),
+    ],
+)
+def test_who_keeps_a_statement_waiting_is_named_at_the_referenced_table_too_and_nobody_who_does_not(
+    postgres_server: PostgresServer,
+    server: Postgres,
+    keyless: str,
+    action: postdata.Action,
+    ordinal: int,
+    harmless: str,
+    blocking: str,
+) -> None:
+    if action == "validate":
+        postdata.make(server, keyless, postdata.Group(action="relate", ordinals=(ordinal,)))
+    with ExitStack() as sessions:
+        readers = [sessions.enter_context(psycopg.connect(postgres_server.dsn(keyless))) for _ in range(4)]
+        for one in readers:
+            one.execute(f'LOCK TABLE public."a$entity" IN {harmless} MODE')
+        blocker = readers[-1]
+        blocker.execute(f'LOCK TABLE public."a$entity" IN {blocking} MODE')
+        with pytest.raises(TransientError) as caught:
+            postdata.make(server, keyless, postdata.Group(action=action, ordinals=(ordinal,)))
+        expected = f": process {blocker.info.backend_pid} ("
+    assert caught.value.message.count("process ") == 1
+    assert expected in caught.value.message
+    assert 'sessions with a lock on "public"."a$entity' in caught.value.message
+
+
+def test_who_has_the_statements_own_lock_is_named_first_and_then_the_oldest_transactions(
+    postgres_server: PostgresServer, server: Postgres, keyless: str
+) -> None:
+    with ExitStack() as sessions:
+        entered = [sessions.enter_context(psycopg.connect(postgres_server.dsn(keyless))) for _ in range(5)]
+        *writers, maker = reversed(entered)  # the oldest transaction is of the youngest process
+        for one in writers:
+            one.execute('LOCK TABLE public."a$entity" IN ROW EXCLUSIVE MODE')
+        maker.execute("SELECT pg_advisory_xact_lock(%s, %s)", (locks.POST_DATA.number, INDEX))
+        with pytest.raises(TransientError) as caught:
+            postdata.make(server, keyless, postdata.Group(action="make", ordinals=(INDEX,)))
+        expected = [maker.info.backend_pid, *(one.info.backend_pid for one in writers[:2])]
+    assert [int(one) for one in re.findall(r"process (\d+)", caught.value.message)] == expected
