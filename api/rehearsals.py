@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field
 
 from api import migrations
 from api.http import Answer, Answered, Call, Engine, Problem, answer, parsed, refusal, refused_as, with_etag
-from shared import rehearsals
+from shared import rehearsals, runs
 from shared.errors import MxferryError, Refusal, TransientError
 from shared.readiness import Readiness, readiness
 from shared.rehearsals import NotStarted
@@ -47,35 +47,39 @@ async def index(call: Call) -> Answer:
 
 def _compared() -> Rehearsals:
     now, missed = datetime.now(UTC), rehearsals.missed()
-    last = missed[0] if missed else None
-    known = rehearsals.targets()
-    if last is not None and last.target is not None and last.target not in known:
-        known.append(last.target)
-    return Rehearsals(targets=[readiness(target, now, last) for target in known], missed=missed)
+    named = (one.target for one in missed if one.target is not None)
+    known = list(dict.fromkeys([*rehearsals.targets(), *named]))
+    return Rehearsals(targets=[readiness(target, now, _last(target, missed)) for target in known], missed=missed)
+
+
+def _last(target: str, missed: list[NotStarted]) -> NotStarted | None:
+    """Return the newest one missed on the target; settings that are no request name none, and stand before each."""
+    return next((one for one in missed if one.target in (None, target)), None)
 
 
 async def start_rehearsal(engine: Engine, *, past_due: bool) -> None:
     """Start the rehearsal that the settings describe; once a scheduled minute, whatever the timer does.
 
-    One that cannot start, for whatever reason, is kept as missed: the page, readiness and the channels say so.
+    One that cannot start, for whatever reason, is kept as missed: the page, readiness and the channels say so. Where
+    storage does not answer, it cannot be kept there either: this raises, and the failed invocation is what shows it.
     """
     wanted = settings().rehearsal
     if not wanted.enabled:
         log.info("rehearsals are off (REHEARSAL__ENABLED)")
         return
     minute = datetime.now(UTC).replace(second=0, microsecond=0)
-    target: str | None = None
+    key, target = f"rehearsal-{minute:%Y%m%d%H%M}", None
     try:
         request = _request(wanted.request)
         target = request.target
-        headers = {"idempotency-key": f"rehearsal-{minute:%Y%m%d%H%M}"}
+        headers = {"idempotency-key": key}
         body = request.model_dump_json(exclude_none=True).encode()
         answered = await start(Call(engine=engine, headers=headers, body=body))
     except Answered as said:
         answered = said.answer
     except Exception as error:
-        log.exception("the rehearsal on to %s could not start", target)
-        answered = refusal(_as_ours(error), HTTPStatus.SERVICE_UNAVAILABLE)
+        log.exception("the start of the rehearsal on to %s met an error", target)
+        answered = await _after(error, engine, key)
     if answered.status == HTTPStatus.ACCEPTED:
         log.info("rehearsal (past due: %s): %s", past_due, json.loads(answered.body))
         return
@@ -83,6 +87,25 @@ async def start_rehearsal(engine: Engine, *, past_due: bool) -> None:
     log.error("the rehearsal on to %s could not start: [%s] %s", target, said_so.code, said_so.detail)
     missed = NotStarted(at=minute, target=target, why=said_so.detail, code=said_so.code, remedy=said_so.remedy)
     await asyncio.to_thread(rehearsals.not_started, missed)
+
+
+async def _after(error: Exception, engine: Engine, key: str) -> Answer:
+    """Answer for a start that an error cut off: the engine may have taken the run before it.
+
+    A run that the engine does not know is told as not started, and nothing else: its own events are marked told.
+    """
+    ours, run_id = _as_ours(error), None
+    try:
+        run_id = await asyncio.to_thread(runs.reserved, key)
+        if run_id is not None:
+            if await engine.get_orchestration_state(run_id, fetch_payloads=False) is not None:
+                return answer(migrations.Started(id=run_id, status="pending", links={}), HTTPStatus.ACCEPTED)
+            await asyncio.to_thread(runs.mark_told, run_id)
+    except Exception:
+        log.exception("whether the rehearsal has started (run %s) could not be asked", run_id)
+        where = f"GET /api/migrations/{run_id}" if run_id else "GET /api/migrations"
+        ours.remedy = f"It may have started: look at {where} before you start another. {ours.remedy}"
+    return refusal(ours, HTTPStatus.SERVICE_UNAVAILABLE)
 
 
 def _request(setting: str) -> MigrationRequest:

@@ -62,7 +62,7 @@ def reserve(request: MigrationRequest, key: str | None, now: datetime) -> tuple[
     proposed = new_id(now)
     if key is None:
         return proposed, True
-    name = f"idempotency/{hashlib.sha256(key.encode()).hexdigest()}.json"
+    name = _key_name(key)
     body = hashlib.sha256(request.model_dump_json(exclude={"idempotency_key"}).encode()).hexdigest()
     if create(name, {"run": proposed, "body": body}):
         return proposed, True
@@ -74,6 +74,16 @@ def reserve(request: MigrationRequest, key: str | None, now: datetime) -> tuple[
             "Repeat the first request unchanged, or use a new key.",
         )  # fmt: skip
     return str(first["run"]), False
+
+
+def reserved(key: str) -> str | None:
+    """Return the run id that an idempotency key was given; None where it never came."""
+    first = _load(_key_name(key))
+    return None if first is None else str(first["run"])
+
+
+def _key_name(key: str) -> str:
+    return f"idempotency/{hashlib.sha256(key.encode()).hexdigest()}.json"
 
 
 def take_target(profile: str, run: str) -> Holder | None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import httpx
 import pytest
@@ -316,6 +317,81 @@ def test_a_rehearsal_that_an_error_kept_from_starting_is_kept_as_missed_and_told
     told = [one for one in sent if one.kind == "not-started"]
     assert len(told) == len({one.id for one in told}) == 1
     assert words in told[0].words
+
+
+class CutOffEngine(EngineDouble):
+    """A durable client whose answer to a start is lost, with the run `taken` or not, and that may be gone after it."""
+
+    def __init__(self, *, taken: bool, gone: bool = False) -> None:
+        super().__init__()
+        self.taken, self.gone, self.cut = taken, gone, False
+
+    async def schedule_new_orchestration(self, orchestrator: str, *, input: Any, instance_id: str) -> str:  # noqa: A002
+        self.cut = True
+        if self.taken:
+            await super().schedule_new_orchestration(orchestrator, input=input, instance_id=instance_id)
+        raise TimeoutError
+
+    async def get_orchestration_state(self, instance_id: str, *, fetch_payloads: bool = True) -> Any:
+        if self.gone and self.cut:
+            raise ConnectionError
+        return await super().get_orchestration_state(instance_id, fetch_payloads=fetch_payloads)
+
+
+@pytest.fixture
+def scheduled(api_settings: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings with which the timer starts a rehearsal."""
+    monkeypatch.setenv("REHEARSAL__ENABLED", "true")
+    monkeypatch.setenv("REHEARSAL__REQUEST", json.dumps({"source": SOURCE, "target": "rehearsal"}))
+    settings.settings.cache_clear()
+
+
+def test_a_rehearsal_that_the_engine_took_before_an_error_is_not_missed(scheduled: None) -> None:
+    engine = CutOffEngine(taken=True)
+    asyncio.run(start_rehearsal(engine, past_due=False))
+    assert rehearsals.missed() == []
+    assert runs.untold() == [run_id for _, run_id, _ in engine.scheduled], "its own events are told"
+
+
+def test_a_rehearsal_that_the_engine_did_not_take_is_told_as_not_started_only(scheduled: None) -> None:
+    asyncio.run(start_rehearsal(CutOffEngine(taken=False), past_due=False))
+    [missed] = rehearsals.missed()
+    assert (missed.code, "may have started" in (missed.remedy or "")) == ("INTERNAL_ERROR", False)
+    assert runs.untold() == [], "else it is told as failed an hour later"
+
+
+@pytest.mark.parametrize("taken", [True, False])
+def test_a_rehearsal_of_which_the_engine_cannot_be_asked_may_have_started(scheduled: None, taken: bool) -> None:
+    asyncio.run(start_rehearsal(CutOffEngine(taken=taken, gone=True), past_due=False))
+    [missed] = rehearsals.missed()
+    [run_id] = runs.untold()
+    assert f"It may have started: look at GET /api/migrations/{run_id}" in (missed.remedy or "")
+
+
+def test_a_missed_rehearsal_that_storage_does_not_keep_fails_the_timers_function(
+    scheduled: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def silent(*_: object) -> None:
+        raise ServiceRequestError("no answer")
+
+    monkeypatch.setattr(runs, "create", silent)
+    monkeypatch.setattr(runs, "write", silent)
+    with pytest.raises(ServiceRequestError):
+        asyncio.run(start_rehearsal(EngineDouble(), past_due=False))
+
+
+def test_each_target_shows_the_newest_rehearsal_that_was_missed_on_it(api: ApiServer) -> None:
+    now = datetime.now(UTC).replace(second=0, microsecond=0)
+    for minutes, target in enumerate(("newer", "older", "older")):
+        why = f"{target} {minutes}."
+        rehearsals.not_started(rehearsals.NotStarted(at=now - timedelta(minutes=minutes), target=target, why=why))
+    found = httpx.get(f"{api.url}/api/rehearsals", headers={"x-functions-key": api.key}).json()["targets"]
+    said = {one["target"]: " ".join(one["open"]) for one in found}
+    assert set(said) == {"newer", "older"}
+    assert ("newer 0." in said["newer"], "older 1." in said["older"]) == (True, True)
+    rehearsals.not_started(rehearsals.NotStarted(at=now + timedelta(minutes=1), target=None, why="No request."))
+    found = httpx.get(f"{api.url}/api/rehearsals", headers={"x-functions-key": api.key}).json()["targets"]
+    assert ["No request." in " ".join(one["open"]) for one in found] == [True, True]
 
 
 def test_missed_rehearsals_are_kept_one_by_one_and_each_is_told(
