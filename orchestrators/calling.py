@@ -30,6 +30,8 @@ MOST_STEPS = 150
 MOST_WAITS = 50
 """Calls in which one part of the work finds another session at it, each after two and a half minutes (`DELIVERY_WAIT`):
 two hours, for the server may go on making a key for 110 minutes though the activity that began it has died."""
+HELD_SHOWN = 3
+"""Parts of the work that wait for a lock, of which a stage tells at a time."""
 
 Payload = dict[str, Any]
 Steps = Generator[task.Task[Any], Any, Any]
@@ -118,38 +120,47 @@ def fan_out(
     payloads: Iterable[Payload],
     window: int,
     on_result: Callable[[Payload], None],
+    on_held: Callable[[str], None] = lambda _: None,
 ) -> Steps:
     """Call an activity once for each payload, at most `window` at a time; `on_result` sees every result as it comes.
 
     A result that says `"finished": false` is a part of the work: the activity is called again before others, with the
-    number of the `step`, at most `MOST_STEPS` times; the same step again where it says that another session has it `held`, at most `MOST_WAITS`
-    times. A payload that fails for good stops new calls; those already running
-    are waited for, then the failure is raised. Keep it to about 200 payloads an orchestration: history is replayed whole
-    at every turn.
+    number of the `step`, at most `MOST_STEPS` times; the same step again where it says that another session has it
+    `held`, at most `MOST_WAITS` times, and `on_held` sees in words what is waited for, "" when that is over. A payload
+    that fails for good stops new calls; those already running are waited for, then the failure is raised. Keep it to
+    about 200 payloads an orchestration: history is replayed whole at every turn.
     """
-    unfinished: deque[Payload] = deque()
-    waiting = iter(payloads)
-    running: list[tuple[task.Task[Any], Payload]] = []
+    unfinished: deque[tuple[int, Payload]] = deque()
+    waiting = iter(enumerate(payloads))
+    running: list[tuple[task.Task[Any], int, Payload]] = []
+    held: dict[int, str] = {}
     failure: Exception | None = None
     while True:
         while failure is None and len(running) < window:
-            payload = unfinished.popleft() if unfinished else next(waiting, None)
-            if payload is None:
+            part = unfinished.popleft() if unfinished else next(waiting, None)
+            if part is None:
                 break
-            running.append((ctx.call_activity(activity, input=payload, retry_policy=RETRY), payload))
+            number, payload = part
+            running.append((ctx.call_activity(activity, input=payload, retry_policy=RETRY), number, payload))
         if not running:
             break
-        yield task.when_any([one for one, _ in running])
+        yield task.when_any([one for one, _, _ in running])
         ended = [one for one in running if one[0].is_complete]
         running = [one for one in running if not one[0].is_complete]
-        for one, payload in ended:
+        before = list(held.values())
+        for one, number, payload in ended:
+            held.pop(number, None)
             try:
                 result = result_of(one.get_result())
                 on_result(result)
                 if not result.get("finished", True):
-                    unfinished.append(_next_call(activity, payload, result))
+                    unfinished.append((number, _next_call(activity, payload, result)))
+                if result.get("held"):
+                    held[number] = _held_words(unfinished[-1][1], result)
             except (task.TaskFailedError, StageRefused) as error:
                 failure = failure or error
+        if list(held.values()) != before:
+            on_held("; ".join(list(held.values())[:HELD_SHOWN]))
     if failure is not None:
         raise failure
 
@@ -164,6 +175,12 @@ def _next_call(activity: str, payload: Payload, result: Payload) -> Payload:
         message = f"{found.message} That was so in {waits} calls, one after another."
         raise StageRefused(found.model_copy(update={"message": message}))
     return payload | {"waits": waits}
+
+
+def _held_words(payload: Payload, result: Payload) -> str:
+    found = Finding.model_validate(result["held"])
+    who = found.message.partition("found ")[2].rstrip(".") or found.message
+    return f"{found.object} waits for a lock, call {payload['waits']} of {MOST_WAITS}: {who}"
 
 
 def _next_step(activity: str, payload: Payload) -> Payload:

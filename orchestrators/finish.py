@@ -20,9 +20,9 @@ def finish_schema(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
     def linked(result: Payload) -> None:
         findings.extend(result["findings"])
 
-    yield from fan_out(ctx, "finish_tables", _works(payload, planned["groups"]), planned["window"], keyed)
+    yield from fan_out(ctx, "finish_tables", _works(payload, planned["groups"]), planned["window"], keyed, status.held)
     status.show(note="foreign keys")
-    yield from fan_out(ctx, "finish_links", _works(payload, planned["linked"]), planned["window"], linked)
+    yield from fan_out(ctx, "finish_links", _works(payload, planned["linked"]), planned["window"], linked, status.held)
     last = yield from call(ctx, "finish_database", payload)
     findings.extend(last["findings"])
     findings.sort(key=lambda one: (one["code"], one["object"]))

@@ -42,7 +42,7 @@ def prepare_source(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
     works = [payload | {"group": number} for number in range(planned["groups"])]
     yield from fan_out(ctx, "settle_tables", works, AT_ONCE, settled)
     status.show(note="keys and indexes")
-    yield from whole_database(ctx, payload)
+    yield from whole_database(ctx, payload, status)
     return {"tables": planned["tables"], "findings": [one.model_dump(mode="json") for one in _settled(totals)]}
 
 

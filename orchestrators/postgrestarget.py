@@ -35,7 +35,7 @@ def finish_postgres(ctx: task.OrchestrationContext, payload: Payload) -> Steps:
     for number, wave in enumerate(planned["waves"]):
         status.show(note=f"keys and indexes, wave {number + 1} of {len(planned['waves'])}")
         works = [{"run": payload["run"], "group": group} for group in wave]
-        yield from fan_out(ctx, "make_postgres_keys", works, planned["window"], lambda _: None)
+        yield from fan_out(ctx, "make_postgres_keys", works, planned["window"], lambda _: None, status.held)
     work = yield from call(ctx, "postgres_batches", {"run": payload["run"]})
     status.show(note="statistics", total=Counts(tables=work["tables"]))
     yield from _all_batches(ctx, "analyze_postgres_tables", payload, work, status)

@@ -43,7 +43,7 @@ def find_tables(ctx: task.OrchestrationContext, work: Payload, status: StageStat
         yield from until_finished(ctx, "locate_tables", work, _unfinished)
 
 
-def whole_database(ctx: task.OrchestrationContext, work: Payload) -> Steps:
+def whole_database(ctx: task.OrchestrationContext, work: Payload, status: StageStatus) -> Steps:
     """Make the keys, indexes and foreign keys of a restored database; returns how many. `work`: `RestoredWork`."""
     planned = yield from call(ctx, "plan_post_data", work)
     made = 0
@@ -54,7 +54,7 @@ def whole_database(ctx: task.OrchestrationContext, work: Payload) -> Steps:
 
     for wave in planned["waves"]:
         groups = [{"run": work["run"], "restore": work["restore"], "group": group} for group in wave]
-        yield from fan_out(ctx, "make_post_data", groups, KEYS_AT_ONCE, count)
+        yield from fan_out(ctx, "make_post_data", groups, KEYS_AT_ONCE, count, status.held)
     return made
 
 

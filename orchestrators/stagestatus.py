@@ -20,6 +20,7 @@ class StageStatus:
         total: Counts | None = None,
     ) -> None:
         self._ctx = ctx
+        self._held = ""
         self._progress = StageProgress(
             stage=stage, state=state, started_at=ctx.current_utc_datetime, note=note, total=total or Counts()
         )
@@ -42,7 +43,15 @@ class StageStatus:
         given = {"note": note, "done": done, "total": total, "children": children}
         update = {name: value for name, value in given.items() if value is not None}
         self._progress = self._progress.model_copy(update=update)
-        self._ctx.set_custom_status(self._progress.model_dump(mode="json"))
+        shown = self._progress
+        if self._held:
+            shown = shown.model_copy(update={"note": f"{shown.note}; {self._held}"})
+        self._ctx.set_custom_status(shown.model_dump(mode="json"))
+
+    def held(self, words: str) -> None:
+        """Publish beside the note which lock is waited for, or by "" that none is."""
+        self._held = words
+        self.show()
 
     def add(self, more: Counts) -> None:
         """Publish that more is done."""

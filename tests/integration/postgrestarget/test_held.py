@@ -44,6 +44,11 @@ def test_a_table_that_another_session_holds_is_waited_for_beyond_what_is_tried_a
     monkeypatch.setitem(driving.ACTIVITIES, "make_postgres_keys", delivered)
     stand.drive(finish_postgres)
     assert held == list(range(20))
+    notes = [one["note"] for one in stand.statuses]
+    waiting = [note for note in notes if f"process {other.info.backend_pid} (somebody else, as " in note]
+    assert "waits for a lock, call 20 of 50: another session at this table" in waiting[-1]
+    assert waiting[-1].startswith("keys and indexes, wave 1 of ")
+    assert "waits" not in notes[-1]
     assert stand.rows(KEYS) == [(1,)]
 
 

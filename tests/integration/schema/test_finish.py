@@ -150,6 +150,11 @@ def test_a_table_that_another_session_holds_is_waited_for_and_its_keys_are_made_
     assert completed(stand) == []
     assert len(found) == 20
     assert len(set(found)) == 1
+    notes = [one["note"] for one in stand.statuses]
+    assert [
+        note for note in notes if "mxferry:table:orders$order waits for a lock, call 20 of 50: another session" in note
+    ]
+    assert "waits" not in notes[-1]
     assert stand.statuses[-1]["done"]["tables"] == len(stand.plan().tables)
     assert len(catalogue.indexes(target, "orders$order")) == len(keys_to_add(stand.plan().table("orders$order")))
 
