@@ -13,6 +13,7 @@ from shared.settings import TargetProfile, settings
 from shared.smoke.database import check_rows
 from shared.smoke.runtime import AdminApi, check_runtime
 from shared.smoke.signin import SignIn
+from shared.smoke.tries import Tries
 from shared.smoke.web import check_document, check_page
 
 BUDGET_SECONDS = 15 * 60
@@ -25,7 +26,7 @@ class SmokeTested(Findings):
     checks: list[Check]
     sign_in_refused: bool = Field(
         default=False,
-        description="The app refused user and password: another look would bring the user nearer to a block.",
+        description="Nobody can be signed in any more: the app refused user and password, or left two sign-ins unanswered.",
     )
 
 
@@ -40,7 +41,7 @@ def smoke_tests(work: RunWork) -> SmokeTested:
     container = clients.target(profile)
     until = time.monotonic() + BUDGET_SECONDS
     own = settings().allow_http_sources  # on a local stand every address is this machine
-    sign_in = SignIn(profile.app, own=own)
+    sign_in = SignIn(profile.app, own=own, tries=Tries(work.run.id))
     named: list[tuple[str, Callable[[], Check]]] = [
         *((one.name, partial(check_rows, one, profile)) for one in smoke.sql),
         *((one.name, partial(check_page, one, sign_in=sign_in, own=own)) for one in smoke.http),

@@ -81,6 +81,11 @@ def failed_stop(attempt: int) -> str:
     return f"source/stop-failed-{attempt}.json"
 
 
+def sign_in(number: int) -> str:
+    """Return the name of the note about a sign-in of the smoke checks that the app may count as a wrong password."""
+    return f"smoke/sign-in-{number}.json"
+
+
 def jobs_plan(stage: str) -> str:
     """Return the name of the first plan of a stage (`copy`, `verify`), with which later deliveries answer too."""
     return f"{stage}/plan.json"

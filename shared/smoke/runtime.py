@@ -34,9 +34,12 @@ class AdminApi:
             answer = answers.ask(client, "POST", self.url, json=body, headers=self.headers)
         answer.raise_for_status()
         found = answer.json()
+        if not isinstance(found, dict):
+            raise RefusedError("an answer that is no JSON object")
         if found.get("result") != 0:
             raise RefusedError(f"result {found.get('result')}: {str(found.get('message', ''))[:200]}")
-        return dict(found.get("feedback") or {})
+        feedback = found.get("feedback")
+        return dict(feedback) if isinstance(feedback, dict) else {}
 
 
 class RefusedError(Exception):

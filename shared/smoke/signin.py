@@ -17,11 +17,20 @@ from shared.request import DocumentCheck, HttpCheck, MigrationRequest
 from shared.settings import Application
 from shared.smoke import addresses
 from shared.smoke.asking import asked, beginning
+from shared.smoke.tries import Tries
 
 SETTINGS = "APP__ADDRESS, APP__SMOKE_USER and APP__SMOKE_PASSWORD"
 PORTS = {"https": 443, "http": 80}
 REFUSED = 401
+LOGIN_SECONDS = 60
+"""For the sign-in, whatever time a check has: the first one of an app that has just started is slow."""
 GOODBYE_SECONDS = 10
+UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.InvalidURL, httpx.UnsupportedProtocol, OSError, ValueError)
+"""Troubles before anything was sent."""
+WRONG = (
+    "Set them to a user that the app's own login page takes, neither blocked nor of single sign-on only; a runtime whose licence "
+    "allows no more sessions says the same."
+)
 TROUBLES = (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError)
 
 
@@ -32,23 +41,23 @@ class SignInError(ValueError):
 class SignIn:
     """Signs in once for all checks that ask for it, when the first of them does; `end` signs out.
 
-    What has failed once is not tried again: the runtime blocks a user after three wrong passwords.
+    What has failed once is not tried again; `tries` says whether the run may, or how often it has already.
     """
 
-    def __init__(self, app: Application | None, *, own: bool = False) -> None:
-        self._app, self._own = app, own
+    def __init__(self, app: Application | None, *, own: bool = False, tries: Tries | None = None) -> None:
+        self._app, self._own, self._tries = app, own, tries
         self._session: dict[str, str] | None = None
         self._problem = ""
         self.refused = False
-        """Whether the app has said no to user and password."""
+        """Whether the app has said no to user and password, now or to an earlier delivery, or left too many unanswered."""
 
-    def headers(self, url: str, timeout: float) -> dict[str, str]:
+    def headers(self, url: str) -> dict[str, str]:
         """Return what a request to this address carries. Raises `SignInError`."""
         wrong = _wrong(self._app, url)
         if wrong is not None:
             raise SignInError(" ".join(wrong))
         if self._session is None and not self._problem:
-            self._begin(timeout)
+            self._begin()
         if self._session is None:
             raise SignInError(self._problem)
         return self._session
@@ -60,30 +69,46 @@ class SignIn:
                 self._xas("logout", {}, GOODBYE_SECONDS, self._session)
         self._session = None
 
-    def _begin(self, timeout: float) -> None:
+    def _begin(self) -> None:
         assert self._app is not None
         assert self._app.smoke_password is not None
         user, password = self._app.smoke_user or "", self._app.smoke_password.get_secret_value()
+        if self._tries is not None and not self._tries.begin():
+            self.refused = True
+            self._problem = (
+                f"expected a sign-in of this run to succeed, found that {self._app.address} did not take two. {WRONG}"
+            )
+            return
         try:
-            status, cookie, token = self._xas("login", {"username": user, "password": password}, timeout, {})
+            status, cookie, token = self._xas("login", {"username": user, "password": password}, LOGIN_SECONDS, {})
         except TROUBLES as error:
             self._problem = f"expected the sign-in at {self._app.address}/xas/ answered, found {type(error).__name__}."
+            if isinstance(error, UNSENT):
+                self._take_back()
             return
+        self._answered(status, cookie)
+        if not self._problem:
+            basic = base64.b64encode(f"{user}:{password}".encode()).decode()
+            self._session = {"Cookie": cookie, "X-Csrf-Token": token, "Authorization": f"Basic {basic}"}
+
+    def _answered(self, status: int, cookie: str) -> None:
+        assert self._app is not None
         self.refused = status == REFUSED
         if self.refused:
-            self._problem = (
-                f"expected {self._app.address} to take APP__SMOKE_USER and APP__SMOKE_PASSWORD, found them refused. Set "
-                "them to a user that the app's own login page takes, neither blocked nor of single sign-on only; a runtime "
-                "whose licence allows no more sessions says the same."
-            )
-        elif status != httpx.codes.OK or not cookie:
+            if self._tries is not None:
+                self._tries.use_up()
+            self._problem = f"expected {self._app.address} to take APP__SMOKE_USER and APP__SMOKE_PASSWORD, found them refused. {WRONG}"
+            return
+        self._take_back()
+        if status != httpx.codes.OK or not cookie:
             self._problem = (
                 f"expected a session of {self._app.address}/xas/, found status {status}{'' if cookie else ' and no cookie'}. "
                 "Look whether APP__ADDRESS is the app itself, not an address that redirects to it."
             )
-        else:
-            basic = base64.b64encode(f"{user}:{password}".encode()).decode()
-            self._session = {"Cookie": cookie, "X-Csrf-Token": token, "Authorization": f"Basic {basic}"}
+
+    def _take_back(self) -> None:
+        if self._tries is not None:
+            self._tries.take_back()
 
     def _xas(
         self, action: str, parameters: dict[str, str], timeout: float, headers: dict[str, str]
@@ -96,7 +121,9 @@ class SignIn:
         with asked(f"{self._app.address}/xas/", hosts, timeout, headers, posted=posted) as answer:
             # By hand: the address that is asked is not the name that the cookies' domains are of.
             cookies = [one.partition(";")[0] for one in answer.headers.get_list("set-cookie")]
-            return answer.status_code, "; ".join(cookies), _token(beginning(answer))
+            # Of a refusal the status is all that counts, whatever becomes of its body.
+            token = _token(beginning(answer)) if answer.status_code == httpx.codes.OK else ""
+            return answer.status_code, "; ".join(cookies), token
 
 
 def check_sign_in(app: Application | None, request: MigrationRequest) -> list[Finding]:

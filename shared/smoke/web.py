@@ -103,7 +103,7 @@ def _refused(check: DocumentCheck, status: int) -> str:
 
 
 def _headers(check: HttpCheck | DocumentCheck, sign_in: SignIn) -> dict[str, str]:
-    return sign_in.headers(check.url, check.timeout_seconds) if check.signed_in else {}
+    return sign_in.headers(check.url) if check.signed_in else {}
 
 
 def _digest(blocks: object) -> tuple[int, str]:

@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,10 +18,13 @@ from shared import runs
 from shared.contracts import Run, RunWork
 from shared.request import DocumentCheck, HttpCheck, MigrationRequest
 from shared.settings import Application
-from shared.smoke.signin import SignIn, check_sign_in
+from shared.smoke import signin
+from shared.smoke.signin import SignIn, SignInError, check_sign_in
+from shared.smoke.tries import Tries
 from shared.smoke.web import check_document, check_page
 from tests.fixtures.appsettings import set_settings
 from tests.fixtures.httpdouble import serving
+from tests.fixtures.slowserver import sending
 
 PASSWORD = "correct-horse-battery"
 SOURCE = {"kind": "blob", "container": "uploads", "blob": "s.tar.gz"}
@@ -77,9 +81,9 @@ def request(address: str, *names: str, **more: Any) -> MigrationRequest:
     return MigrationRequest.model_validate(body | more)
 
 
-def stage_done(asked: MigrationRequest) -> SmokeTested:
+def stage_done(asked: MigrationRequest, run: str | None = None) -> SmokeTested:
     now = datetime.now(UTC)
-    work = RunWork(run=Run(id=runs.new_id(now), request=asked, created_at=now))
+    work = RunWork(run=Run(id=run or runs.new_id(now), request=asked, created_at=now))
     found: SmokeTested = smoke_tests.typed(work)  # type: ignore[attr-defined]
     return found
 
@@ -114,6 +118,58 @@ def test_a_wrong_password_is_said_with_its_remedy_and_tried_once(
     (detail,) = {one.detail for one in found.checks}
     assert "found them refused. Set them to a user that the app's own login page takes" in detail
     assert "another password" not in found.model_dump_json()
+
+
+def test_a_delivery_after_a_refused_password_does_not_send_it_again(
+    api_settings: None, monkeypatch: pytest.MonkeyPatch, app: tuple[TargetApp, str]
+) -> None:
+    stand_in, address = app
+    profile(monkeypatch, address, "another password", stand_in.files)
+    run = runs.new_id(datetime.now(UTC))
+    for _ in range(3):
+        found = stage_done(request(address, "one"), run)
+        assert found.sign_in_refused
+    assert stand_in.logins == 1
+    assert "did not take two. Set them to a user" in str(found.checks[0].detail)
+
+
+def test_a_refusal_counts_whatever_becomes_of_its_body(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signin, "LOGIN_SECONDS", 1)
+    with sending(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 9999\r\n\r\n", b"x", 0.02) as port:
+        sign_in = SignIn(settings_of(f"http://127.0.0.1:{port}"), own=True)
+        with pytest.raises(SignInError, match="found them refused"):
+            sign_in.headers(f"http://127.0.0.1:{port}/")
+    assert sign_in.refused
+
+
+def test_a_run_sends_the_password_twice_at_most_without_an_answer(
+    api_settings: None, app: tuple[TargetApp, str]
+) -> None:
+    """What the app makes of a request that it did not answer, nobody knows."""
+    stand_in, address = app
+    run, tried = runs.new_id(datetime.now(UTC)), []
+    for first in (b"", b"HTTP/1.1 200", b""):
+        with sending(first, b"", 0) as port:
+            tried.append(look(f"http://127.0.0.1:{port}", run))
+    assert tried == [False, False, True]
+    assert (look(address, run), stand_in.logins) == (True, 0)
+
+
+def test_an_app_that_takes_no_connection_yet_uses_up_no_sign_in(api_settings: None, app: tuple[TargetApp, str]) -> None:
+    stand_in, address = app
+    run = runs.new_id(datetime.now(UTC))
+    assert [look("http://127.0.0.1:1", run) for _ in range(4)] == [False] * 4
+    for _ in range(4):  # nor does one that succeeds
+        assert not look(address, run)
+    assert stand_in.logins == 4
+
+
+def look(address: str, run: str) -> bool:
+    """One look's sign-in; says whether it is refused."""
+    sign_in = SignIn(settings_of(address), own=True, tries=Tries(run))
+    with suppress(SignInError):
+        sign_in.headers(f"{address}/")
+    return sign_in.refused
 
 
 def test_after_three_wrong_passwords_the_right_one_is_refused_too(app: tuple[TargetApp, str]) -> None:

@@ -225,13 +225,18 @@ def test_smoke_checks_are_tried_again_while_the_app_starts(hub, doubles):
     assert doubles.calls.count("smoke_tests") == 2
 
 
-def test_a_sign_in_that_the_app_refused_is_not_tried_again(hub, doubles):
-    """Three wrong passwords would block the user; and an app that refuses one is up."""
-    failed = {"name": "smoke: invoice", "outcome": "failed", "how": "GET", "detail": "refused"}
-    doubles.answers["smoke_tests"] = {"findings": [], "checks": [failed], "sign_in_refused": True}
-    started(hub, smoke=PAGE | {"retry_seconds": 600})
+def test_where_the_app_refused_the_sign_in_the_looks_go_on_for_the_other_checks_only(hub, doubles):
+    def answer(home):
+        invoice = {"name": "smoke: invoice", "outcome": "failed", "how": "GET", "detail": "refused"}
+        page = {"name": "smoke: home", "outcome": home, "how": "GET"}
+        return {"findings": [], "checks": [page, invoice], "sign_in_refused": True}
+
+    doubles.answers["smoke_tests"] = [answer("failed"), answer("passed")]
+    [home] = PAGE["http"]
+    invoice = {"name": "invoice", "url": home["url"], "signed_in": True}
+    started(hub, smoke={"http": [home, invoice], "retry_seconds": 600})
     assert ended(hub)["verdict"] == "failed"
-    assert doubles.calls.count("smoke_tests") == 1
+    assert doubles.calls.count("smoke_tests") == 2
 
 
 def test_without_a_retry_a_failed_smoke_check_fails_the_run_at_once(hub, doubles):
