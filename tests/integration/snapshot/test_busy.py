@@ -65,9 +65,9 @@ def test_a_table_that_somebody_holds_is_waited_for_and_its_key_is_made_later(
     postgres_server: PostgresServer, server: Postgres, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     temporary.prepare(server, name, DUMP, "tests")
-    monkeypatch.setattr(locks, "POST_DATA", replace(locks.POST_DATA, wait="50ms"))
     (first, *_), *_ = postdata.waves(server, name)
-    with psycopg.connect(postgres_server.dsn(name)) as other:
+    with psycopg.connect(postgres_server.dsn(name)) as other, monkeypatch.context() as hasty:
+        hasty.setattr(locks, "POST_DATA", replace(locks.POST_DATA, wait="50ms"))
         other.execute('LOCK TABLE public."a$empty", public."a$entity", public."a$wide" IN ACCESS SHARE MODE')
         with pytest.raises(TransientError) as caught:
             postdata.make(server, name, first)
