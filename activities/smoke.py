@@ -39,6 +39,8 @@ def smoke_tests(work: RunWork) -> SmokeTested:
     smoke = work.run.request.smoke
     profile = settings().target_profile(work.run.request.target)
     container = clients.target(profile)
+    # Before anybody is signed in: what goes wrong here is delivered again without another sign-in.
+    runtime = _runtime(work, profile) if smoke.runtime else []
     until = time.monotonic() + BUDGET_SECONDS
     own = settings().allow_http_sources  # on a local stand every address is this machine
     sign_in = SignIn(profile.app, own=own, tries=Tries(work.run.id))
@@ -51,8 +53,7 @@ def smoke_tests(work: RunWork) -> SmokeTested:
         checks = [check() if time.monotonic() < until else _too_late(name) for name, check in named]
     finally:
         sign_in.end()
-    checks += _runtime(work, profile) if smoke.runtime else []
-    return SmokeTested(checks=checks, sign_in_refused=sign_in.refused)
+    return SmokeTested(checks=[*checks, *runtime], sign_in_refused=sign_in.refused)
 
 
 def _too_late(name: str) -> Check:

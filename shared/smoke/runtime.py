@@ -39,7 +39,9 @@ class AdminApi:
         if found.get("result") != 0:
             raise RefusedError(f"result {found.get('result')}: {str(found.get('message', ''))[:200]}")
         feedback = found.get("feedback")
-        return dict(feedback) if isinstance(feedback, dict) else {}
+        if feedback is not None and not isinstance(feedback, dict):
+            raise RefusedError("an answer whose feedback is no JSON object")
+        return feedback or {}
 
 
 class RefusedError(Exception):
@@ -103,7 +105,9 @@ def _healthy(feedback: dict[str, Any]) -> str | None:
 
 
 def _no_ddl(feedback: dict[str, Any]) -> str | None:
-    commands = feedback.get("ddl_commands") or []
+    commands = feedback.get("ddl_commands")
+    if commands is not None and not isinstance(commands, list):
+        return f"expected a list of changes, found {str(commands)[:200]!r}."
     return f"found {len(commands)} pending changes, first: {str(commands[0])[:200]}" if commands else None
 
 

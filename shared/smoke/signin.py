@@ -22,6 +22,8 @@ from shared.smoke.tries import Tries
 SETTINGS = "APP__ADDRESS, APP__SMOKE_USER and APP__SMOKE_PASSWORD"
 PORTS = {"https": 443, "http": 80}
 REFUSED = 401
+UNANSWERED = 504
+"""Of a gateway whose app has the login and gave no answer in time."""
 LOGIN_SECONDS = 60
 """For the sign-in, whatever time a check has: the first one of an app that has just started is slow."""
 GOODBYE_SECONDS = 10
@@ -76,7 +78,8 @@ class SignIn:
         if self._tries is not None and not self._tries.begin():
             self.refused = True
             self._problem = (
-                f"expected a sign-in of this run to succeed, found that {self._app.address} did not take two. {WRONG}"
+                f"expected a sign-in of this run to succeed, found that {self._app.address} has refused one, or left two "
+                f"without an answer. {WRONG}"
             )
             return
         try:
@@ -95,11 +98,12 @@ class SignIn:
         assert self._app is not None
         self.refused = status == REFUSED
         if self.refused:
+            self._problem = f"expected {self._app.address} to take APP__SMOKE_USER and APP__SMOKE_PASSWORD, found them refused. {WRONG}"
             if self._tries is not None:
                 self._tries.use_up()
-            self._problem = f"expected {self._app.address} to take APP__SMOKE_USER and APP__SMOKE_PASSWORD, found them refused. {WRONG}"
             return
-        self._take_back()
+        if status != UNANSWERED:
+            self._take_back()
         if status != httpx.codes.OK or not cookie:
             self._problem = (
                 f"expected a session of {self._app.address}/xas/, found status {status}{'' if cookie else ' and no cookie'}. "

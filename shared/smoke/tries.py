@@ -4,8 +4,10 @@ The runtime blocks a user after three wrong passwords. So a note is written befo
 the app took it, or never saw it; two notes are the end. A password that the app has refused uses up both.
 """
 
+from contextlib import suppress
 from datetime import UTC, datetime
 
+from azure.core.exceptions import AzureError
 from azure.storage.blob import BlobClient
 from pydantic import AwareDatetime, BaseModel
 
@@ -35,9 +37,10 @@ class Tries:
         return self._mine is not None
 
     def take_back(self) -> None:
-        """Say that the app took the password, or never saw it."""
+        """Say that the app took the password, or never saw it; a note that stays all the same costs one try."""
         if self._mine is not None:
-            self._mine.delete_blob()
+            with suppress(AzureError):
+                self._mine.delete_blob()
         self._mine = None
 
     def use_up(self) -> None:

@@ -171,7 +171,7 @@ def test_an_app_in_azure_is_stopped_through_its_own_actions(
 class Runtime:
     """A double of a Mendix runtime's admin port."""
 
-    def __init__(self, **feedback: dict[str, Any]) -> None:
+    def __init__(self, **feedback: Any) -> None:
         self.feedback = {
             "runtime_status": {"status": "running"}, "check_health": {"health": "healthy"},
             "get_ddl_commands": {"ddl_commands": []}, "about": {"model_version": "1.0.0.40"},
@@ -194,16 +194,24 @@ class Runtime:
         ({"check_health": {"health": "sick", "diagnosis": "queue"}}, ["smoke: healthy"]),
         ({"check_health": {"health": "unknown"}}, []),
         ({"get_ddl_commands": {"ddl_commands": ["ALTER TABLE x"]}}, ["smoke: database up to date"]),
+        ({"get_ddl_commands": {"ddl_commands": 7}}, ["smoke: database up to date"]),
+        ({"get_ddl_commands": []}, ["smoke: database up to date"]),
+        ({"get_ddl_commands": [7], "runtime_status": 5}, ["smoke: running", "smoke: database up to date"]),
         ({"about": {"model_version": "1.0.0.41"}}, ["smoke: model version"]),
     ],
 )
-def test_the_runtime_says_whether_it_runs_on_this_schema(
-    feedback: dict[str, dict[str, Any]], failed: list[str]
-) -> None:
+def test_the_runtime_says_whether_it_runs_on_this_schema(feedback: dict[str, Any], failed: list[str]) -> None:
     with serving(Runtime(**feedback).reply) as url:
         found = check_runtime(AdminApi(url, SecretStr("admin password")), "1.0.0.40")
         assert [one.name for one in found if one.outcome == "failed"] == failed
         assert len(found) == 4
+
+
+def test_an_admin_port_that_answers_a_list_fails_every_check() -> None:
+    with serving(lambda *_: (200, b"[1]")) as url:
+        found = check_runtime(AdminApi(url, SecretStr("admin password")), None)
+    assert [one.outcome for one in found] == ["failed", "failed", "failed", "skipped"]
+    assert "found an answer that is no JSON object" in found[0].detail
 
 
 def test_the_version_of_the_targets_runtime_is_known_where_its_admin_port_answers() -> None:

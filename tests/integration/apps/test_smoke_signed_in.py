@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from azure.storage.blob import ContainerClient
+from azure.core.exceptions import HttpResponseError
+from azure.storage.blob import BlobClient, ContainerClient
 
 from activities import preflight as preflight_stage
 from activities.preflight import preflight
@@ -130,7 +131,7 @@ def test_a_delivery_after_a_refused_password_does_not_send_it_again(
         found = stage_done(request(address, "one"), run)
         assert found.sign_in_refused
     assert stand_in.logins == 1
-    assert "did not take two. Set them to a user" in str(found.checks[0].detail)
+    assert "has refused one, or left two without an answer. Set them to a user" in str(found.checks[0].detail)
 
 
 def test_a_refusal_counts_whatever_becomes_of_its_body(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,6 +154,59 @@ def test_a_run_sends_the_password_twice_at_most_without_an_answer(
             tried.append(look(f"http://127.0.0.1:{port}", run))
     assert tried == [False, False, True]
     assert (look(address, run), stand_in.logins) == (True, 0)
+
+
+@pytest.mark.parametrize(("status", "posts"), [(504, 2), (503, 4)])
+def test_a_gateway_whose_app_did_not_answer_in_time_uses_up_a_sign_in(
+    api_settings: None, status: int, posts: int
+) -> None:
+    """The app may have looked at the password; one that is not there yet has not."""
+    run, asked = runs.new_id(datetime.now(UTC)), []
+
+    def reply(method: str, *_: object) -> tuple[int, bytes]:
+        asked.append(method)
+        return status, b""
+
+    with serving(reply) as url:
+        assert [look(url, run) for _ in range(4)] == [False] * posts + [True] * (4 - posts)
+    assert asked == ["POST"] * posts
+
+
+def test_a_note_that_cannot_be_taken_back_leaves_the_session_as_good(
+    api_settings: None, monkeypatch: pytest.MonkeyPatch, app: tuple[TargetApp, str]
+) -> None:
+    stand_in, address = app
+
+    def broken(*_: object, **__: object) -> None:
+        raise HttpResponseError("the storage account does not answer")
+
+    monkeypatch.setattr(BlobClient, "delete_blob", broken)
+    profile(monkeypatch, address, PASSWORD, stand_in.files)
+    found = stage_done(request(address, "one", "two"))
+    assert [one.outcome for one in found.checks] == ["passed", "passed"]
+    assert (stand_in.logins, stand_in.sessions) == (1, {})
+
+
+def test_the_runtime_is_asked_before_anybody_is_signed_in(
+    api_settings: None, monkeypatch: pytest.MonkeyPatch, app: tuple[TargetApp, str]
+) -> None:
+    """An error there would be delivered again, each time with a sign-in."""
+    stand_in, address = app
+    before: list[int] = []
+
+    def reply(*_: object) -> tuple[int, bytes]:
+        before.append(stand_in.logins)
+        return 200, b'{"result": 0}'
+
+    profile(monkeypatch, address, PASSWORD, stand_in.files)
+    asked = request(address, "one")
+    asked.smoke.runtime = True
+    with serving(reply) as url:
+        prefix = "TARGET__DEMO__APP__ADMIN_"
+        set_settings(monkeypatch, {f"{prefix}URL": url, f"{prefix}PASSWORD": "admin password"})
+        found = stage_done(asked)
+    assert (len(before) >= 3, set(before), stand_in.logins) == (True, {0}, 1)
+    assert [one.name for one in found.checks][:2] == ["smoke: one", "smoke: running"]
 
 
 def test_an_app_that_takes_no_connection_yet_uses_up_no_sign_in(api_settings: None, app: tuple[TargetApp, str]) -> None:
