@@ -103,10 +103,14 @@ def scaled(full: int, least: int = 1) -> int:
     return size
 
 
+PROGRAMS = frozenset(("harness", "__main__", "copy_app", "copy_child", "copy_sink", "snapshot_child"))
+"""Processes of their own: what they load would count in the memory of the benches that run in this one."""
+
+
 def run(only: str = "") -> list[Result]:
     """Run the benches whose name contains `only`, print each as it ends, and keep the results."""
     for module in pkgutil.iter_modules(package.__path__):
-        if module.name not in ("harness", "__main__"):
+        if module.name not in PROGRAMS:
             importlib.import_module(f"bench.{module.name}")
     chosen = [one for name, one in sorted(REGISTERED.items()) if only in name]
     results = []
