@@ -10,7 +10,7 @@ from shared.budget import Budget
 from shared.copying.arrow import Conversion
 from shared.copying.load import ChunkWork, RowRefused, core_error, load_chunk
 from shared.copying.model import Chunk, Job, Loaded, Reject
-from shared.copying.rejects import load_around
+from shared.copying.rejects import Search
 from shared.copying.source import SOURCE_ERRORS, Source, source_error
 from shared.copying.stage import write_lines
 from shared.copying.watchdog import Heartbeat, Sockets, run_watched
@@ -171,7 +171,7 @@ def _load(
             raise _too_many(rejects, plan.run, chunk)
 
     limit = policy.max_rejects + 1
-    return load_around(connections.session, connections.source, work, chunk, heartbeat, limit, budget, keep)
+    return Search(connections.session, work, chunk, heartbeat, limit, budget, keep).load_chunk(connections.source)
 
 
 def _within_policy(rejects: list[Reject], policy: Policy, run: str, chunk: Chunk) -> None:

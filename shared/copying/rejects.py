@@ -38,42 +38,6 @@ Keep = Callable[[list[Reject], bool], None]
 """Writes the rejects down, and refuses when they are too many; the flag says that the search was cut short."""
 
 
-def load_around(
-    session: BulkSession,
-    source: Source,
-    work: ChunkWork,
-    chunk: Chunk,
-    heartbeat: Heartbeat,
-    limit: int,
-    budget: Budget,
-    keep: Keep,
-) -> Loaded:
-    """Load a chunk without the rows that are refused, unless the ledger has it; looks for `limit` of those at most.
-
-    `keep` is called before COMMIT. Raises what `load_chunk` raises, and Refusal LOAD_REFUSED if no row is to blame.
-    """
-    search = _Search(session, work, chunk, heartbeat, limit, budget, keep)
-    try:
-        session.execute("SET XACT_ABORT OFF")
-        while True:
-            known = len(search.rejects)
-            where = work.where(chunk, [reject.ctid for reject in search.rejects])
-            with open_rows(source, work.table, where, heartbeat, chunk.about) as rows:
-                loaded = search.load(rows)
-            if loaded is not None:
-                return loaded
-            if len(search.rejects) == known:
-                raise duplicate_row(chunk, f"rows that are refused only together: {search.why}")
-    except SOURCE_ERRORS as error:
-        raise source_error(error, chunk.about) from None
-    except CORE_ERRORS as error:
-        raise core_error(error, chunk.about) from None
-    finally:
-        with suppress(*CORE_ERRORS):  # the session is gone, and with it the transaction
-            session.rollback()
-            session.execute("SET XACT_ABORT ON")
-
-
 def refused_rows(batch: pa.RecordBatch, take: Take, offset: int = 0) -> Iterator[tuple[int, str]]:
     """Yield index and reason of every row of a batch that is refused, alone or beside those that were taken before."""
     why = take(batch) if batch.num_rows else None
@@ -94,8 +58,11 @@ class _InLedger(Exception):  # noqa: N818 - an outcome
         self.loaded = loaded
 
 
-class _Search:
-    """The rows of a chunk that were refused so far, and the transaction that holds those which were taken."""
+class Search:
+    """Loads a chunk without the rows that are refused; looks for `limit` of those at most, and for as long as `budget` says.
+
+    Holds the rows that were refused so far, and the transaction with those that were taken. `keep` is called before COMMIT.
+    """
 
     def __init__(
         self,
@@ -114,7 +81,32 @@ class _Search:
         self._taken = Loaded(rows=0, bytes=0)
         self._lost = False  # the server has ended a transaction, and with it what was taken
 
-    def load(self, rows: Rows) -> Loaded | None:
+    def load_chunk(self, source: Source) -> Loaded:
+        """Load the chunk, unless the ledger has it.
+
+        Raises what `load.load_chunk` raises, and Refusal LOAD_REFUSED if no row is to blame.
+        """
+        try:
+            self._session.execute("SET XACT_ABORT OFF")
+            while True:
+                known = len(self.rejects)
+                where = self._work.where(self._chunk, [reject.ctid for reject in self.rejects])
+                with open_rows(source, self._work.table, where, self._heartbeat, self._chunk.about) as rows:
+                    loaded = self._load(rows)
+                if loaded is not None:
+                    return loaded
+                if len(self.rejects) == known:
+                    raise duplicate_row(self._chunk, f"rows that are refused only together: {self.why}")
+        except SOURCE_ERRORS as error:
+            raise source_error(error, self._chunk.about) from None
+        except CORE_ERRORS as error:
+            raise core_error(error, self._chunk.about) from None
+        finally:
+            with suppress(*CORE_ERRORS):  # the session is gone, and with it the transaction
+                self._session.rollback()
+                self._session.execute("SET XACT_ABORT ON")
+
+    def _load(self, rows: Rows) -> Loaded | None:
         """Load what is taken of these rows; None where the server has ended the transaction on the way."""
         known = len(self.rejects)
         try:
