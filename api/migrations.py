@@ -3,7 +3,7 @@
 import asyncio
 import re
 from datetime import UTC, datetime, timedelta
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel, Field
 
@@ -172,7 +172,7 @@ def _forecast(run: Run, seen: View) -> Forecast | None:
 
 
 SECRETS = re.compile(
-    r"(?i)(?:^|[&;])(sig|signature|code|password|pwd|secret|(?:access[-_]?)?token|api[-_]?key|accountkey|sharedaccesssignature"
+    r"(?i)(?:^|[&;])(sig|signature|code|password|pwd|secret|(?:access[-_]?)?token|(?:api[-_]?|account)?key|sharedaccesssignature"
     r"|x-amz-(?:signature|credential|security-token))="
 )
 """Parameters of an address that are secrets by their names, as `shared.redaction` knows them in texts."""
@@ -187,7 +187,7 @@ def _refuse_secrets(request: MigrationRequest) -> None:
     addresses += [(one.name, one.url) for one in request.smoke.documents]
     for name, address in addresses:
         parts = urlsplit(address)
-        found = SECRETS.search(parts.query) or SECRETS.search(parts.fragment)
+        found = SECRETS.search(unquote(parts.query)) or SECRETS.search(unquote(parts.fragment))
         if found:
             raise Refusal(
                 "SECRET_IN_ADDRESS", f"smoke check {name}",

@@ -164,7 +164,7 @@ def test_a_target_mode_that_does_not_fit_the_profile_is_refused_before_anything_
     assert engine.scheduled == []
 
 
-@pytest.mark.parametrize("query", ["?lang=de&Sig=s3cr3t", "?token=s3cr3t", "?X-Amz-Signature=s3cr3t", "?a=1;code=s3cr3t", "?api-key=s3cr3t", "#access_token=s3cr3t"])  # fmt: skip
+@pytest.mark.parametrize("query", ["?lang=de&Sig=s3cr3t", "?token=s3cr3t", "?X-Amz-Signature=s3cr3t", "?a=1;code=s3cr3t", "?api-key=s3cr3t", "?key=s3cr3t", "?AccountKey=s3cr3t", "?%73ig=s3cr3t", "#access_token=s3cr3t"])  # fmt: skip
 def test_an_address_with_a_secret_in_it_is_refused_and_not_kept(engine, query):
     smoke = {"http": [{"name": "home", "url": f"https://app.example.com/{query}"}]}
     status, told, _ = ask(engine, "POST", "migrations", BODY | {"smoke": smoke})
