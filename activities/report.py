@@ -9,7 +9,7 @@ from azure.core.exceptions import AzureError
 from pydantic import Field
 
 from activities.boundary import closing_activity
-from shared import events, readiness, rehearsals, remains, runpaths, runs
+from shared import events, readiness, rehearsals, remains, runpaths, runs, ticks
 from shared.blobs import clients
 from shared.communication.memory import messages
 from shared.contracts import Check, Gate, RestoreRef, Run, RunWork, SnapshotRef, StageState, TableRows, Verdict
@@ -79,6 +79,7 @@ def write_report(work: ReportWork) -> Recorded:
         checks=work.checks, findings=findings, reported_at=work.reported_at, tables=tables,
         target_version=_target_version(work.run), rejects=rejects.load(work.run),
         places=_places(work), messages=messages(work.run.id),
+        ticks=[one for said in ticks.load(work.run.id).values() for one in said],
     )  # fmt: skip
     report = readiness.compared(build(known))
     rehearsals.remember(report)

@@ -67,7 +67,7 @@ _ROUTES = (
           "The runbook as it stands now, HTML or Markdown by Accept.",
           responses={200: "text/markdown, text/html", 404: Problem}, etag=True),
     Route("runbook_step_done", "POST", "migrations/{id}/runbook/{step}", runbook.done,
-          "Say that a step of people is done; the first word stays.", request=runbook.StepDone,
+          "Say that a step of people is done, or take it back; the last word counts.", request=runbook.StepDone,
           responses={200: Tick, 404: Problem, 409: Problem}),
 )  # fmt: skip
 

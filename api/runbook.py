@@ -1,4 +1,4 @@
-"""`/api/migrations/{id}/runbook`: the runbook of a run, as it stands now, and the steps that people say are done."""
+"""`/api/migrations/{id}/runbook`: the runbook of a run, as it stands now, and what people say of its steps."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -19,9 +19,10 @@ from shared.ticks import Tick
 class StepDone(Strict):
     """Body of `POST /api/migrations/{id}/runbook/{step}`."""
 
+    done: bool = Field(default=True, description="False takes back that it is done.")
     by: PersonName | None = Field(
         default=None,
-        description="Who has done it; required where nobody is signed in. Behind App Service authentication the signed-in "
+        description="Who says so; required where nobody is signed in. Behind App Service authentication the signed-in "
         "user's name stands in its place.",
     )
     comment: Annotated[str, StringConstraints(max_length=2000)] = ""
@@ -37,23 +38,32 @@ async def show(call: Call) -> Answer:
 
 
 async def done(call: Call) -> Answer:
-    """Keep that a step of people is done; who said so first stays."""
+    """Keep that a step of people is done, or is not after all; the last word counts, those before it stay."""
     body = parsed(StepDone, call.body)
     with refused_as(404):
         book = await _book(call)
     step = _step_of_people(book, call.params["step"])
     name = caller.named(call, body.by)
-    tick = Tick(step=step.number, by=name.by, signed_in=name.signed_in, at=datetime.now(UTC), comment=body.comment)
+    if not body.done and not step.said:
+        raise Answered(problem(
+            409, "NOT_TICKED", f"expected a step that somebody has said is done, found “{step.title}”, of which nobody has.",
+            object=book.run.id, remedy="There is nothing to take back.",
+        ))  # fmt: skip
+    tick = Tick(
+        step=step.key, done=body.done, by=name.by, signed_in=name.signed_in, at=datetime.now(UTC), comment=body.comment
+    )
     return answer(await asyncio.to_thread(ticks.keep, book.run.id, tick))
 
 
 def _step_of_people(book: runbook.Runbook, wanted: str) -> runbook.Step:
-    """Return the step of that number; answers that there is none, or that the run does it itself."""
-    step = next((one for part in book.parts for one in part.steps if str(one.number) == wanted), None)
+    """Return the step with that key; answers that there is none, or that the run does it itself."""
+    steps = [one for part in book.parts for one in part.steps]
+    step = next((one for one in steps if one.key == wanted), None)
     if step is None:
+        keys = ", ".join(one.key for one in steps if one.by_people)
         raise Answered(problem(
-            404, "UNKNOWN_STEP", f"expected the number of a step of the runbook, found {wanted[:20]}.", object=book.run.id,
-            remedy="GET .../runbook has the steps of this run with their numbers.",
+            404, "UNKNOWN_STEP", f"expected the key of a step of the runbook, found {wanted[:40]}.", object=book.run.id,
+            remedy=f"Steps that people tick in this run: {keys}.",
         ))  # fmt: skip
     if not step.by_people:
         raise Answered(problem(

@@ -2,6 +2,7 @@
 
 import time
 from typing import Any, Literal
+from urllib.parse import quote
 
 import httpx
 from pydantic import BaseModel
@@ -86,9 +87,10 @@ class Api:
         """Return the tables of a run with their rows."""
         return self._get(f"/migrations/{run}/tables", TablesView)
 
-    def tick(self, run: str, step: int, by: str | None, comment: str = "") -> Tick:
-        """Say that a step of the runbook is done; returns the word that is kept, which is the first."""
-        answer = self._client.post(f"/migrations/{run}/runbook/{step}", json={"by": by, "comment": comment})
+    def tick(self, run: str, step: str, by: str | None, comment: str = "", *, done: bool = True) -> Tick:
+        """Say that the step of the runbook with that key is done, or take it back; returns the word that is kept."""
+        body = {"done": done, "by": by, "comment": comment}
+        answer = self._client.post(f"/migrations/{run}/runbook/{quote(step, safe='')}", json=body)
         _check(answer)
         return Tick.model_validate(answer.json())
 

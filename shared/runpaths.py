@@ -121,6 +121,11 @@ def attempt(called: str, number: int) -> str:
     return f"attempts/{called}-{number}"
 
 
-def step(number: int) -> str:
-    """Return the name of what was said of a step of the runbook."""
-    return f"{STEPS}{number:03d}.json"
+def words_on(step: str) -> str:
+    """Return with what the names of all that was said of a step of the runbook begin, by the step's key."""
+    return f"{STEPS}{step}/"
+
+
+def word_on(step: str, number: int) -> str:
+    """Return the name of what was said of a step of the runbook, one time after another."""
+    return f"{words_on(step)}{number:06d}.json"

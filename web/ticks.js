@@ -1,51 +1,41 @@
-// The steps of a runbook that people do: each has a button, by which somebody says that it is done. What is said stays, so
-// that a button is pressed twice.
+// The steps of a runbook that people do: each has a box, by which somebody says that it is done, or takes that back.
 
 import { post } from "./api.js";
 import { announce, h, put } from "./dom.js";
 import { identity } from "./gate.js";
 
-// Its parts: `part` asks for the name, `dress` shows the buttons of a document, `listen` hears them; `again` shows it anew.
+// Its parts: `part` asks for the name, `dress` shows the boxes of a document, `listen` hears them; `again` shows it anew.
 export function ticks(path, signedIn, again) {
   const who = identity("done-by", signedIn), said = h("p", { role: "alert", class: "wrong" });
-  const part = h("div", { class: "fields no-print" }, who.part, h("p", { class: "soft" }, "Say beside a step that it is done, and press once more to confirm: the runbook keeps who said so, and when."), said);
-  let asked = null; // the step whose button was pressed once
+  const part = h("div", { class: "fields no-print" }, who.part, h("p", { class: "soft" }, "Tick a step when it is done; untick it to take that back. The runbook keeps who said so, and when."), said);
+  let busy = false; // a box was pressed, and the app has not answered yet
   const dress = (root) => {
-    const buttons = [...root.querySelectorAll("button[data-step]")];
-    part.hidden = !buttons.length;
-    for (const step of root.querySelectorAll(".step")) step.tabIndex = -1; // takes the focus when its button is gone
-    for (const button of buttons) {
-      const words = button.dataset.step === asked ? "Yes, it is done" : "Done";
-      button.hidden = false;
-      put(button, words);
-      button.setAttribute("aria-label", `${words}: ${title(button)}`);
+    const found = boxes(root);
+    part.hidden = !found.length;
+    for (const box of found) {
+      box.closest(".tick").hidden = false;
+      box.setAttribute("aria-label", `Done: ${title(box)}`);
     }
   };
-  const pressed = async (root, button) => {
-    const { step } = button.dataset, name = title(button), by = who.get();
-    if (!by) return;
-    if (asked !== step) {
-      asked = step;
-      dress(root);
-      return announce(`Press once more to say that “${name}” is done.`);
-    }
-    asked = null;
+  const pressed = async (root, box) => {
+    const { step } = box.dataset, done = box.checked, name = title(box), by = busy ? null : who.get();
+    if (!by) return void (box.checked = !done);
+    busy = true;
     try {
-      await post(`${path}/${step}`, { by });
+      await post(`${path}/${step}`, { by, done });
       put(said, "");
       await again();
-      [...root.querySelectorAll(".number")].find((one) => one.textContent === step)?.closest("li").focus({ preventScroll: true });
-      announce(`“${name}” is done, says ${by}.`);
+      announce(`“${name}” is ${done ? "done" : "not done"}, says ${by}.`);
     } catch (error) {
       put(said, error.message);
-      dress(root);
     }
+    busy = false;
+    for (const one of boxes(root)) one.checked = one.defaultChecked; // what the runbook says, whatever was pressed
   };
-  const listen = (root) => {
-    root.addEventListener("click", (event) => { const button = event.target.closest("button[data-step]"); if (button) pressed(root, button); });
-    root.addEventListener("focusout", (event) => { if (asked && event.target.dataset.step === asked) { asked = null; dress(root); } });
-  };
+  const listen = (root) => root.addEventListener("change", (event) => pressed(root, event.target));
   return { part, dress, listen };
 }
 
-const title = (button) => button.closest("li").querySelector("h3").textContent;
+const boxes = (root) => [...root.querySelectorAll("input[data-step]")];
+
+const title = (box) => box.closest("li").querySelector("h3").textContent;

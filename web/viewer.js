@@ -24,7 +24,7 @@ export async function viewer(place, signal, trouble, id, what) {
     if (signal.aborted) return false;
     if (found === null) place.replaceChildren(h("p", {}, `There is no ${what} of this run yet.`), h("p", {}, back));
     else if (paper === null) place.replaceChildren(actions(), ...(asking ? [asking.part] : []), paper = type === "text/html" ? framed(found, what, id, asking) : h("pre", { class: "json", tabindex: 0, "aria-label": what }, found));
-    else if (found !== before) renew(paper.shadowRoot.querySelector(".document"), contents(found, id, asking));
+    else if (found !== before) renewed(paper.shadowRoot, contents(found, id, asking));
     return found === null || what === "runbook";
   };
   const asking = what === "runbook" ? ticks(path, signedIn, look) : null;
@@ -55,6 +55,13 @@ function contents(html, id, asking) {
   const made = h("div", { class: "document" }, ...parsed.querySelector("main").childNodes);
   asking?.dress(made);
   return made;
+}
+
+// A step that is drawn anew, because somebody has ticked it, keeps the focus on its box.
+function renewed(root, fresh) {
+  const held = root.activeElement?.dataset.step;
+  renew(root.querySelector(".document"), fresh);
+  if (held && !root.activeElement) root.querySelector(`[data-step="${held}"]`)?.focus({ preventScroll: true });
 }
 
 // Changes only what differs, so that what somebody reads, marks or has the focus on stays where it is.

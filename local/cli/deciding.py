@@ -26,10 +26,12 @@ def add_commands(commands: Any) -> None:
     approve.add_argument(
         "--gate", help="the gate that is meant; refused if it waits at another (default: the one shown)"
     )
-    tick = command(commands, "tick", "say that a step of the runbook is done", "tick <id> 4 --by Ada", _tick)
+    what = "say that a step of the runbook is done, or take it back"
+    tick = command(commands, "tick", what, "tick <id> switch-dns --by Ada", _tick)
     tick.add_argument("id")
-    tick.add_argument("step", type=int, help="its number in the runbook")
-    add_by(tick, "who has done it")
+    tick.add_argument("step", help="its key, which the runbook has")
+    tick.add_argument("--undo", action="store_true", help="take it back: it is not done, after all")
+    add_by(tick, "who says so")
     tick.add_argument("--comment", default="")
     what = "show the settings by which the app copies its source (target mode runtime)"
     settings = command(commands, "source-settings", what, "source-settings <id> --form kubernetes", _source_settings)
@@ -53,8 +55,8 @@ def _decide(api: Api, given: argparse.Namespace) -> int:
 
 
 def _tick(api: Api, given: argparse.Namespace) -> int:
-    kept = api.tick(given.id, given.step, given.by, given.comment)
-    print(plain(f"{given.id}: step {kept.step} done, says {kept.by}, {moment(kept.at)}"))
+    kept = api.tick(given.id, given.step, given.by, given.comment, done=not given.undo)
+    print(plain(f"{given.id}: {kept.step} {'done' if kept.done else 'not done'}, says {kept.by}, {moment(kept.at)}"))
     return EXIT_OK
 
 

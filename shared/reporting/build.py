@@ -19,11 +19,14 @@ from shared.reporting.model import (
     RejectsReport,
     Report,
     StockReport,
+    TickReport,
     stage_report,
 )
+from shared.reporting.steps import TITLES
 from shared.reporting.undone import undone
 from shared.reporting.waits import waited
 from shared.request import MigrationRequest, origin_of
+from shared.ticks import Tick
 from shared.version import VERSION
 from shared.wording import bytes_of, plural, source_words
 
@@ -49,6 +52,7 @@ class Known:
     rejects: RejectsReport | None = None
     places: list[Place] = field(default_factory=list)
     messages: Messages | None = None
+    ticks: list[Tick] = field(default_factory=list)
 
 
 def build(known: Known) -> Report:
@@ -73,7 +77,7 @@ def build(known: Known) -> Report:
         snapshot=_snapshot(known.snapshot), stages=[stage_report(stage) for stage in known.stages],
         tables=known.tables, rows=sum(one.rows_copied for one in known.tables),
         rows_not_counted=_rows_not_counted(known), files=_files(known),
-        checks=checks, findings=known.findings, gates=known.gates,
+        checks=checks, findings=known.findings, gates=known.gates, ticks=_ticks(known.ticks),
         reconciliation=Reconciliation.model_validate(reconciliation) if reconciliation else None,
         rejects=known.rejects,
         stock=StockReport.model_validate(stock) if stock else None,
@@ -83,6 +87,12 @@ def build(known: Known) -> Report:
         outside=list(OUTSIDE), places=known.places, messages=known.messages,
         ddl=known.answers.get("plan", {}).get("ddl_blob"), versions=_versions(known),
     )  # fmt: skip
+
+
+def _ticks(ticks: list[Tick]) -> list[TickReport]:
+    """Return what people said of the runbook in the order of time; each step is called as the runbook calls it."""
+    said = sorted(ticks, key=lambda one: one.at)
+    return [TickReport(title=TITLES.get(one.step, one.step), **one.model_dump()) for one in said]
 
 
 def _recorded(known: Known, name: str) -> str | None:

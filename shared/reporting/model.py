@@ -11,6 +11,7 @@ from shared.communication.memory import Messages
 from shared.contracts import Check, Gate, Reconciliation, RunId, StageState, TableRows, Verdict
 from shared.errors import Finding
 from shared.request import Window
+from shared.ticks import Tick
 
 CLOSING = ("source-start", "app-restart", "app-end", "stock", "report", "clean-up", "stand-down")
 """Stages of every end, after the proof; `source-start` comes right behind the snapshot where the request says `always`."""
@@ -93,6 +94,12 @@ class Place(BaseModel):
     until: str = Field(description="When it was or will be deleted, or that it stays.")
 
 
+class TickReport(Tick):
+    """What somebody has said of a step of the runbook."""
+
+    title: str
+
+
 class Report(BaseModel):
     """`report.json`."""
 
@@ -127,6 +134,10 @@ class Report(BaseModel):
     checks: list[Check]
     findings: list[Finding]
     gates: list[Gate] = Field(default_factory=list, description="Where the run waited, and who decided what.")
+    ticks: list[TickReport] = Field(
+        default_factory=list,
+        description="What people said of the runbook's steps until the report was written, also what was taken back.",
+    )
     reconciliation: Reconciliation | None = None
     rejects: RejectsReport | None = Field(default=None, description="Null where the target refused no row.")
     stock: StockReport | None = Field(default=None, description="Counted only if the run did not end verified.")

@@ -16,7 +16,7 @@ from shared.errors import Finding
 from shared.forecast import AFTER, BEFORE, DATABASE, FILES, PEOPLE, wanted
 from shared.progress import View
 from shared.reporting.html import environment
-from shared.reporting.steps import AFTERWARDS, BEFOREHAND, IN_THE_WINDOW, Phase, StepText, roll_back
+from shared.reporting.steps import IN_THE_WINDOW, PHASES, Phase, StepText, WayBack, roll_back
 from shared.ticks import Tick
 
 LATE_AT = {
@@ -30,6 +30,7 @@ class Step(BaseModel):
     """One step as the runbook shows it; durations are seconds."""
 
     number: int
+    key: str = Field(description="The step's own, wherever it stands.")
     title: str
     who: str
     detail: str
@@ -43,7 +44,19 @@ class Step(BaseModel):
     late: list[Gate] = Field(default_factory=list, description="Decisions beside it to go on though it will be late.")
     point_of_no_return: bool = False
     by_people: bool = Field(default=False, description="Done by people, who say so; no stage of the run does it.")
-    done: Tick | None = Field(default=None, description="Who has said that it is done, and when.")
+    said: list[Tick] = Field(
+        default_factory=list, description="Who has said that it is done, or is not; the last counts."
+    )
+
+    @property
+    def word(self) -> Tick | None:
+        """What counts of that which people have said."""
+        return self.said[-1] if self.said else None
+
+    @property
+    def done(self) -> bool:
+        """Whether people say that it is done."""
+        return self.word is not None and self.word.done
 
 
 class Part(BaseModel):
@@ -59,7 +72,7 @@ class Runbook(BaseModel):
     run: Run
     made_at: datetime
     parts: list[Part]
-    roll_back: list[StepText]
+    roll_back: list[WayBack]
     expected: float | None = Field(description="Seconds from the start to the proof, by the last rehearsal.")
     rehearsed: str | None = Field(description="Id of the rehearsal that the durations come from.")
     written_at: datetime | None
@@ -75,21 +88,21 @@ def runbook(
     findings: Sequence[Finding],
     now: datetime,
     rehearsed: str | None,
-    ticks: Mapping[int, Tick] | None = None,
+    ticks: Mapping[str, Sequence[Tick]] | None = None,
     *,
     unknown: bool = False,
 ) -> Runbook:
     """Return the runbook of a run as it stands now.
 
-    `measured` has seconds by stage of the last rehearsal, `ticks` what people have said is done, by number of the step;
+    `measured` has seconds by stage of the last rehearsal, `ticks` what people have said, by key of the step;
     `unknown` says that nobody here knows how far the run came.
     """
     measured = {name: seconds for name, seconds in wanted(measured, run.request).items() if name not in PEOPLE}
     expected = _expected(measured)
     counter = iter(range(1, 1000))
-    parts = [_part(phase, run, seen, measured, counter) for phase in (BEFOREHAND, IN_THE_WINDOW, AFTERWARDS)]
+    parts = [_part(phase, run, seen, measured, counter) for phase in PHASES]
     for step in (step for part in parts for step in part.steps):
-        _ticked(step, (ticks or {}).get(step.number))
+        _ticked(step, (ticks or {}).get(step.key, ()))
     return Runbook(
         run=run, made_at=now, parts=parts, roll_back=roll_back(run), expected=expected, rehearsed=rehearsed,
         written_at=seen.target_written_at, unknown=unknown, findings=[one for one in findings if one.severity != "info"],
@@ -100,7 +113,7 @@ def runbook(
 def html(book: Runbook) -> str:
     """Return the runbook as a self-contained page, in the report's style."""
     made = environment()
-    made.filters["state"] = words_of_state
+    made.filters |= {"state": words_of_state, "tick": words_of_tick}
     return made.get_template("runbook.html.j2").render(book=book)
 
 
@@ -134,7 +147,7 @@ def _step(text: StepText, run: Run, number: int, seen: View, measured: Mapping[s
     stages = [stage for stage in seen.stages if stage.name in text.stages]
     took = [measured[name] for name in text.stages if name in measured]
     step = Step(
-        number=number, title=text.title, who=text.who, detail=text.detail, check=text.check, undo=text.undo,
+        number=number, key=text.key, title=text.title, who=text.who, detail=text.detail, check=text.check, undo=text.undo,
         measured=sum(took) if took else None, point_of_no_return=text.point_of_no_return,
         late=[gate for gate in seen.gates if LATE_AT.get(gate.name) in text.stages],
         by_people=not text.stages or (text.by_hand is not None and text.by_hand(run)),
@@ -147,9 +160,11 @@ def _step(text: StepText, run: Run, number: int, seen: View, measured: Mapping[s
     return step
 
 
-def _ticked(step: Step, tick: Tick | None) -> None:
-    if step.by_people and tick is not None:
-        step.state, step.done = "done", tick
+def _ticked(step: Step, said: Sequence[Tick]) -> None:
+    if step.by_people:
+        step.said = list(said)
+    if step.done:
+        step.state = "done"
 
 
 def _advance(text: StepText, measured: Mapping[str, float]) -> float:
@@ -176,12 +191,18 @@ def _expected(measured: Mapping[str, float]) -> float | None:
 
 def words_of_state(step: Step) -> str:
     """Return a step's state for people: what is done with its real time, what is open with its plan, what was decided."""
-    return "; ".join((_state(step), *map(_decided, step.late)))
+    taken_back = [words_of_tick(step.word)] if step.word is not None and not step.done else []
+    return "; ".join((_state(step), *taken_back, *map(_decided, step.late)))
+
+
+def words_of_tick(tick: Tick) -> str:
+    """Return what somebody has said of a step, for people."""
+    return f"{'done' if tick.done else 'taken back'} {wording.clock(tick.at)} UTC by {tick.who}"
 
 
 def _state(step: Step) -> str:
-    if step.done is not None:
-        return f"done {wording.clock(step.done.at)} UTC by {step.done.who}"
+    if step.word is not None and step.done:
+        return words_of_tick(step.word)
     if step.started_at is not None:
         return f"{step.state} {wording.clock(step.started_at)} UTC, {wording.duration(step.seconds)}"
     return "open"

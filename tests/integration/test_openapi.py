@@ -37,12 +37,15 @@ schema.config.phases.coverage.unexpected_methods = set()
 
 @schema.hook
 def map_path_parameters(context: Any, path_parameters: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Ask for a run that exists in half of the cases; made-up ids would only ever meet the 404."""
+    """Ask for a run that exists, and for a step of people, in half of the cases; made-up ones would only ever meet the 404."""
     del context
-    made = str((path_parameters or {}).get("id", ""))
+    asked = dict(path_parameters or {})
+    made, step = str(asked.get("id", "")), str(asked.get("step", ""))
     if made and made[-1:] in "01234567":
-        return {**(path_parameters or {}), "id": KNOWN[len(made) % len(KNOWN)]}
-    return path_parameters
+        asked["id"] = KNOWN[len(made) % len(KNOWN)]
+    if step and len(step) % 2:
+        asked["step"] = "configure-target"
+    return asked or path_parameters
 
 
 @schema.hook

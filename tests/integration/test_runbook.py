@@ -132,36 +132,6 @@ def test_a_run_nobody_knows_has_no_runbook(api: ApiServer) -> None:
     assert (answered.status_code, answered.json()["code"]) == (404, "UNKNOWN_RUN")
 
 
-def test_people_say_what_they_have_done_and_the_first_word_stays(api: ApiServer) -> None:
-    runs.save(Run(id=ID, request=request(), created_at=START))
-    api.engine.set(ID, "RUNNING", custom=Progress(stages=reports.stages("copy", "running")).model_dump(mode="json"))
-    keyed = {"x-functions-key": api.key}
-    address = f"{api.url}/api/migrations/{ID}/runbook"
-    number = steps(book())["Switch DNS or the load balancer"].number
-    nameless = httpx.post(f"{address}/{number}", headers=keyed, json={})
-    assert (nameless.status_code, nameless.json()["code"]) == (400, "INVALID_REQUEST")
-    for by in ("Ada", "Bob"):
-        said = httpx.post(f"{address}/{number}", headers=keyed, json={"by": by, "comment": "TTL was 300"})
-        assert (said.status_code, said.json()["by"]) == (200, "Ada")
-    [row] = [line for line in httpx.get(address, headers=keyed).text.splitlines() if "**Switch DNS" in line]
-    assert re.search(r"done \d\d:\d\d:\d\d UTC by Ada", row), row
-    page = httpx.get(address, headers=keyed | {"Accept": "text/html"}).text
-    assert "TTL was 300" in page
-    assert f'data-step="{number}"' not in page
-    assert f'data-step="{number + 1}"' in page
-
-
-def test_what_the_run_does_itself_nobody_else_says_is_done(api: ApiServer) -> None:
-    runs.save(Run(id=ID, request=request(), created_at=START))
-    api.engine.set(ID, "RUNNING", custom=Progress().model_dump(mode="json"))
-    keyed = {"x-functions-key": api.key}
-    address = f"{api.url}/api/migrations/{ID}/runbook"
-    number = steps(book())["Move the rows"].number
-    for step, status in ((str(number), 409), ("999", 404), ("0", 404), ("first", 404)):
-        answered = httpx.post(f"{address}/{step}", headers=keyed, json={"by": "Ada"})
-        assert answered.status_code == status, (step, answered.text)
-
-
 def test_the_target_app_is_started_and_stopped_by_people_unless_the_request_lets_the_run_do_it() -> None:
     titles = ("Stop the target app", "Start the target app")
     assert [steps(book())[one].by_people for one in titles] == [True, True]

@@ -11,7 +11,7 @@ from shared.contracts import Check, Gate, StageState, TableRows
 from shared.errors import Finding
 from shared.reporting.gantt import timeline
 from shared.reporting.html import page
-from shared.reporting.model import Place, RejectedRow, Report, stage_report
+from shared.reporting.model import Place, RejectedRow, Report, TickReport, stage_report
 from shared.request import Window
 from tests.fixtures import reports
 
@@ -135,7 +135,9 @@ def test_the_window_is_told_with_what_was_left_of_it(minutes: int, kept: str) ->
     assert kept in words(reports.verified().model_copy(update={"window": window}))
 
 
-@pytest.mark.parametrize("place", ["table", "finding", "check", "source", "snapshot", "gate", "cleanup", "place"])
+@pytest.mark.parametrize(
+    "place", ["table", "finding", "check", "source", "snapshot", "gate", "tick", "cleanup", "place"]
+)
 def test_hostile_values_from_a_database_stay_text(place: str) -> None:
     report = reports.verified()
     changed = {
@@ -145,6 +147,7 @@ def test_hostile_values_from_a_database_stay_text(place: str) -> None:
         "source": {"source": HOSTILE},
         "snapshot": {"snapshot": {HOSTILE: HOSTILE}},
         "gate": {"gates": [report.gates[0].model_copy(update={"comment": HOSTILE})]},
+        "tick": {"ticks": [TickReport(title=HOSTILE, step="a", by=HOSTILE, at=reports.START, comment=HOSTILE)]},
         "cleanup": {"cleanup": [HOSTILE]},
         "place": {"places": [Place(name=HOSTILE, where=HOSTILE, holds=HOSTILE, until=HOSTILE)]},
     }[place]  # fmt: skip

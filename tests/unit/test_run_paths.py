@@ -29,11 +29,11 @@ def test_a_run_that_a_version_before_has_begun_finds_its_blobs() -> None:
         runpaths.ignored_part(1), runpaths.index_part(2), runpaths.renewed_archive(3), runpaths.failed_stop(3), runpaths.sign_in(1),
         runpaths.jobs("copy", "cd", 4), runpaths.jobs_plan("copy"),
         runpaths.chunk_rejects("a$b", 5), runpaths.results(6), runpaths.comparison(7, 8), runpaths.attempt("ab", 9),
-        runpaths.step(10),
+        runpaths.words_on("a-b"), runpaths.word_on("a-b", 10),
     } == {
         "inflate/ignored-000001.ndjson", "inflate/index-000002.parquet", "source/archive-3.json", "source/stop-failed-3.json", "smoke/sign-in-1.json",
         "copy/jobs-cd-00004.ndjson", "copy/plan.json", "rejects/a$b/000005.ndjson", "verify/results-000006.ndjson",
-        "verify/batch-000007-0008.json", "attempts/ab-9", "steps/010.json",
+        "verify/batch-000007-0008.json", "attempts/ab-9", "steps/a-b/", "steps/a-b/000010.json",
     }  # fmt: skip
 
 

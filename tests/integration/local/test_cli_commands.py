@@ -122,22 +122,31 @@ def test_readiness_exits_0_only_if_nothing_speaks_against_the_cut_over(cli: Cli)
     assert (code, json.loads(said)["targets"][0]["ready"]) == (1, False)
 
 
-def test_a_step_of_the_runbook_is_ticked_by_its_number(cli: Cli, api: ApiServer, tmp_path: Path) -> None:
+def test_a_step_of_the_runbook_is_ticked_by_the_key_that_it_prints_and_taken_back(
+    cli: Cli, api: ApiServer, tmp_path: Path
+) -> None:
     put(api)
     assert cli("runbook", ID)[1].startswith("# ")
     assert cli("runbook", ID, "--out", str(tmp_path / "r.md"))[0] == 0
-    done: list[int] = []
-    for step in range(1, 40):
-        code, said, complaint = cli("tick", ID, str(step), "--by", "Ada", "--comment", "Done.")
-        if code == 0:
-            assert f"step {step} done, says Ada" in said
-            done.append(step)
-            break
-        assert "[NOT_BY_PEOPLE]" in complaint
-    assert len(done) == 1, "people have a step of their own in every runbook"
-    assert list(ticks.load(ID)) == done
-    code, _, complaint = cli("tick", ID, "999", "--by", "Ada")
-    assert (code, complaint.startswith("404 Not found: [UNKNOWN_STEP] ")) == (3, True)
+    key = "switch-dns"
+    [row] = [line for line in cli("runbook", ID)[1].splitlines() if "**Switch DNS" in line]
+    assert row.endswith(f"| `{key}` |")
+    code, said, _ = cli("tick", ID, key, "--by", "Ada", "--comment", "Done.")
+    assert (code, f"{ID}: {key} done, says Ada, " in said) == (0, True)
+    code, said, _ = cli("tick", ID, key, "--by", "Bob", "--undo")
+    assert (code, f"{ID}: {key} not done, says Bob, " in said) == (0, True)
+    assert [(one.by, one.done, one.comment) for one in ticks.load(ID)[key]] == [
+        ("Ada", True, "Done."),
+        ("Bob", False, ""),
+    ]
+    for step, refused in (
+        ("move-rows", "409 Conflict: [NOT_BY_PEOPLE] "),
+        ("4", "404 Not found: [UNKNOWN_STEP] "),
+        ("../approve", "404 Not found: [UNKNOWN_STEP] "),
+    ):
+        code, _, complaint = cli("tick", ID, step, "--by", "Ada")
+        assert (code, complaint.startswith(refused)) == (3, True), complaint
+    assert key in complaint, "the keys of this run"
 
 
 def test_a_runs_request_can_be_read_and_starts_another_run(cli: Cli, api: ApiServer, tmp_path: Path) -> None:
