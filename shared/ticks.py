@@ -9,6 +9,9 @@ from pydantic import Field
 
 from shared import runpaths, runs
 from shared.contracts import Signed
+from shared.errors import TransientError
+
+MOST_TURNS = 100
 
 
 class Tick(Signed):
@@ -25,7 +28,7 @@ def keep(run_id: str, tick: Tick) -> Tick:
 
     Words that come at the same time are all kept. The same word of the same person once more is the one that is there.
     """
-    while True:  # every turn but the last means that somebody else's word was kept
+    for _ in range(MOST_TURNS):  # every turn but the last means that somebody else's word was kept
         before = runs.names(runpaths.of_run(run_id, runpaths.words_on(tick.step)))
         last = _read(before[-1]) if before else None
         if last is not None and last.model_copy(update={"at": tick.at}) == tick:
@@ -33,6 +36,12 @@ def keep(run_id: str, tick: Tick) -> Tick:
         name = runpaths.of_run(run_id, runpaths.word_on(tick.step, len(before) + 1))
         if runs.create(name, tick.model_dump(mode="json")):
             return tick
+    raise TransientError(
+        "STEP_BUSY",
+        tick.step,
+        f"expected to keep a word on the step, found {MOST_TURNS} others faster.",
+        "Say it again.",
+    )
 
 
 def load(run_id: str) -> dict[str, list[Tick]]:

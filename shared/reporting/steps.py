@@ -71,6 +71,14 @@ def _starts_at_once(run: Run) -> bool:
     return run.request.start_source_again == "always"
 
 
+def _starts_at_once_in_a_cutover(run: Run) -> bool:
+    return _cutover(run) and _starts_at_once(run)
+
+
+def _stays_stopped(run: Run) -> bool:
+    return _cutover(run) and not _starts_at_once(run)
+
+
 def _agreed(run: Run) -> bool:
     return run.request.snapshot_at is not None
 
@@ -158,7 +166,8 @@ AFTERWARDS = Phase(
     "Afterwards",
     (
         StepText("report-and-clean-up", "Report and clean-up", MXFERRY, "The report is written; staging and the temporary database are deleted.", "The report says what was deleted.", "Nothing to undo.", stages=("report", "clean-up", "stand-down")),
-        StepText("keep-source-stopped", "Keep the source stopped", APPLICATION, "Nobody may write there. Keep it, and its last snapshot, until the business has closed a month on the target.", "The environment says Stopped.", "Nothing to undo.", when=_cutover),
+        StepText("keep-source-stopped", "Keep the source stopped", APPLICATION, "Nobody may write there. Keep it, and its last snapshot, until the business has closed a month on the target.", "The environment says Stopped.", "Nothing to undo.", when=_stays_stopped),
+        StepText("close-source", "Close the source to its users", APPLICATION, "It was started again right behind the snapshot, as the request says: what users write there since is not on the target. Stop it when nobody needs it any more, and keep it, and its last snapshot, until the business has closed a month on the target.", "The environment says Stopped, or nobody can sign in.", "Start it in the Mendix portal.", when=_starts_at_once_in_a_cutover),
         StepText("back-up-target", "Take a backup of the target", APPLICATION, "The first backup of the new home, before the first working day.", "A restore of it was tried.", "Nothing to undo.", when=_cutover),
         StepText("raise-ttl", "Raise the TTL again", NETWORK, "When nobody wants to go back any more.", "`dig` shows the old TTL.", "Nothing to undo.", when=_cutover),
     ),
@@ -184,12 +193,17 @@ BY_ITSELF = (
     "the Mendix portal if it fails. Take the maintenance page away."
 )
 
+AT_ONCE = (
+    "The run has started the source app again right behind the snapshot; see that it runs, and start it in the Mendix "
+    "portal if it does not. Take the maintenance page away."
+)
+
 
 def roll_back(run: Run) -> list[WayBack]:
     """Return the ways back, from each part of the night; from a rehearsal there is nothing to go back to."""
     if not _cutover(run):
         return [WayBack("At any time", OF_A_REHEARSAL, "The next rehearsal drops the target first.")]
-    start = BY_ITSELF if _starts_again(run) else BY_HAND
+    start = AT_ONCE if _starts_at_once(run) else BY_ITSELF if _starts_again(run) else BY_HAND
     back = "The users are in, at the source."
     return [
         WayBack("Before the point of no return", f"{BEFORE_WRITING} {start}", back),

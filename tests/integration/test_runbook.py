@@ -194,3 +194,11 @@ def test_every_question_of_lateness_has_its_step_in_every_target_mode() -> None:
         made = runbook.runbook(run, View(gates=asked), {}, [], START, None)
         shown = [gate.name for step in steps(made).values() for gate in step.late]
         assert shown == [gate.name for gate in asked], mode
+
+
+def test_a_source_that_runs_again_by_then_is_not_said_to_be_stopped() -> None:
+    always, stays = book(source=CLOUD | {"start_app_again": "always"}), book(source=CLOUD)
+    keep, close = "Keep the source stopped", "Close the source to its users"
+    assert [(keep in steps(one), close in steps(one)) for one in (always, stays)] == [(False, True), (True, False)]
+    assert "has started the source app again right behind the snapshot" in always.roll_back[0].detail
+    assert "starts the source app again by itself" in stays.roll_back[0].detail
